@@ -1,0 +1,1 @@
+"""The failover lab: scenarios, faults and verdicts."""

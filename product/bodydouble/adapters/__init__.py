@@ -1,0 +1,1 @@
+"""Ports implemented on real hosts; imported only where a host is composed."""

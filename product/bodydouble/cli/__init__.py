@@ -1,0 +1,1 @@
+"""The `bodydouble` command."""

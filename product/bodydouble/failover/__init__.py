@@ -1,0 +1,1 @@
+"""Monitors, failover of name and addresses to this target, and failback."""

@@ -1,0 +1,187 @@
+"""The ports: all that the product asks of the host it runs on. Everything else is plain asyncio.
+
+A host body (Linux adapters, the simulated Windows) implements these seven protocols; `Host` carries one of each.
+Tests in ``tests/conformance`` hold every implementation to the text below. Paths are in product form (see
+`bodydouble.vocabulary.operations`). No method blocks the event loop.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+
+    from bodydouble.vocabulary.operations import AnyOperation, Entry
+    from bodydouble.vocabulary.records import HostIdentity, ScriptResult, ServiceStatus
+
+    Sink = Callable[[AnyOperation], None]
+
+
+class FileSystem(Protocol):
+    """The host's volumes, read and written by the product itself."""
+
+    @property
+    def case_sensitive(self) -> bool:
+        """Whether two names that differ only in case are two files."""
+
+    async def list_directory(self, path: str) -> list[Entry]:
+        """Entries directly inside a directory, sorted by name.
+
+        Raises:
+            FileSystemError: ``not_found`` (also when ``path`` is a file), ``denied``, ``io``.
+        """
+
+    async def stat(self, path: str) -> Entry | None:
+        """The entry at ``path``, or None when nothing is there."""
+
+    async def read(self, path: str, offset: int, size: int) -> bytes:
+        """Up to ``size`` bytes from ``offset``; shorter only at the end of the file.
+
+        Raises:
+            FileSystemError: ``not_found``, ``denied``, ``io``.
+        """
+
+    async def apply(self, operations: Sequence[AnyOperation], *, durable: bool = True) -> None:
+        """Carry out the operations in order; with ``durable`` they survive power loss once this returns.
+
+        Changes made here are not reported by the same host's `FileFilter`. Operations before a failing one stay
+        carried out.
+
+        Raises:
+            FileSystemError: the first operation that failed, with its path; later ones were not begun.
+        """
+
+    async def free_space(self, path: str) -> int:
+        """Bytes still free on the volume that holds ``path``."""
+
+
+class Attachment(Protocol):
+    """A sink's hold on a `FileFilter`."""
+
+    def detach(self) -> None:
+        """Report nothing more to the sink. Idempotent."""
+
+
+class FileFilter(Protocol):
+    """The filter driver: sees every change that applications make, in order, with its bytes."""
+
+    async def attach(self, root: str, sink: Sink) -> Attachment:
+        """Report every change at or beneath ``root`` to ``sink`` from now on.
+
+        The sink is called synchronously on the event loop's thread, once for each operation, in the order in which
+        the operations took effect on the volume and after each took effect, so that a read made by the sink's owner
+        later sees it. The sink must return quickly and must not raise. A rename across the border of ``root`` is
+        reported whole.
+
+        Raises:
+            FilterError: ``root`` is not on a volume that the filter watches.
+        """
+
+
+class Identity(Protocol):
+    """The host's names and addresses."""
+
+    async def query(self) -> HostIdentity:
+        """Primary (active) and permanent name, added names, and every address with its interface."""
+
+    async def add_name(self, name: str) -> None:
+        """Answer for one more name on the network. Nothing happens when the host already does.
+
+        Raises:
+            DuplicateIdentityError: another machine answers for it.
+            IdentityError: the system refused.
+        """
+
+    async def remove_name(self, name: str) -> None:
+        """Stop answering for an added name. Nothing happens when the host does not answer for it."""
+
+    async def add_address(self, interface: str, address: str) -> None:
+        """Add ``address`` (``10.0.0.10/24``) to ``interface`` until removed or the next boot; idempotent, announces nothing.
+
+        Raises:
+            IdentityError: unknown interface, malformed address, the system refused.
+        """
+
+    async def remove_address(self, interface: str, address: str) -> None:
+        """Remove an address; its connections die. Nothing happens when it is not there."""
+
+    async def announce(self, interface: str, address: str) -> None:
+        """Broadcast one gratuitous ARP for an address the host owns, so that neighbours learn the host's MAC."""
+
+    async def in_use(self, interface: str, address: str) -> bool:
+        """Ask the wire (ARP probe, at most one second) whether another machine answers for ``address``."""
+
+
+class Services(Protocol):
+    """The host's services, by short or display name."""
+
+    async def query(self, name: str) -> ServiceStatus:
+        """State and startup type.
+
+        Raises:
+            ServiceError: no such service.
+        """
+
+    async def start(self, name: str) -> None:
+        """Start a service, dependencies first; returns when it runs. Nothing happens when it runs already.
+
+        Raises:
+            ServiceError: no such service, or it (or a dependency) did not start.
+        """
+
+    async def stop(self, name: str) -> None:
+        """Stop a service, running dependents first; returns when it has stopped.
+
+        Raises:
+            ServiceError: no such service, or it did not stop.
+        """
+
+
+class Scripts(Protocol):
+    """Runs an administrator's script files."""
+
+    async def run(
+        self, path: str, arguments: Sequence[str], environment: Mapping[str, str], timeout: float
+    ) -> ScriptResult:
+        """Run the script to its end and return exit code and output.
+
+        Args:
+            path: the script file, in product form; its suffix selects the interpreter.
+            arguments: passed as they are.
+            environment: added to the host's own.
+            timeout: seconds after which the script and its children are killed; the result then has
+                ``timed_out`` set.
+
+        Raises:
+            ScriptError: the script cannot be run at all.
+        """
+
+
+class Pinger(Protocol):
+    """ICMP echo."""
+
+    async def ping(self, address: str, timeout: float) -> float | None:
+        """Seconds until the echo reply came, or None when none came within ``timeout`` seconds."""
+
+
+class WallClock(Protocol):
+    """The calendar; durations never come from here but from the event loop's clock."""
+
+    def now(self) -> datetime:
+        """The present instant, aware, UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """One of each port: what a host body hands to the product."""
+
+    file_system: FileSystem
+    file_filter: FileFilter
+    identity: Identity
+    services: Services
+    scripts: Scripts
+    pinger: Pinger
+    clock: WallClock

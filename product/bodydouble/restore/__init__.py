@@ -1,0 +1,1 @@
+"""Restoration: the stand-in's data back to the repaired source."""

@@ -1,0 +1,1 @@
+"""What the daemon keeps on disk: its state and its events log."""

@@ -1,0 +1,120 @@
+"""Operations: one change each to a protected file system, with the bytes it carries.
+
+Paths are in *product form*: absolute, ``/`` as the only separator, no ``.`` or ``..`` components, no trailing slash;
+on Windows they start with a drive (``C:/InetPub/wwwroot``), elsewhere with ``/``. `bodydouble.vocabulary.paths` holds
+the rules. Times are integer nanoseconds since 1970-01-01 UTC.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Metadata(msgspec.Struct, frozen=True, array_like=True):
+    """What a file or directory carries besides its bytes, its name and its times.
+
+    Attributes:
+        attributes: Windows file attribute bits that are replicated (READONLY 1, HIDDEN 2, SYSTEM 4, ARCHIVE 32);
+            0 where the file system has none.
+        security: the security descriptor in the host's own encoding, opaque to the product (POSIX: ``uid:gid:mode``
+            in decimal, decimal, octal).
+    """
+
+    attributes: int = 0
+    security: bytes = b""
+
+
+class Entry(msgspec.Struct, frozen=True, array_like=True):
+    """A file or directory as a file system shows it.
+
+    Attributes:
+        path: product form.
+        directory: True for a directory.
+        size: length in bytes; 0 for a directory.
+        mtime_ns: last write, nanoseconds since 1970 UTC.
+        metadata: attributes and security.
+    """
+
+    path: str
+    directory: bool
+    size: int
+    mtime_ns: int
+    metadata: Metadata
+
+
+class Operation(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """Base of all operations; ``path`` is what is changed."""
+
+    path: str
+
+
+class MakeDirectory(Operation, frozen=True, tag="mkdir"):
+    """Make a directory; its parent exists. An existing directory only takes the metadata."""
+
+    metadata: Metadata
+
+
+class CreateFile(Operation, frozen=True, tag="create"):
+    """Create an empty file; its parent exists. An existing file keeps its bytes and takes the metadata."""
+
+    metadata: Metadata
+    mtime_ns: int
+
+
+class Write(Operation, frozen=True, tag="write"):
+    """Write ``data`` at ``offset``; a gap before it reads as zeros. ``mtime_ns`` is the file's last write after it."""
+
+    offset: int
+    data: bytes
+    mtime_ns: int
+
+
+class Truncate(Operation, frozen=True, tag="truncate"):
+    """Set the file's length to ``size`` bytes, dropping the tail or adding zeros."""
+
+    size: int
+    mtime_ns: int
+
+
+class Rename(Operation, frozen=True, tag="rename"):
+    """Rename a file or directory; an existing file (or empty directory) at ``new_path`` is replaced atomically."""
+
+    new_path: str
+
+
+class RemoveFile(Operation, frozen=True, tag="remove"):
+    """Remove a file."""
+
+
+class RemoveDirectory(Operation, frozen=True, tag="rmdir"):
+    """Remove an empty directory."""
+
+
+class SetMetadata(Operation, frozen=True, tag="metadata"):
+    """Replace the attributes and security of a file or directory."""
+
+    metadata: Metadata
+
+
+class SetTimes(Operation, frozen=True, tag="times"):
+    """Set the last-write time of a file or directory."""
+
+    mtime_ns: int
+
+
+AnyOperation = (
+    MakeDirectory
+    | CreateFile
+    | Write
+    | Truncate
+    | Rename
+    | RemoveFile
+    | RemoveDirectory
+    | SetMetadata
+    | SetTimes
+)
+
+
+def payload_size(operation: Operation) -> int:
+    """Bytes that ``operation`` weighs in a queue: its data plus a fixed 64 for the rest."""
+    return 64 + (len(operation.data) if isinstance(operation, Write) else 0)

@@ -1,0 +1,87 @@
+"""Paths in product form: pure rules, the same on every host.
+
+Source of the limits: the replication-set rules of Double-Take's guides (paths of up to 259 characters on Windows); POSIX
+hosts allow 4,096 bytes.
+"""
+
+from __future__ import annotations
+
+import re
+
+from bodydouble.errors import PathError
+
+MAX_PATH_CHARACTERS = 4096
+
+_DRIVE = re.compile(r"[A-Za-z]:(?=/|$)")
+_FORBIDDEN = re.compile(r"[\x00-\x1f]")
+
+
+def normalise(path: str) -> str:
+    """Bring an absolute path of either platform into product form.
+
+    Backslashes count as separators only in a path that starts with a drive.
+
+    Raises:
+        PathError: relative, empty, too long, a control character, or a ``.`` or ``..`` component.
+    """
+    if re.match(r"[A-Za-z]:[\\/]|[A-Za-z]:$", path):
+        path = path[0].upper() + path[1:].replace("\\", "/")
+    check(stripped := _strip(path))
+    return stripped
+
+
+def _strip(path: str) -> str:
+    head, sep, rest = path.partition("/")
+    rest = "/".join(part for part in rest.split("/") if part)
+    if not sep or not rest:
+        return (head or "/") if head or sep else path
+    return f"{head}/{rest}"
+
+
+def check(path: str) -> None:
+    """Refuse a path that is not in product form; for paths that came from outside.
+
+    Raises:
+        PathError: see `normalise`.
+    """
+    if len(path) > MAX_PATH_CHARACTERS:
+        raise PathError(f"path of {len(path)} characters: at most {MAX_PATH_CHARACTERS} are allowed")
+    if _FORBIDDEN.search(path):
+        raise PathError(f"{path!r}: control characters are not allowed in a path")
+    if path != "/" and not path.startswith("/") and not _DRIVE.match(path):
+        raise PathError(f"{path!r}: expected an absolute path (C:/InetPub or /srv/www)")
+    parts = path.split("/")[1:]
+    if path != "/" and any(part in ("", ".", "..") for part in parts):
+        raise PathError(f"{path!r}: empty, '.' and '..' components are not allowed")
+
+
+def is_beneath(path: str, root: str) -> bool:
+    """Whether ``path`` is ``root`` or inside it (both in product form, same case)."""
+    return path == root or path.startswith(root if root.endswith("/") else root + "/")
+
+
+def rebase(path: str, root: str, new_root: str) -> str:
+    """``path`` with its leading ``root`` replaced by ``new_root``.
+
+    Raises:
+        PathError: ``path`` is not beneath ``root``.
+    """
+    if not is_beneath(path, root):
+        raise PathError(f"{path!r} is not beneath {root!r}")
+    return new_root + path[len(root) :]
+
+
+def parent(path: str) -> str:
+    """The directory that holds ``path``; a root is its own parent."""
+    head, sep, _ = path.rpartition("/")
+    return head or "/" if sep else path
+
+
+def name(path: str) -> str:
+    """The last component."""
+    return path.rpartition("/")[2]
+
+
+def join(directory: str, name_: str) -> str:
+    """``name_`` inside ``directory``."""
+    return f"/{name_}" if directory == "/" else f"{directory}/{name_}"

@@ -1,0 +1,294 @@
+"""Records that the ports, the services and the control API exchange. JSON on the wire is exactly these structs.
+
+Durations are seconds, times are aware UTC, sizes are bytes.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+import msgspec
+
+
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of every record: immutable, strict about unknown fields."""
+
+
+# --- the host -------------------------------------------------------------------------------------------------------
+
+
+class InterfaceAddress(Record):
+    """One address on one interface: ``address`` with its prefix length (``10.0.0.10/24``)."""
+
+    interface: str
+    address: str
+
+
+class HostIdentity(Record):
+    """Names and addresses of a host. ``primary_name`` is the active one; ``added_names`` are answered for as well."""
+
+    primary_name: str
+    permanent_name: str
+    added_names: list[str]
+    addresses: list[InterfaceAddress]
+
+
+ServiceState = Literal[
+    "stopped", "start-pending", "running", "pause-pending", "paused", "continue-pending", "stop-pending"
+]
+StartupType = Literal["automatic", "manual", "disabled", "unknown"]
+
+
+class ServiceStatus(Record):
+    """One service: short name, display name, state, startup type."""
+
+    name: str
+    display_name: str
+    state: ServiceState
+    startup: StartupType
+
+
+class ScriptResult(Record):
+    """How a script ended. ``output`` is standard output and error together, cut at 64 KiB."""
+
+    exit_code: int
+    output: str
+    timed_out: bool = False
+
+
+# --- replication ----------------------------------------------------------------------------------------------------
+
+
+class Rule(Record):
+    """Include or exclude ``path`` (product form, wildcards ``*`` and ``?`` in the last component); recursive or not."""
+
+    path: str
+    include: bool = True
+    recursive: bool = True
+
+
+class ReplicationSet(Record):
+    """A named list of rules. The most specific rule wins; at a tie exclude wins."""
+
+    name: str
+    rules: list[Rule]
+
+
+MirrorKind = Literal["full", "difference", "checksum"]
+OrphanAction = Literal["keep", "log", "delete"]
+
+
+class ConnectRequest(Record):
+    """Connect a replication set of this source to a target, One To One.
+
+    Attributes:
+        replication_set: name of a saved set.
+        target: the route: host (name or address) of the target's replication port.
+        port: the target's replication port.
+        mirror: how the first mirror and later remirrors compare.
+        orphans: what to do with files on the target that the source does not have.
+        remirror_after_reconnect: False reproduces the 4.1 option switched off: after an auto-reconnect that cannot
+            resume, transmission waits for an operator's mirror.
+        recognise_restore: True (4.2 and later): a target that stood in reports "restore required" and the source
+            does not remirror over it. False (4.1 and earlier): the source remirrors, as the application note warns.
+    """
+
+    replication_set: str
+    target: str
+    port: int = 6320
+    mirror: MirrorKind = "difference"
+    orphans: OrphanAction = "keep"
+    remirror_after_reconnect: bool = True
+    recognise_restore: bool = True
+
+
+SourceState = Literal[
+    "connecting",
+    "mirroring",
+    "replicating",
+    "retrying",
+    "mirror-required",
+    "restore-required",
+    "stopped",
+    "error",
+]
+
+
+class Progress(Record):
+    """How far a mirror or a restoration is. ``bytes_total`` counts what was found so far while scanning."""
+
+    files_done: int = 0
+    files_total: int = 0
+    bytes_done: int = 0
+    bytes_total: int = 0
+
+
+class ConnectionStatus(Record):
+    """The source's side of a connection.
+
+    Attributes:
+        id: counts from 1 on each source.
+        generated: sequence number of the last operation queued.
+        acknowledged: sequence number up to which the target made operations durable.
+        queue_bytes: bytes queued and not yet acknowledged.
+        detail: why the state is what it is, empty when there is nothing to say.
+    """
+
+    id: int
+    replication_set: str
+    target: str
+    port: int
+    state: SourceState
+    detail: str = ""
+    generated: int = 0
+    acknowledged: int = 0
+    queue_operations: int = 0
+    queue_bytes: int = 0
+    mirror: Progress = Progress()
+
+
+class TargetConnectionStatus(Record):
+    """The target's side of a connection: ``applied`` is the last sequence number made durable."""
+
+    source: str
+    replication_set: str
+    connected: bool
+    mirroring: bool
+    restore_required: bool
+    applied: int = 0
+
+
+class RestoreRequest(Record):
+    """Restoration Manager's fields; sent to the machine to restore *from*.
+
+    Attributes:
+        original_source: name of the machine where the data originally resided.
+        replication_set: the set to restore.
+        restore_to: host (name or address) of the machine that receives the data.
+        port: its replication port.
+        mirror: how differences are found.
+        orphans: files on the receiving side that the stand-in does not have (``delete`` makes both equal).
+    """
+
+    original_source: str
+    replication_set: str
+    restore_to: str
+    port: int = 6320
+    mirror: MirrorKind = "checksum"
+    orphans: OrphanAction = "delete"
+
+
+class RestorationStatus(Record):
+    """A restoration: ``running``, ``complete`` or ``failed`` (then ``detail`` says why)."""
+
+    id: int
+    request: RestoreRequest
+    state: Literal["running", "complete", "failed"]
+    progress: Progress
+    detail: str = ""
+
+
+# --- failover -------------------------------------------------------------------------------------------------------
+
+
+class MonitorScripts(Record):
+    """Script files (product form) run on the target; empty means none."""
+
+    pre_failover: str = ""
+    post_failover: str = ""
+    pre_failback: str = ""
+    post_failback: str = ""
+
+
+class MonitorRequest(Record):
+    """Watch one source from this target.
+
+    Attributes:
+        source: the source's name, added to the target at failover.
+        addresses: the source's addresses to watch and to assume; ``interface`` is the *target's* adapter.
+        interval: seconds between heartbeats (default: 5).
+        missed: heartbeats missed in a row before the source counts as failed (default: 5). Time to Fail is
+            ``interval * missed``.
+        manual_intervention: wait for an operator instead of failing over at zero.
+        script_timeout: seconds that each script may take.
+    """
+
+    source: str
+    addresses: list[InterfaceAddress]
+    interval: float = 5.0
+    missed: int = 5
+    manual_intervention: bool = False
+    scripts: MonitorScripts = MonitorScripts()
+    script_timeout: float = 120.0
+
+
+MonitorState = Literal[
+    "monitoring",
+    "waiting-for-operator",
+    "failing-over",
+    "failed-over",
+    "failing-back",
+    "failed-back",
+    "stopped",
+]
+Bullet = Literal["green", "yellow", "red"]
+
+
+class MonitorStatus(Record):
+    """What the Failover Control Center shows: see the application note, "Monitoring Failover".
+
+    Attributes:
+        time_to_fail: seconds left, None once failed over or when not monitoring.
+        bullet: green; yellow once 25 % of the time-out has elapsed without a heartbeat; red at and after failover.
+        status_line: the status bar's text.
+    """
+
+    request: MonitorRequest
+    state: MonitorState
+    time_to_fail: float | None
+    bullet: Bullet
+    status_line: str
+    addresses_answering: list[str] = []
+
+
+class FailbackDecision(Record):
+    """The answer to failback's prompt: continue or stop monitoring."""
+
+    decision: Literal["continue", "stop"]
+
+
+# --- observation ----------------------------------------------------------------------------------------------------
+
+
+class Event(Record):
+    """One line of the events log; ``number`` counts from 1 and never repeats, ``code`` as listed in `events`."""
+
+    number: int
+    time: datetime
+    code: int
+    text: str
+
+
+class Sample(Record):
+    """One second of statistics. ``at`` is seconds on the daemon's own steady clock."""
+
+    at: float
+    time: datetime
+    queue_operations: int
+    queue_bytes: int
+    operations_generated: int
+    operations_acknowledged: int
+    operations_applied: int
+    time_to_fail: float | None
+
+
+class DaemonStatus(Record):
+    """Everything at a glance."""
+
+    version: str
+    identity: HostIdentity
+    connections: list[ConnectionStatus]
+    target_connections: list[TargetConnectionStatus]
+    monitors: list[MonitorStatus]
+    restorations: list[RestorationStatus]

@@ -1,0 +1,1 @@
+"""Simulated machines, networks and Windows systems in virtual time."""
