@@ -1,0 +1,55 @@
+# make lab    set up, then run the main job: the application note's failover, simulated
+# make test   set up, then run every test that this machine can run
+# make check  style, architecture, types, tests with coverage: all that a change must pass
+# make determinism   the long campaign: seeds 0-99, each in two processes, equal trace hashes
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+SEED ?= 1
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint ci/constraints.txt
+INPUTS := pyproject.toml ci/constraints.txt
+TESTS := $(BIN)/python -m pytest --hypothesis-seed=$(SEED)
+
+export PYTHONHASHSEED := $(SEED)
+
+.PHONY: lab test check determinism bench clean
+
+lab: $(VENV)/.lab
+	$(BIN)/bodydouble lab run iis5-power-loss --seed $(SEED)
+
+test: $(VENV)/.test
+	@echo "seed: $(SEED)"
+	$(TESTS)
+
+check: $(VENV)/.test
+	@echo "seed: $(SEED)"
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(TESTS) --cov --cov-report=term:skip-covered
+
+determinism: $(VENV)/.lab
+	$(BIN)/bodydouble lab replay iis5-power-loss --seeds 0-99 --jobs 2
+
+bench: $(VENV)/.test
+	$(BIN)/python -m pytest benchmarks --benchmark-only
+
+clean:
+	rm -rf $(VENV) results .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+# Needs a package registry and nothing else: wheels only, no compiler, no root.
+$(VENV)/.lab: $(VENV)/bin/python $(INPUTS)
+	$(PIP) --only-binary :all: --editable '.[labs]'
+	@touch $@
+
+# As root on Debian, ci/bootstrap first installs what the tests of real hosts need; elsewhere those tests are skipped.
+$(VENV)/.test: $(VENV)/.lab ci/bootstrap
+	ci/bootstrap
+	$(PIP) --editable '.[dev]'
+	ci/fuse-extra $(BIN)/python
+	@touch $@

@@ -1,0 +1,144 @@
+"""The history: what was asked of the hosts and what was seen from outside, on one time axis.
+
+Times (``at``, ``started``, ``ended``) are seconds since the run began, on the provider's clock (virtual or real). The
+workload, the runner and the collectors append; checkers and the report only read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import msgspec
+
+Outcome = Literal["ok", "refused", "timeout", "reset", "unresolved", "status", "wrong-content"]
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One request of a client.
+
+    Attributes:
+        client: name of the reader or writer.
+        kind: ``http-get`` or ``ftp-store``.
+        via: ``address`` or ``name``.
+        outcome: ``ok``; ``status`` is an answer that refuses (404, 550); ``wrong-content`` an answer that lies.
+        record: for uploads and reads of uploads, the record's key; empty for a static page.
+    """
+
+    client: str
+    kind: str
+    via: str
+    started: float
+    ended: float
+    outcome: Outcome
+    detail: str = ""
+    record: str = ""
+
+
+class WrittenRecord(msgspec.Struct, frozen=True):
+    """One numbered, checksummed record that a writer uploaded.
+
+    Attributes:
+        key: ``<writer>-<number>``, also the file's stem.
+        path: Windows path of the file it becomes (``C:/InetPub/...``).
+        acknowledged: when the server confirmed it, None when it never did (then it may or may not exist).
+    """
+
+    key: str
+    writer: str
+    number: int
+    path: str
+    size: int
+    digest: str
+    started: float
+    acknowledged: float | None
+
+
+MarkKind = Literal["step", "fault", "heal", "event", "service", "phase", "mirror"]
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """Something that happened at an instant (or, with ``until``, over a span) on a host: a step, a fault, an event."""
+
+    at: float
+    kind: MarkKind
+    host: str
+    text: str
+    code: int = 0
+    until: float | None = None
+
+
+class QueueSample(msgspec.Struct, frozen=True):
+    """One statistics sample that a daemon published. ``time_to_fail`` is None when not counting down."""
+
+    at: float
+    host: str
+    queue_operations: int
+    queue_bytes: int
+    time_to_fail: float | None
+
+
+class ServiceSample(msgspec.Struct, frozen=True):
+    """A service's state as seen at an instant; equal consecutive samples may be left out."""
+
+    at: float
+    host: str
+    service: str
+    state: str
+
+
+class PowerSpan(msgspec.Struct, frozen=True):
+    """A host was on from ``at`` until ``until`` (None: until the end of the run)."""
+
+    host: str
+    at: float
+    until: float | None
+
+
+class TreeEntry(msgspec.Struct, frozen=True):
+    """One file or directory as the lab itself saw it. ``digest`` is the SHA-256 of the bytes, empty for a directory."""
+
+    directory: bool
+    size: int
+    digest: str
+    attributes: int
+    security: str
+    mtime_ns: int
+
+
+Tree = dict[str, TreeEntry]
+"""Paths relative to the root, ``/`` separators, to entries."""
+
+
+class ReplicaSample(msgspec.Struct, frozen=True):
+    """The set of record keys found intact in the target's replica at an instant, seen from outside the product."""
+
+    at: float
+    present: list[str]
+
+
+class OrderViolation(msgspec.Struct, frozen=True):
+    """An instant at which the replica equalled no prefix of the source's operations."""
+
+    at: float
+    detail: str
+
+
+@dataclass
+class History:
+    """Everything that was seen during one run."""
+
+    requests: list[Request] = field(default_factory=list)
+    records: list[WrittenRecord] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
+    samples: list[QueueSample] = field(default_factory=list)
+    services: list[ServiceSample] = field(default_factory=list)
+    power: list[PowerSpan] = field(default_factory=list)
+    replica_samples: list[ReplicaSample] = field(default_factory=list)
+    order_violations: list[OrderViolation] = field(default_factory=list)
+    order_checked: int = 0
+    """Replica states that were compared with source prefixes, operation by operation (0: provider cannot)."""
+    trees: dict[str, Tree] = field(default_factory=dict)
+    """Final trees of the protected roots by host, taken by the verify step."""
+    lab_errors: list[str] = field(default_factory=list)
+    """What went wrong in the lab itself; anything here makes the verdict ``invalid``."""

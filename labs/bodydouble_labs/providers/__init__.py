@@ -1,0 +1,1 @@
+"""Host bodies that scenarios run on."""

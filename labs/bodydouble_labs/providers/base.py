@@ -1,0 +1,145 @@
+"""What the runner asks of a provider, and a provider of nothing but itself.
+
+A `Provider` builds the hosts of a scenario, runs the runner's coroutine on its own event loop and takes everything down
+again, also after an error or Ctrl-C. The runner speaks to the product only through its control API over the
+provider's network, from the client's place in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+    from bodydouble_labs.history import History, Tree
+    from bodydouble_labs.scenario.model import Scenario
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResult:
+    """Exit code and output (standard output and error together) of a command run on a host."""
+
+    exit_code: int
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class ControlAddress:
+    """Where a host's product daemon is controlled; the address is the host's own, not one that fails over."""
+
+    address: str
+    port: int
+    token: str
+
+
+class LabHost(Protocol):
+    """One server of the scenario, as an operator in front of it and an observer beside it see it."""
+
+    name: str
+    """The scenario's key (``source``)."""
+    computer_name: str
+    """The Windows name (``SOURCE``)."""
+    interface: str
+    """Name of the adapter on the lan, as the product's Identity port spells it on this body."""
+    control: ControlAddress
+
+    async def install_bodydouble(self) -> None:
+        """Install the product as an automatic service, start it, and return when its control API answers locally."""
+
+    async def power_off(self) -> None:
+        """Cut the power: nothing runs on, nothing is said to the network; volatile state and un-flushed data are lost.
+
+        Raises:
+            FaultError: an independent witness still sees the host alive.
+        """
+
+    async def power_on(self) -> None:
+        """Boot; returns when the system is up (automatic services started, the product's control API answers if installed)."""
+
+    async def reboot(self) -> None:
+        """Orderly restart: services stop, volumes are flushed, then as `power_on`."""
+
+    async def disconnect(self) -> None:
+        """Pull the network cable."""
+
+    async def connect(self) -> None:
+        """Plug the network cable in again; addresses are announced as the system does it."""
+
+    async def command(self, line: str) -> CommandResult:
+        """Run one line in the host's command interpreter (``net start W3SVC``), as the operator at its console."""
+
+    async def put_file(self, path: str, data: bytes) -> None:
+        """Save a file (Windows path, parents are made) as the operator at the console would."""
+
+    async def snapshot(self, root: str) -> Tree:
+        """The tree beneath a Windows path as it is on the volume now, read beside the product."""
+
+    async def service_states(self) -> Mapping[str, str]:
+        """Short service name to state, as the operator sees them at the console; empty when the host is off."""
+
+    def product_path(self, path: str) -> str:
+        """A Windows path in the product's form on this body (``C:/InetPub``, ``/mnt/host/drives/C/InetPub``)."""
+
+
+class Stage(Protocol):
+    """A built scenario: hosts, and the client's view of their network. Runner and workload run inside it."""
+
+    hosts: Mapping[str, LabHost]
+    history: History
+
+    def elapsed(self) -> float:
+        """Seconds since the run began."""
+
+    def wall_clock(self) -> datetime:
+        """The provider's calendar, UTC."""
+
+    async def resolve(self, name: str) -> str:
+        """A computer name to an address, asked the way a Windows client would.
+
+        Raises:
+            OSError: nobody answers for the name.
+        """
+
+    async def ping(self, address: str) -> bool:
+        """Whether ``address`` answers an ICMP echo from the client within a second."""
+
+    def watch_order(self, source: str, target: str, root: str) -> None:
+        """From now on compare the target's tree beneath a Windows path with the source's history, operation by operation.
+
+        A provider that cannot see single operations does nothing; checkers then rely on replica samples alone.
+        """
+
+    def stop_watching_order(self) -> None:
+        """Stop the comparison (the stand-in is about to be written to)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOutcome:
+    """What a provider adds to the result. ``trace_hash`` is empty where runs cannot be deterministic."""
+
+    trace_hash: str
+    virtual_seconds: float
+    artifacts: list[str]
+
+
+class Provider(Protocol):
+    """Builds hosts and runs a scenario on them."""
+
+    name: str
+
+    def missing(self, scenario: Scenario) -> str | None:
+        """Why the scenario cannot run here (then it is skipped with that reason), or None."""
+
+    def run(
+        self, scenario: Scenario, seed: int, directory: Path, main: Callable[[Stage], Awaitable[None]]
+    ) -> RunOutcome:
+        """Build, run ``main`` to its end, take down. Artifacts (pcapng, logs) go to ``directory``.
+
+        Exceptions of ``main`` pass through after the take-down.
+        """

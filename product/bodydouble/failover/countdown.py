@@ -1,0 +1,169 @@
+"""Time to Fail and what an operator sees of it: pure rules, stepped by `bodydouble.failover.monitor`.
+
+Source: the application note, "Monitoring Failover" (table of the four visual indicators and its footnote on the
+yellow bullet). That a source has failed only when *all* its monitored addresses are silent is the default trigger of
+later Double-Take guides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bodydouble.vocabulary.records import Bullet, MonitorState
+
+YELLOW_FRACTION = 0.25
+"""Elapsed part of the time-out from which the bullet is yellow."""
+
+RESOLUTION = 1e-6
+"""Seconds below which nothing is left: a timer shorter than a clock's tick would never move the clock."""
+
+RED_AND_GREEN = "red and green computers"
+RED = "red computer"
+
+
+@dataclass(slots=True)
+class Countdown:
+    """Counts a source's Time to Fail down from the last heartbeat that was answered.
+
+    All instants are seconds on one steady clock, the event loop's.
+
+    Args:
+        interval: seconds between heartbeats.
+        missed: heartbeats missed in a row that make a failure.
+        addresses: the monitored addresses; one answer from any of them resets the countdown.
+        started: the instant at which monitoring began; it counts as an answer.
+    """
+
+    interval: float
+    missed: int
+    addresses: Sequence[str]
+    started: float
+    last_answer: float = field(init=False)
+    _answering: dict[str, bool | None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.last_answer = self.started
+        self._answering = dict.fromkeys(self.addresses)
+
+    @property
+    def timeout(self) -> float:
+        """The entire time-out, seconds: ``interval * missed``."""
+        return self.interval * self.missed
+
+    def answered(self, address: str, at: float) -> bool:
+        """Take note of a heartbeat answered at ``at``; True when the address had been silent before."""
+        returned = self._answering[address] is False
+        self._answering[address] = True
+        self.last_answer = max(self.last_answer, at)
+        return returned
+
+    def unanswered(self, address: str) -> bool:
+        """Take note of a heartbeat that was not answered; True when the address had not been silent before."""
+        lost = self._answering[address] is not False
+        self._answering[address] = False
+        return lost
+
+    def answering(self) -> list[str]:
+        """Addresses whose last heartbeat was answered, in the order in which they were configured."""
+        return [address for address in self.addresses if self._answering[address]]
+
+    def time_to_fail(self, now: float) -> float:
+        """Seconds left before the source counts as failed, never below 0."""
+        left = self.timeout - (now - self.last_answer)
+        return min(left, self.timeout) if left > RESOLUTION else 0.0
+
+    def expired(self, now: float) -> bool:
+        """Whether Time to Fail has reached 0."""
+        return self.time_to_fail(now) == 0.0
+
+    def stalled(self, now: float) -> bool:
+        """Whether zero was passed by more than an interval without anybody looking.
+
+        The process itself stood still then (a paused virtual machine, SIGSTOP): no heartbeat was sent meanwhile, so
+        the silence says nothing about the source.
+        """
+        return now - self.last_answer > self.timeout + self.interval
+
+    def restart(self, now: float) -> None:
+        """Begin a fresh time-out at ``now``."""
+        self.last_answer = max(self.last_answer, now)
+
+    def bullet(self, now: float) -> Bullet:
+        """Green; yellow once 25 % of the time-out has elapsed; red at 0."""
+        left = self.time_to_fail(now)
+        if left == 0.0:
+            return "red"
+        elapsed = self.timeout - left
+        return "yellow" if elapsed >= YELLOW_FRACTION * self.timeout else "green"
+
+
+@dataclass(frozen=True, slots=True)
+class Indicators:
+    """The note's four visual indicators.
+
+    Attributes:
+        time_to_fail: seconds left; None once failed over and when nothing is monitored.
+        counter: what stands in the counter's place: the seconds, or the words that replace them.
+        bullet: the coloured bullet.
+        status_line: the status bar.
+        tray: what the icon in the desktop tray shows.
+    """
+
+    time_to_fail: float | None
+    counter: str
+    bullet: Bullet
+    status_line: str
+    tray: str
+
+
+def indicators(
+    state: MonitorState, source: str, countdown: Countdown | None, now: float, assuming: str = ""
+) -> Indicators:
+    """What an operator sees of one monitor.
+
+    Args:
+        state: the monitor's state.
+        source: the source's name.
+        countdown: the running countdown, None where no heartbeats are sent.
+        now: the instant, on the countdown's clock.
+        assuming: the identity that is just being assumed, for the status bar.
+    """
+    left = _time_to_fail(state, countdown, now)
+    return Indicators(
+        time_to_fail=left,
+        counter=counter_words(state, left),
+        bullet=countdown.bullet(now) if state == "monitoring" and countdown else "red",
+        status_line=_status_line(state, source, assuming),
+        tray=RED if state in ("failed-over", "failing-back") else RED_AND_GREEN,
+    )
+
+
+def _time_to_fail(state: MonitorState, countdown: Countdown | None, now: float) -> float | None:
+    if state == "monitoring" and countdown is not None:
+        return countdown.time_to_fail(now)
+    return 0.0 if state in ("waiting-for-operator", "failing-over") else None
+
+
+def counter_words(state: MonitorState, time_to_fail: float | None) -> str:
+    """The words in the Time to Fail column: whole seconds, or the message that replaces them."""
+    if time_to_fail is not None:
+        return f"{time_to_fail:.0f}"
+    words = {"failed-over": "Failed Over", "failing-back": "Failing Back", "failed-back": "Failed Back"}
+    return words.get(state, "Stopped" if state == "stopped" else "-")
+
+
+def _status_line(state: MonitorState, source: str, assuming: str) -> str:
+    lines = {
+        "monitoring": f"Monitoring {source}",
+        "waiting-for-operator": f"{source} has failed; waiting for an operator to fail over",
+        "failing-over": f"Assuming {assuming or 'the identity'} of {source}",
+        "failed-over": f"Monitoring has continued; standing in for {source}",
+        "failing-back": f"Failing back {source}",
+        "failed-back": f"{source} failed back; continue or stop monitoring once it is online",
+        "stopped": f"Not monitoring {source}",
+    }
+    return lines[state]

@@ -1,0 +1,50 @@
+"""Lists, at the end of a run, each group of tests that this machine could not run, with its reason."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+ROOT_REASON = "needs root on Linux (namespaces, raw sockets, mounts)"
+FUSE_REASON = "needs /dev/fuse and the [fuse] extra (ci/bootstrap as root, then make test)"
+
+
+def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
+    """Skip what needs a machine that this one is not, with the reason."""
+    for item in items:
+        if item.get_closest_marker("root") and (sys.platform != "linux" or os.geteuid() != 0):
+            item.add_marker(pytest.mark.skip(reason=ROOT_REASON))
+        elif item.get_closest_marker("fuse") and not (Path("/dev/fuse").exists() and _pyfuse3_is_installed()):
+            item.add_marker(pytest.mark.skip(reason=FUSE_REASON))
+        elif marker := item.get_closest_marker("program"):
+            missing = [name for name in marker.args if shutil.which(name) is None]
+            if missing:
+                item.add_marker(pytest.mark.skip(reason=f"needs {', '.join(missing)} (ci/bootstrap as root installs it)"))
+
+
+def _pyfuse3_is_installed() -> bool:
+    import importlib.util  # noqa: PLC0415 - only asked when a test needs it
+
+    return importlib.util.find_spec("pyfuse3") is not None
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the skipped groups, each once, with how many tests it hides."""
+    groups: Counter[tuple[str, str]] = Counter()
+    for report in terminalreporter.stats.get("skipped", []):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        group = "/".join(Path(report.nodeid.split("::")[0]).parts[1:-1])
+        groups[group, reason.removeprefix("Skipped: ")] += 1
+    if groups:
+        terminalreporter.section("not run on this machine")
+    for (group, reason), count in sorted(groups.items()):
+        terminalreporter.write_line(f"{group}: {count} skipped: {reason}")
