@@ -1,8 +1,9 @@
 """The lab's branch of the error tree.
 
 BodydoubleError
-└── LabError                 the lab itself could not do what the scenario asked (verdict: invalid)
-    └── FaultError           a fault that was asked for did not happen, or did not heal
+├── LabError                 the lab itself could not do what the scenario asked (verdict: invalid)
+│   └── FaultError           a fault that was asked for did not happen, or did not heal
+└── UnmetError               the product refused, or did not reach, what the scenario asked of it (verdict: fail)
 InputError
 └── ScenarioError            a scenario file is wrong: file, line, key, what was expected (exit status 2)
 """
@@ -18,6 +19,10 @@ class LabError(BodydoubleError):
 
 class FaultError(LabError):
     """No independent witness saw the requested fault happen, or heal."""
+
+
+class UnmetError(BodydoubleError):
+    """The product refused a request of the scenario, or did not reach in time what was waited for."""
 
 
 class ScenarioError(InputError):

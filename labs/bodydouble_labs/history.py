@@ -140,5 +140,7 @@ class History:
     """Replica states that were compared with source prefixes, operation by operation (0: provider cannot)."""
     trees: dict[str, Tree] = field(default_factory=dict)
     """Final trees of the protected roots by host, taken by the verify step."""
+    unmet: list[str] = field(default_factory=list)
+    """What the scenario asked of the product and the product refused or did not reach; anything here: ``fail``."""
     lab_errors: list[str] = field(default_factory=list)
     """What went wrong in the lab itself; anything here makes the verdict ``invalid``."""

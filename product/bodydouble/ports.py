@@ -164,7 +164,11 @@ class Pinger(Protocol):
     """ICMP echo."""
 
     async def ping(self, address: str, timeout: float) -> float | None:
-        """Seconds until the echo reply came, or None when none came within ``timeout`` seconds."""
+        """Seconds until the echo reply came, or None when none came within ``timeout`` seconds.
+
+        Raises:
+            IdentityError: this host may not send echo requests; silence would accuse the source instead.
+        """
 
 
 class WallClock(Protocol):

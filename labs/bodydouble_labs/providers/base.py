@@ -7,11 +7,11 @@ provider's network, from the client's place in it.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
     from datetime import datetime
     from pathlib import Path
 
@@ -60,7 +60,7 @@ class LabHost(Protocol):
         """
 
     async def power_on(self) -> None:
-        """Boot; returns when the system is up (automatic services started, the product's control API answers if installed)."""
+        """Boot; returns when automatic services run and the product, if installed, answers its control API."""
 
     async def reboot(self) -> None:
         """Orderly restart: services stop, volumes are flushed, then as `power_on`."""
@@ -90,8 +90,11 @@ class LabHost(Protocol):
 class Stage(Protocol):
     """A built scenario: hosts, and the client's view of their network. Runner and workload run inside it."""
 
-    hosts: Mapping[str, LabHost]
     history: History
+
+    @property
+    def hosts(self) -> Mapping[str, LabHost]:
+        """The servers by the scenario's keys."""
 
     def elapsed(self) -> float:
         """Seconds since the run began."""
@@ -110,7 +113,7 @@ class Stage(Protocol):
         """Whether ``address`` answers an ICMP echo from the client within a second."""
 
     def watch_order(self, source: str, target: str, root: str) -> None:
-        """From now on compare the target's tree beneath a Windows path with the source's history, operation by operation.
+        """From now on compare the target's tree beneath a Windows path with the source's history, by operation.
 
         A provider that cannot see single operations does nothing; checkers then rely on replica samples alone.
         """

@@ -1,1 +1,1 @@
-"""The JSON control API and its typed client."""
+"""The control API: what operators, consoles and the lab say to a running daemon over HTTP."""

@@ -1,1 +1,1 @@
-"""Monitors, failover of name and addresses to this target, and failback."""
+"""Monitoring of sources, failover of their identity to this machine, and failback."""

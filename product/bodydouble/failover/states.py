@@ -2,11 +2,14 @@
 
 ::
 
-    monitoring --expired--> failing-over --assumed--> failed-over --failback--> failing-back --given back--> failed-back
-        |                        ^  \\--------------------failback-----------------^                          |     |
-        +--expired, manual       |                                                              continue ----+     |
-        |  intervention--> waiting-for-operator                                                 (monitoring)      stop
-        +---------------failover (operator)                                                                    (stopped)
+    monitoring            -- expired | failover -->   failing-over
+    monitoring            -- expired, manual intervention -->  waiting-for-operator
+    waiting-for-operator  -- failover | answered -->  failing-over | monitoring
+    failing-over          -- assumed -->              failed-over
+    failing-over          -- failback -->             failing-back
+    failed-over           -- failback -->             failing-back
+    failing-back          -- given back -->           failed-back
+    failed-back           -- continue | stop -->      monitoring | stopped
 
 Source: the application note, "Configure Failover and Begin Failure Monitoring" to "Restoring Your IIS Data"; manual
 intervention from later Double-Take guides.
@@ -87,4 +90,6 @@ def check_deletable(source: str, state: MonitorState) -> None:
         ConnectionStateError: the machine stands in for the source, or is on the way there or back.
     """
     if state not in DELETABLE:
-        raise ConnectionStateError(f"deleting the monitor of {source!r} is not possible while {state}: {_ADVICE[state]}")
+        raise ConnectionStateError(
+            f"deleting the monitor of {source!r} is not possible while {state}: {_ADVICE[state]}"
+        )

@@ -1,0 +1,23 @@
+"""What a checker says."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Verdict = Literal["pass", "fail", "invalid", "skipped"]
+"""``invalid``: the run proves nothing either way; ``skipped``: the run could not be made here."""
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One checker's verdict on one run. ``detail`` says what was compared, or what is wrong, in a line or a few."""
+
+    name: str
+    verdict: Verdict
+    detail: str
+
+
+def count(number: int, noun: str) -> str:
+    """``1 record``, ``1,204 records``: a count as it reads in a detail."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

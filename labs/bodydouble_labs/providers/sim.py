@@ -1,0 +1,73 @@
+"""The ``sim`` provider: the whole scenario in one process, in virtual time, the same every time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bodydouble_labs.providers.base import RunOutcome
+from bodydouble_labs.providers.sim_stage import SimStage
+from bodydouble_sim.network.capture import write_pcapng
+from bodydouble_sim.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+    from bodydouble_labs.providers.base import Stage
+    from bodydouble_labs.scenario.model import Scenario
+
+CAPTURE = "lan.pcapng"
+TRACE = "trace.txt"
+
+
+class SimProvider:
+    """Simulated machines on a virtual clock.
+
+    Args:
+        pcap: write the latest frames of the network to ``lan.pcapng``.
+        keep_trace: write every event of the trace to ``trace.txt``, to find out where two runs part.
+    """
+
+    name = "sim"
+
+    def __init__(self, *, pcap: bool = False, keep_trace: bool = False) -> None:
+        self._pcap = pcap
+        self._keep_trace = keep_trace
+
+    def missing(self, scenario: Scenario) -> str | None:
+        """Nothing: the simulator needs no more than itself, and models whatever the schema allows."""
+        del scenario
+        return None
+
+    def run(
+        self, scenario: Scenario, seed: int, directory: Path, main: Callable[[Stage], Awaitable[None]]
+    ) -> RunOutcome:
+        """See `bodydouble_labs.providers.base.Provider.run`."""
+        world = World(seed, keep_trace=self._keep_trace, capture=self._pcap)
+        stage = SimStage(world, scenario)
+        try:
+            world.run(_drive(stage, main))
+            return RunOutcome(world.trace.digest, stage.elapsed(), [])
+        finally:
+            self._keep(world, stage, directory)
+            world.close()
+
+    def _keep(self, world: World, stage: SimStage, directory: Path) -> None:
+        if self._pcap:
+            write_pcapng(stage.segment.frames(), directory / CAPTURE, start=world.start)
+        if self._keep_trace:
+            (directory / TRACE).write_text("".join(f"{line}\n" for line in world.trace.lines))
+
+
+async def _drive(stage: SimStage, main: Callable[[Stage], Awaitable[None]]) -> None:
+    """Boot everything, run ``main`` on the client, look whether what was to be silent was."""
+    await stage.power_on()
+
+    async def on_the_client() -> None:
+        await main(stage)
+
+    try:
+        await stage.client.spawn(on_the_client(), name="lab-main")
+    finally:
+        stage.stop_watching_order()
+        stage.check_silence()

@@ -1,0 +1,111 @@
+"""A scenario built in the simulator: its machines, and the client's view of their network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bodydouble.vocabulary.paths import normalise
+from bodydouble_labs.errors import FaultError, LabError
+from bodydouble_labs.history import History
+from bodydouble_labs.providers.sim_host import SimHost
+from bodydouble_labs.providers.sim_order import OrderWatch, SourceStates
+from bodydouble_sim.machine import Machine
+from bodydouble_sim.network.resolver import resolve
+from bodydouble_sim.windows.machine import DEFAULT_CAPACITY, Windows2000
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from bodydouble_labs.scenario.model import Scenario
+    from bodydouble_sim.world import World
+
+PING_TIMEOUT = 1.0
+
+
+class SimStage:
+    """`bodydouble_labs.providers.base.Stage` in a simulated world."""
+
+    def __init__(self, world: World, scenario: Scenario) -> None:
+        self._world = world
+        self.history = History()
+        self.segment = world.network.segment(scenario.network.segment, scenario.network.subnet)
+        self.hosts: dict[str, SimHost] = {}
+        for name, spec in scenario.servers.items():
+            drives = dict.fromkeys(spec.drives, DEFAULT_CAPACITY)
+            machine = Windows2000(world, spec.computer_name, drives)
+            machine.plug(self.segment, spec.address)
+            self.hosts[name] = SimHost(name, spec, machine)
+        self.client = Machine(world, scenario.client.computer_name)
+        self.client.plug(self.segment, scenario.client.address)
+        self._began = world.loop.time()
+        self._states: dict[tuple[str, str], SourceStates] = {}
+        self._watch: OrderWatch | None = None
+        self._detach: Callable[[], None] = lambda: None
+        self._remember_states(scenario)
+
+    def _remember_states(self, scenario: Scenario) -> None:
+        """The source's states are remembered from the beginning: the replica may lag behind when the watch begins."""
+        name, root = scenario.protection.connection.source, normalise(scenario.protected_root)
+        self._states[name, root] = SourceStates(self.hosts[name].witnesses[root[0]], root)
+
+    async def power_on(self) -> None:
+        """Switch everything on and wait until it is up."""
+        self.client.power_on()
+        for host in self.hosts.values():
+            host.machine.power_on()
+        for host in self.hosts.values():
+            await host.machine.wait_booted()
+        self._began = self._world.loop.time()
+
+    # --- the client's view ------------------------------------------------------------------------------------------
+
+    def elapsed(self) -> float:
+        """Virtual seconds since the run began."""
+        return self._world.loop.time() - self._began
+
+    def wall_clock(self) -> datetime:
+        """The virtual calendar."""
+        return self._world.now()
+
+    async def resolve(self, name: str) -> str:
+        """Ask as the client machine does."""
+        return await resolve(self.client, name)
+
+    async def ping(self, address: str) -> bool:
+        """Whether an echo comes back to the client."""
+        return await self.client.stack.ping(address, PING_TIMEOUT) is not None
+
+    # --- the order of operations ------------------------------------------------------------------------------------
+
+    def watch_order(self, source: str, target: str, root: str) -> None:
+        """Begin to compare; a source that was restarted begins a new history."""
+        self.stop_watching_order()
+        path = normalise(root)
+        states = self._states.get((source, path))
+        if states is None:
+            raise LabError(f"the order of {root} on {source} was not followed from the beginning")
+        standing_in = self._silent(source)
+        host = self.hosts[target]
+        watch = OrderWatch(states, host.witnesses[path[0]], self.history, self.elapsed, standing_in)
+        self._watch = watch
+        self._detach = host.volume_of(path).add_filter(path, watch.application_wrote)
+
+    def _silent(self, source: str) -> Callable[[], bool]:
+        host = self.hosts[source]
+        return lambda: not (host.machine.powered and host.nic.up)
+
+    def stop_watching_order(self) -> None:
+        """Stop comparing. Idempotent."""
+        if self._watch is not None:
+            self._watch.stop()
+            self._detach()
+            self._watch = None
+
+    def check_silence(self) -> None:
+        """At the end: machines that are still without power must have been silent; else an error of the lab."""
+        for host in self.hosts.values():
+            try:
+                host.check_silence()
+            except FaultError as error:
+                self.history.lab_errors.append(str(error))

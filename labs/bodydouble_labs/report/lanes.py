@@ -1,0 +1,162 @@
+"""What a timeline shows, independent of how it is drawn: lanes of spans and marks on one time axis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+from bodydouble_labs.checkers import outages
+from bodydouble_labs.report.spans import Span, bounded, clip, join, segments
+from bodydouble_labs.scenario.steps import NetworkStep, title_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bodydouble_labs.history import History, Mark, Request
+    from bodydouble_labs.scenario.model import Scenario
+
+CLIENT_STATES = ("good", "missing", "failed", "wrong")
+"""What a client was given, from the mildest to the worst: ``missing`` is an honest "I do not have that record"."""
+SAMPLE_GAP = 15.0
+"""Seconds without a sample after which a curve is interrupted (a daemon that is off publishes none)."""
+
+Curve = list[list[tuple[float, float]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """One row of spans. ``label`` names what the row is about, ``of`` is the host's or the client's name."""
+
+    label: str
+    spans: list[Span]
+    of: str
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One numbered step with the place in the application note that asks for it."""
+
+    number: int
+    mark: Mark
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """Everything that is drawn, on an axis from 0 to ``end`` seconds."""
+
+    end: float
+    hosts: list[str]
+    steps: list[Step]
+    phases: list[Span]
+    faults: list[Mark]
+    power: list[Lane]
+    services: list[Lane]
+    clients: list[Lane]
+    outages: outages.Outages
+    queues: dict[str, Curve]
+    time_to_fail: Curve
+    time_out: float
+    events: list[Mark]
+
+
+def timeline(history: History, scenario: Scenario) -> Timeline:
+    """Build the timeline of a run."""
+    end = _end(history)
+    marks = sorted(history.marks, key=attrgetter("at"))
+    hosts = list(scenario.servers)
+    monitor = scenario.protection.monitor
+    return Timeline(
+        end=end,
+        hosts=hosts,
+        steps=_steps(marks, scenario),
+        phases=join(Span(m.at, end, m.text) for m in marks if m.kind == "phase"),
+        faults=[mark for mark in marks if mark.kind in ("fault", "heal")],
+        power=[Lane("power and network", _power(history, scenario, host, end), host) for host in hosts],
+        services=[lane for host in hosts for lane in _services(history, scenario, host, end)],
+        clients=_clients(history, scenario, end),
+        outages=outages.outages(history, scenario),
+        queues={host: _queue(history, host) for host in hosts},
+        time_to_fail=segments(
+            ((s.at, s.time_to_fail) for s in sorted(history.samples, key=attrgetter("at")) if s.host == monitor.on),
+            SAMPLE_GAP,
+        ),
+        time_out=monitor.interval * monitor.missed,
+        events=[mark for mark in marks if mark.kind in ("event", "mirror")],
+    )
+
+
+def _end(history: History) -> float:
+    ends = [1.0]
+    ends += (mark.until or mark.at for mark in history.marks)
+    ends += (request.ended for request in history.requests)
+    ends += (sample.at for sample in history.samples)
+    ends += (span.until or span.at for span in history.power)
+    return max(ends)
+
+
+def _steps(marks: Iterable[Mark], scenario: Scenario) -> list[Step]:
+    notes = {title_of(step): step.note for step in scenario.timeline}
+    made = [mark for mark in marks if mark.kind == "step"]
+    return [Step(number, mark, notes.get(mark.text, "")) for number, mark in enumerate(made, start=1)]
+
+
+def _power(history: History, scenario: Scenario, host: str, end: float) -> list[Span]:
+    on = sorted(
+        (Span(p.at, end if p.until is None else p.until, "on") for p in history.power if p.host == host),
+        key=attrgetter("begins"),
+    )
+    off = [Span(before.ends, after.begins, "off") for before, after in pairwise(on) if after.begins > before.ends]
+    if on and on[-1].ends < end:
+        off.append(Span(on[-1].ends, end, "off"))
+    return [*on, *off, *_unplugged(history, scenario, host, end)]
+
+
+def _unplugged(history: History, scenario: Scenario, host: str, end: float) -> list[Span]:
+    actions = {title_of(s): s.network for s in scenario.timeline if isinstance(s, NetworkStep) and s.on == host}
+    marks = [m for m in history.marks if m.kind == "step" and m.host == host and m.text in actions]
+    changes = [Span(mark.until or mark.at, end, actions[mark.text]) for mark in sorted(marks, key=attrgetter("at"))]
+    return [Span(s.begins, s.ends, "unplugged") for s in join(changes) if s.state == "disconnect"]
+
+
+def _services(history: History, scenario: Scenario, host: str, end: float) -> list[Lane]:
+    on = [(p.at, end if p.until is None else p.until) for p in history.power if p.host == host]
+    mine = sorted((sample for sample in history.services if sample.host == host), key=attrgetter("at"))
+    seen = {sample.service for sample in mine}
+    known = [name for name in scenario.site.services if name in seen]
+    lanes = []
+    for name in known + sorted(seen - set(known)):
+        spans = [
+            span for span in join(Span(s.at, end, s.state) for s in mine if s.service == name) if span.state != "off"
+        ]
+        lanes.append(Lane(name, clip(spans, on) if on else spans, host))
+    return lanes
+
+
+def _clients(history: History, scenario: Scenario, end: float) -> list[Lane]:
+    by_client: dict[str, list[Request]] = {}
+    for request in sorted(history.requests, key=attrgetter("started", "ended")):
+        by_client.setdefault(request.client, []).append(request)
+    spec = scenario.workload
+    via = {c.name: f"{c.name} (HTTP by {c.via})" for c in spec.readers}
+    via |= {c.name: f"{c.name} (FTP by {c.via})" for c in spec.writers}
+    order = [name for name in via if name in by_client] + sorted(by_client.keys() - via.keys())
+    return [Lane(via.get(name, name), _client_spans(by_client[name], end), name) for name in order]
+
+
+def _client_spans(requests: Iterable[Request], end: float) -> list[Span]:
+    return bounded(join(Span(r.started, r.ended, client_state(r)) for r in requests), end, CLIENT_STATES)
+
+
+def client_state(request: Request) -> str:
+    """One of `CLIENT_STATES`."""
+    if request.outcome in ("ok", "wrong-content"):
+        return "good" if request.outcome == "ok" else "wrong"
+    return "missing" if outages.is_missing_record(request) else "failed"
+
+
+def _queue(history: History, host: str) -> Curve:
+    samples = sorted((sample for sample in history.samples if sample.host == host), key=attrgetter("at"))
+    return segments(((sample.at, float(sample.queue_bytes)) for sample in samples), SAMPLE_GAP)

@@ -1,0 +1,198 @@
+"""Steps at the product: protect, wait, fail back, decide, restore; asked of it only through its control API."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from bodydouble.errors import ControlError
+from bodydouble.vocabulary.records import (
+    ConnectRequest,
+    FailbackDecision,
+    InterfaceAddress,
+    MonitorRequest,
+    MonitorScripts,
+    ReplicationSet,
+    RestoreRequest,
+    Rule,
+)
+from bodydouble_labs.errors import UnmetError
+from bodydouble_labs.history import Mark
+from bodydouble_labs.runner.console import POLL, asked, until
+
+if TYPE_CHECKING:
+    from bodydouble.vocabulary.records import ConnectionStatus, MonitorStatus, RestorationStatus
+    from bodydouble_labs.runner.bench import Bench
+    from bodydouble_labs.scenario.steps import DecideStep, FailbackStep, ProtectStep, RestoreStep, WaitForStep
+
+CONFLICT = 409
+BROKEN = ("error", "stopped")
+QUIET_LOOKS = 2
+"""Looks in a row that must find the connection quiet before it counts as converged."""
+
+
+async def protect(bench: Bench, step: ProtectStep) -> None:
+    """Give the product one part of the scenario's protection."""
+    if step.protect == "replication-set":
+        await _save_set(bench)
+    elif step.protect == "connection":
+        await _connect(bench)
+    else:
+        await _monitor(bench)
+
+
+async def _save_set(bench: Bench) -> None:
+    spec = bench.scenario.protection.replication_set
+    source = bench.source
+    rules = [
+        Rule(
+            path=source.product_path(rule.include or rule.exclude or ""),
+            include=rule.include is not None,
+            recursive=rule.recursive,
+        )
+        for rule in spec.rules
+    ]
+    request = ReplicationSet(name=spec.name, rules=rules)
+    await asked("saving the replication set", bench.console.of(source).save_set(request))
+
+
+async def _connect(bench: Bench) -> None:
+    """Connect (anew, if an old connection is stuck), and see the mirror through to its end."""
+    client = bench.console.of(bench.source)
+    began = bench.stage.elapsed()
+    for old in await asked("listing connections", client.connections()):
+        if old.replication_set == bench.scenario.protection.replication_set.name:
+            await asked("disconnecting the old connection", client.disconnect(old.id))
+    status = await asked("connecting", client.connect(_connect_request(bench)))
+    await until(lambda: _connection(bench, status.id), lambda seen: seen.state == "replicating")
+    ended = bench.stage.elapsed()
+    bench.mark(Mark(began, "mirror", bench.source.name, f"mirror to {bench.target.name}", until=ended))
+    bench.stage.watch_order(bench.source.name, bench.target.name, bench.scenario.protected_root)
+    bench.collector.replica = True
+
+
+def _connect_request(bench: Bench) -> ConnectRequest:
+    spec = bench.scenario.protection.connection
+    return ConnectRequest(
+        replication_set=bench.scenario.protection.replication_set.name,
+        target=bench.address(spec.target),
+        mirror=spec.mirror,
+        orphans=spec.orphans,
+        remirror_after_reconnect=spec.remirror_after_reconnect,
+        recognise_restore=spec.recognise_restore,
+    )
+
+
+async def _connection(bench: Bench, id_: int) -> ConnectionStatus:
+    """The connection as the source shows it.
+
+    Raises:
+        UnmetError: it is gone, or has ended in a state that it will not leave.
+    """
+    listed = await asked("looking at the connection", bench.console.of(bench.source).connections())
+    status = next((item for item in listed if item.id == id_), None)
+    if status is None:
+        raise UnmetError(f"connection {id_} has disappeared from {bench.source.name}")
+    if status.state in BROKEN:
+        raise UnmetError(f"connection {id_} of {bench.source.name} is in state {status.state}: {status.detail}")
+    bench.last_seen = f"connection {status.state}, {status.queue_operations} operations queued {status.detail}".strip()
+    return status
+
+
+async def _monitor(bench: Bench) -> None:
+    spec = bench.scenario.protection.monitor
+    host = bench.host(spec.on)
+    address = InterfaceAddress(interface=host.interface, address=bench.scenario.hosts[spec.source].address)
+    paths = {
+        name: host.product_path(path)
+        for name in ("pre_failover", "post_failover", "pre_failback", "post_failback")
+        if (path := getattr(spec.scripts, name))
+    }
+    request = MonitorRequest(
+        source=bench.host(spec.source).computer_name,
+        addresses=[address],
+        interval=spec.interval,
+        missed=spec.missed,
+        manual_intervention=spec.manual_intervention,
+        scripts=MonitorScripts(**paths),
+    )
+    await asked("creating the monitor", bench.console.of(host).create_monitor(request))
+
+
+async def _monitor_status(bench: Bench) -> MonitorStatus:
+    spec = bench.scenario.protection.monitor
+    name = bench.host(spec.source).computer_name
+    listed = await asked("looking at the monitor", bench.console.of(bench.host(spec.on)).monitors())
+    status = next((item for item in listed if item.request.source == name), None)
+    if status is None:
+        raise UnmetError(f"the monitor of {name} has disappeared from {spec.on}")
+    bench.last_seen = f"monitor {status.state}: {status.status_line}"
+    if status.state in ("failing-over", "failed-over"):
+        bench.stage.stop_watching_order()
+    return status
+
+
+async def wait_for(bench: Bench, step: WaitForStep) -> None:
+    """Wait for a state of the monitor or of the connection."""
+    if step.wait_for in ("monitoring", "failed-over", "failed-back"):
+        await until(lambda: _monitor_status(bench), lambda seen: seen.state == step.wait_for)
+        return
+    listed = await asked("looking for a connection", bench.console.of(bench.source).connections())
+    if not listed:
+        raise UnmetError(f"{bench.source.name} has no connection")
+    id_ = listed[-1].id
+    looks = QUIET_LOOKS if step.wait_for == "converged" else 1
+    for _ in range(looks):
+        wanted = _quiet if step.wait_for == "converged" else _replicating
+        await until(lambda: _connection(bench, id_), wanted)
+        await asyncio.sleep(POLL)
+
+
+def _replicating(status: ConnectionStatus) -> bool:
+    return status.state == "replicating"
+
+
+def _quiet(status: ConnectionStatus) -> bool:
+    return _replicating(status) and status.queue_operations == 0 and status.acknowledged == status.generated
+
+
+async def failback(bench: Bench, step: FailbackStep) -> None:
+    """Have the target give up the source's identity, up to the prompt."""
+    target = bench.console.of(bench.host(bench.scenario.protection.monitor.on))
+    await asked("failback", target.failback(bench.host(step.failback).computer_name))
+    await until(lambda: _monitor_status(bench), lambda seen: seen.state == "failed-back")
+
+
+async def decide(bench: Bench, step: DecideStep) -> None:
+    """Answer the prompt; the source may need a moment until it is seen online."""
+    target = bench.console.of(bench.host(bench.scenario.protection.monitor.on))
+    name = bench.host(bench.scenario.protection.monitor.source).computer_name
+    while True:
+        try:
+            await target.decide(name, FailbackDecision(decision=step.decide))
+        except ControlError as error:
+            if error.status != CONFLICT:
+                raise UnmetError(f"answering the prompt: {error}") from error
+            bench.last_seen = str(error)
+            await asyncio.sleep(POLL)
+        else:
+            return
+
+
+async def restore(bench: Bench, step: RestoreStep) -> None:
+    """Restore from the stand-in and wait until that is complete."""
+    client = bench.console.of(bench.target)
+    request = RestoreRequest(
+        original_source=bench.source.computer_name,
+        replication_set=bench.scenario.protection.replication_set.name,
+        restore_to=bench.address(step.restore),
+    )
+    began = await asked("starting the restoration", client.restore(request))
+
+    async def look() -> RestorationStatus:
+        listed = await asked("looking at the restoration", client.restorations())
+        return next(item for item in listed if item.id == began.id)
+
+    ended = await until(look, lambda seen: seen.state != "running")
+    if ended.state == "failed":
+        raise UnmetError(f"the restoration failed: {ended.detail}")

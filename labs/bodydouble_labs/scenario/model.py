@@ -1,0 +1,234 @@
+r"""What a scenario says, as frozen records.
+
+The YAML file has exactly these keys; `bodydouble_labs.scenario.schema` derives the JSON Schema from these classes, so
+that the two cannot drift apart. Durations are seconds, sizes bytes, Windows paths are written as Windows writes them
+(``C:\InetPub``). Host names are the keys of ``hosts`` (``source``), not computer names.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from bodydouble_labs.scenario.steps import AnyStep, WindowsPath  # noqa: TC001 - msgspec evaluates annotations
+
+Identifier = Annotated[
+    str, Meta(pattern=r"^[a-z][a-z0-9-]{0,62}$", description="a lower-case word: letters, digits and '-', up to 63")
+]
+ComputerName = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Z0-9][A-Z0-9-]{0,14}$",
+        description="a NetBIOS computer name: up to 15 characters of A-Z, 0-9 and '-'",
+    ),
+]
+Cidr = Annotated[
+    str, Meta(pattern=r"^\d{1,3}(\.\d{1,3}){3}/\d{1,2}$", description="an address with its prefix, like 10.0.0.10/24")
+]
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+DriveLetter = Annotated[str, Meta(pattern=r"^[A-Z]$", description="a drive letter A-Z")]
+
+IIS_5_SERVICES = ("IISADMIN", "MSFTPSVC", "SMTPSVC", "NNTPSVC", "W3SVC")
+"""Short names of what the note's POSTOVER.BAT starts on IIS 5.0, in its order."""
+
+
+class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Base of every part of a scenario: immutable, strict about unknown keys."""
+
+
+class HostSpec(Part, frozen=True, kw_only=True):
+    """One machine.
+
+    Attributes:
+        role: ``server`` (can be a source or a target) or ``client`` (runs the workload and the operator's console).
+        computer_name: its permanent NetBIOS name.
+        address: its static address on the network.
+        operating_system: what a server runs; a client has none to name.
+        drives: a server's volumes by letter.
+    """
+
+    role: Literal["server", "client"]
+    computer_name: ComputerName
+    address: Cidr
+    operating_system: Literal["windows-2000"] | None = None
+    drives: dict[DriveLetter, Literal["ntfs"]] = {}
+
+    @property
+    def ip(self) -> str:
+        """The address without its prefix length."""
+        return self.address.partition("/")[0]
+
+
+class NetworkSpec(Part, frozen=True, kw_only=True):
+    """The one physical network that every host is on (application note, "Requirements")."""
+
+    segment: Identifier
+    subnet: Cidr
+
+
+class SiteSpec(Part, frozen=True, kw_only=True):
+    """The web site: ``pages`` static files with seeded content beneath ``root``, and where clients' uploads go.
+
+    Attributes:
+        services: short names of the IIS services, in the order in which an operator starts them; stopped in reverse.
+        records: directory beneath ``root`` that the FTP service publishes as ``/records``.
+    """
+
+    root: WindowsPath
+    pages: Annotated[int, Meta(ge=1, le=100_000)]
+    page_bytes: Annotated[int, Meta(ge=1, le=64 * 1024 * 1024)]
+    records: Identifier = "records"
+    services: Annotated[list[str], Meta(min_length=1)] = msgspec.field(default_factory=lambda: list(IIS_5_SERVICES))
+
+
+class RuleSpec(Part, frozen=True, kw_only=True):
+    """One rule of a replication set: exactly one of ``include`` and ``exclude``."""
+
+    include: WindowsPath | None = None
+    exclude: WindowsPath | None = None
+    recursive: bool = True
+
+
+class ReplicationSetSpec(Part, frozen=True, kw_only=True):
+    """The replication set that protects the site's data."""
+
+    name: Annotated[str, Meta(min_length=1, max_length=64)]
+    rules: Annotated[list[RuleSpec], Meta(min_length=1)]
+
+
+class ConnectionSpec(Part, frozen=True, kw_only=True):
+    """The connection: One To One from ``source`` to ``target``."""
+
+    source: str
+    target: str
+    mirror: Literal["full", "difference", "checksum"] = "difference"
+    orphans: Literal["keep", "log", "delete"] = "keep"
+    remirror_after_reconnect: bool = True
+    recognise_restore: bool = True
+
+
+class ScriptsSpec(Part, frozen=True, kw_only=True):
+    """Script files on the target, as Windows paths."""
+
+    pre_failover: WindowsPath | None = None
+    post_failover: WindowsPath | None = None
+    pre_failback: WindowsPath | None = None
+    post_failback: WindowsPath | None = None
+
+
+class MonitorSpec(Part, frozen=True, kw_only=True):
+    """Failure monitoring of ``source`` by ``on``; Time to Fail is ``interval`` times ``missed``."""
+
+    on: str
+    source: str
+    interval: Seconds = 5.0
+    missed: Annotated[int, Meta(ge=1, le=1000)] = 5
+    manual_intervention: bool = False
+    scripts: ScriptsSpec = ScriptsSpec()
+
+
+class ProtectionSpec(Part, frozen=True, kw_only=True):
+    """What the product is told to do; the timeline says when."""
+
+    replication_set: ReplicationSetSpec
+    connection: ConnectionSpec
+    monitor: MonitorSpec
+
+
+class ReaderSpec(Part, frozen=True, kw_only=True):
+    """An HTTP client that asks every ``every`` seconds, by the source's address or by its computer name."""
+
+    name: Identifier
+    via: Literal["address", "name"]
+    every: Seconds = 1.0
+    timeout: Seconds = 2.0
+
+
+class WriterSpec(Part, frozen=True, kw_only=True):
+    """An FTP client that uploads a numbered, checksummed record of ``bytes`` bytes every ``every`` seconds."""
+
+    name: Identifier
+    via: Literal["address", "name"] = "address"
+    every: Seconds = 1.0
+    timeout: Seconds = 10.0
+    bytes: Annotated[int, Meta(ge=64, le=64 * 1024 * 1024)] = 2000
+
+
+class WorkloadSpec(Part, frozen=True, kw_only=True):
+    """What clients do between ``workload: start`` and ``workload: stop``."""
+
+    readers: list[ReaderSpec] = []
+    writers: list[WriterSpec] = []
+
+
+class Expectations(Part, frozen=True, kw_only=True):
+    """Limits on what the checkers measure.
+
+    Attributes:
+        max_rto: seconds from the first failed request after the fault to the first good one.
+        max_rpo: seconds between the oldest acknowledged and lost record and the fault.
+        max_rpo_operations: acknowledged records that may be lost; no limit when absent.
+        max_planned_outage: seconds of outage in the planned part (failback, restoration); no limit when absent.
+        same_times: last-write times of files must be equal on both servers in the end as well.
+    """
+
+    max_rto: Annotated[float, Meta(ge=0, le=86_400)]
+    max_rpo: Annotated[float, Meta(ge=0, le=86_400)]
+    max_rpo_operations: Annotated[int, Meta(ge=0)] | None = None
+    max_planned_outage: Annotated[float, Meta(ge=0, le=86_400)] | None = None
+    same_times: bool = False
+
+
+class ScenarioHead(Part, frozen=True, kw_only=True):
+    """Everything in a scenario file but its timeline."""
+
+    format: Literal[1]
+    name: Identifier
+    title: Annotated[str, Meta(min_length=1, max_length=200)]
+    hosts: Annotated[dict[Identifier, HostSpec], Meta(min_length=1)]
+    network: NetworkSpec
+    site: SiteSpec
+    protection: ProtectionSpec
+    workload: WorkloadSpec
+    expect: Expectations
+
+
+class Scenario(ScenarioHead, frozen=True, kw_only=True):
+    """A whole scenario, as the loader hands it out.
+
+    Attributes:
+        timeline: the steps, in order.
+        file: the file it was read from.
+        files: the contents of what ``put`` steps copy, by their ``from``.
+    """
+
+    timeline: list[AnyStep]
+    file: str = ""
+    files: dict[str, bytes] = {}
+
+    @property
+    def source(self) -> HostSpec:
+        """The host that the connection protects."""
+        return self.hosts[self.protection.connection.source]
+
+    @property
+    def target(self) -> HostSpec:
+        """The host that receives the replica."""
+        return self.hosts[self.protection.connection.target]
+
+    @property
+    def client(self) -> HostSpec:
+        """The one client host."""
+        return next(host for host in self.hosts.values() if host.role == "client")
+
+    @property
+    def servers(self) -> dict[str, HostSpec]:
+        """The servers by their key, in the file's order."""
+        return {name: host for name, host in self.hosts.items() if host.role == "server"}
+
+    @property
+    def protected_root(self) -> str:
+        """The Windows path of the first included rule: the tree whose replica is judged."""
+        return next(rule.include for rule in self.protection.replication_set.rules if rule.include)

@@ -1,0 +1,230 @@
+"""The timeline's steps: one class for each action, named after the key that selects it.
+
+A step in the file is a mapping with exactly one action key (``command:``, ``fault:`` ...), the keys that this action
+takes, and the optional keys of `StepBase`. ``on`` names the server that the step acts on.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+WindowsPath = Annotated[
+    str,
+    Meta(
+        pattern=r"^[A-Z]:\\[^/:*?\"<>|\x00-\x1f]*$",
+        max_length=259,
+        description="a Windows path with a drive and backslashes, like C:\\InetPub",
+    ),
+]
+Limit = Annotated[float, Meta(gt=0, le=86_400)]
+
+
+class StepBase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Keys that every step may have.
+
+    Attributes:
+        step: what is done, in the operator's words; shown in progress, timeline and messages.
+        note: the place in the application note that asks for it.
+        phase: from this step on the run is in this phase.
+        within: seconds the step may take; each action has its own default.
+    """
+
+    step: Annotated[str, Meta(max_length=200)] = ""
+    note: Annotated[str, Meta(max_length=200)] = ""
+    phase: Literal["prepare", "safety", "liveness"] | None = None
+    within: Limit | None = None
+
+
+class CommandStep(StepBase, frozen=True, kw_only=True):
+    """Run one line in the host's command interpreter; another exit code than ``exit_code`` ends the run as invalid."""
+
+    on: str
+    command: Annotated[str, Meta(min_length=1, max_length=8191)]
+    exit_code: int = 0
+
+
+class InstallStep(StepBase, frozen=True, kw_only=True):
+    """Install the product and start its service."""
+
+    on: str
+    install: Literal["bodydouble"]
+
+
+class NetworkStep(StepBase, frozen=True, kw_only=True):
+    """Pull or plug the network cable."""
+
+    on: str
+    network: Literal["disconnect", "connect"]
+
+
+class PowerStep(StepBase, frozen=True, kw_only=True):
+    """An operator's power switch: ``on`` heals a power loss, ``reboot`` is an orderly restart."""
+
+    on: str
+    power: Literal["on", "reboot"]
+
+
+class PutFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One file to copy.
+
+    Attributes:
+        from_: file beside the scenario file, or among the shipped scenarios (key ``from``).
+        to: where it goes on the host.
+        replace: texts to replace in it; each must occur.
+    """
+
+    from_: Annotated[str, Meta(min_length=1, max_length=255)] = msgspec.field(name="from")
+    to: WindowsPath
+    replace: dict[Annotated[str, Meta(min_length=1)], str] = {}
+
+
+class PutStep(StepBase, frozen=True, kw_only=True):
+    """Copy files to the host."""
+
+    on: str
+    put: Annotated[list[PutFile], Meta(min_length=1)]
+
+
+class StartupStep(StepBase, frozen=True, kw_only=True):
+    """Set the startup type of the site's services; ``manual`` also stops those that run (the note's step 7)."""
+
+    on: str
+    startup: Literal["manual", "automatic"]
+
+
+class ServicesStep(StepBase, frozen=True, kw_only=True):
+    """Start or stop the site's services at the host's console."""
+
+    on: str
+    services: Literal["start", "stop"]
+
+
+class SiteStep(StepBase, frozen=True, kw_only=True):
+    """Put the site's static pages on the host."""
+
+    on: str
+    site: Literal["publish"]
+
+
+class WorkloadStep(StepBase, frozen=True, kw_only=True):
+    """Clients begin or end their work."""
+
+    workload: Literal["start", "stop"]
+
+
+class ProtectStep(StepBase, frozen=True, kw_only=True):
+    """Tell the product one part of ``protection``; ``connection`` returns when the mirror is complete."""
+
+    protect: Literal["replication-set", "connection", "monitor"]
+
+
+class RunForStep(StepBase, frozen=True, kw_only=True):
+    """Let the time pass, in seconds."""
+
+    run_for: Limit
+
+
+class WaitForStep(StepBase, frozen=True, kw_only=True):
+    """Wait until the product reports a condition; not reaching it within the limit is the product's failure.
+
+    ``monitoring``, ``failed-over`` and ``failed-back`` are the monitor's states; ``replicating`` is the connection's;
+    ``converged`` is a replicating connection with nothing left in the queue and everything acknowledged.
+    """
+
+    wait_for: Literal["monitoring", "failed-over", "failed-back", "replicating", "converged"]
+
+
+class FaultStep(StepBase, frozen=True, kw_only=True):
+    """Inject a fault; an independent witness must see it, or the run is invalid."""
+
+    on: str
+    fault: Literal["power-loss"]
+
+
+class FailbackStep(StepBase, frozen=True, kw_only=True):
+    """Fail back: the monitoring target gives up the identity of the host named here."""
+
+    failback: str
+
+
+class DecideStep(StepBase, frozen=True, kw_only=True):
+    """Answer failback's prompt."""
+
+    decide: Literal["continue", "stop"]
+
+
+class RestoreStep(StepBase, frozen=True, kw_only=True):
+    """Restore the replication set from the stand-in to the host named here; returns when it is complete."""
+
+    restore: str
+
+
+class VerifyStep(StepBase, frozen=True, kw_only=True):
+    """Take the final trees of both servers, beside the product, for the checkers."""
+
+    verify: Literal["trees"]
+
+
+AnyStep = (
+    CommandStep
+    | InstallStep
+    | NetworkStep
+    | PowerStep
+    | PutStep
+    | StartupStep
+    | ServicesStep
+    | SiteStep
+    | WorkloadStep
+    | ProtectStep
+    | RunForStep
+    | WaitForStep
+    | FaultStep
+    | FailbackStep
+    | DecideStep
+    | RestoreStep
+    | VerifyStep
+)
+
+ACTIONS: dict[str, type[AnyStep]] = {
+    "command": CommandStep,
+    "install": InstallStep,
+    "network": NetworkStep,
+    "power": PowerStep,
+    "put": PutStep,
+    "startup": StartupStep,
+    "services": ServicesStep,
+    "site": SiteStep,
+    "workload": WorkloadStep,
+    "protect": ProtectStep,
+    "run_for": RunForStep,
+    "wait_for": WaitForStep,
+    "fault": FaultStep,
+    "failback": FailbackStep,
+    "decide": DecideStep,
+    "restore": RestoreStep,
+    "verify": VerifyStep,
+}
+"""The step class that an action key selects."""
+
+
+def action_of(step: AnyStep) -> str:
+    """The action key of a step."""
+    return next(key for key, class_ in ACTIONS.items() if type(step) is class_)
+
+
+def host_of(step: AnyStep) -> str:
+    """The host that a step acts on, empty for steps that act on none in particular."""
+    return getattr(step, "on", "")
+
+
+def title_of(step: AnyStep) -> str:
+    """What to call a step: its own words, or its action."""
+    if step.step:
+        return step.step
+    key = action_of(step)
+    value = getattr(step, key)
+    where = f" on {host_of(step)}" if host_of(step) else ""
+    return f"{key.replace('_', ' ')} {value}{where}" if not isinstance(value, list) else f"{key}{where}"

@@ -1,0 +1,1 @@
+"""The `FileFilter` port over FUSE: a pass-through mount on top of the protected directory."""

@@ -1,0 +1,143 @@
+"""Composing the ports of a Linux host from its settings."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from bodydouble.adapters.clock import SystemClock
+from bodydouble.adapters.no_filter import NoFilter
+from bodydouble.adapters.pinger import IcmpPinger
+from bodydouble.adapters.posix.backing import Backing
+from bodydouble.adapters.posix.file_system import PosixFileSystem
+from bodydouble.adapters.scripts import ScriptRunner
+from bodydouble.adapters.services import CommandService, CommandServices
+from bodydouble.errors import FilterError, IdentityError, InputError
+from bodydouble.ports import Host
+from bodydouble.vocabulary import paths
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from bodydouble.ports import FileFilter, Identity
+
+#: Threads for calls that block: a long fsync must not hold up scanning.
+_THREADS = 6
+
+
+class FilterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``[host.filter]``: how changes are seen.
+
+    Attributes:
+        kind: ``fuse`` mounts over the root; ``none`` sees nothing, which is enough for a target.
+        roots: directories to protect; exactly one with ``fuse``.
+    """
+
+    kind: Literal["fuse", "none"] = "none"
+    roots: list[str] = []
+
+
+class IdentitySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``[host.identity]``: whether to answer NetBIOS name queries on UDP port 137 (needs root)."""
+
+    netbios: bool = False
+
+
+class ScriptsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``[host.scripts]``: interpreters by suffix, such as ``".bat" = ["wine", "cmd", "/c"]``."""
+
+    interpreters: dict[str, list[str]] = {}
+
+
+class LinuxHostSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """``[host]``: everything about the host that the product runs on."""
+
+    filter: FilterSettings = FilterSettings()
+    identity: IdentitySettings = IdentitySettings()
+    scripts: ScriptsSettings = ScriptsSettings()
+    services: list[CommandService] = []
+
+
+@asynccontextmanager
+async def open_host(settings: LinuxHostSettings) -> AsyncIterator[Host]:
+    """Open this Linux host; leaving the context unmounts the filter and stops answering for names.
+
+    With ``kind = "none"`` and ``netbios = false`` it needs neither root nor extras beyond ``linux``; changing addresses
+    then raises `IdentityError`.
+
+    Raises:
+        InputError: the settings contradict themselves.
+        FilterError: the filter cannot be mounted.
+        IdentityError: the name service cannot be started, or pyroute2 is missing.
+    """
+    root = _filter_root(settings.filter)
+    _check_scripts(settings.scripts)
+    async with AsyncExitStack() as stack:
+        executor = stack.enter_context(ThreadPoolExecutor(_THREADS, thread_name_prefix="bodydouble-io"))
+        backing = Backing()
+        stack.callback(backing.close)
+        file_system = PosixFileSystem(backing, executor)
+        identity = await _open_identity(settings.identity, executor, stack)
+        yield Host(
+            file_system=file_system,
+            file_filter=await _open_filter(root, backing, executor, stack),
+            identity=identity,
+            services=CommandServices(settings.services),
+            scripts=ScriptRunner(file_system, settings.scripts.interpreters),
+            pinger=IcmpPinger(),
+            clock=SystemClock(),
+        )
+
+
+def _filter_root(settings: FilterSettings) -> str | None:
+    if settings.kind == "none":
+        if settings.roots:
+            raise InputError('host.filter.roots: expected no roots with kind = "none"; set kind = "fuse" to use them')
+        return None
+    if len(settings.roots) != 1:
+        raise InputError(
+            f"host.filter.roots: expected exactly one directory, got {len(settings.roots)}: one process can serve one "
+            "FUSE mount; name a directory that holds them all"
+        )
+    root = paths.normalise(settings.roots[0])
+    if root == "/" or not root.startswith("/"):
+        raise InputError(f"host.filter.roots: {root!r} cannot be filtered; name a directory such as /srv/www")
+    return root
+
+
+def _check_scripts(settings: ScriptsSettings) -> None:
+    for suffix, command in settings.interpreters.items():
+        if not suffix.startswith(".") or not command:
+            raise InputError(
+                f"host.scripts.interpreters: {suffix!r} = {command!r}: expected a suffix with its dot and a command, "
+                'like ".bat" = ["wine", "cmd", "/c"]'
+            )
+
+
+async def _open_filter(
+    root: str | None, backing: Backing, executor: ThreadPoolExecutor, stack: AsyncExitStack
+) -> FileFilter:
+    if root is None:
+        return NoFilter()
+    try:
+        from bodydouble.adapters.fuse.filter import FuseFilter  # noqa: PLC0415 - the extra may be missing
+    except ImportError as error:
+        raise FilterError(f"{root}: the filter needs the 'fuse' extra: pip install 'bodydouble[fuse]'") from error
+    file_filter = FuseFilter(root, backing, executor)
+    await file_filter.start()
+    stack.push_async_callback(file_filter.stop)
+    return file_filter
+
+
+async def _open_identity(settings: IdentitySettings, executor: ThreadPoolExecutor, stack: AsyncExitStack) -> Identity:
+    try:
+        from bodydouble.adapters.network.identity import LinuxIdentity  # noqa: PLC0415 - the extra may be missing
+    except ImportError as error:
+        raise IdentityError("addresses need the 'linux' extra: pip install 'bodydouble[linux]'") from error
+    identity = LinuxIdentity(executor, netbios=settings.netbios)
+    await identity.start()
+    stack.push_async_callback(identity.stop)
+    return identity

@@ -1,0 +1,117 @@
+"""ARP over Ethernet: announcing an address, and asking the wire whether somebody has it (RFC 826, RFC 5227)."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from bodydouble.errors import IdentityError
+
+_ETHERTYPE = 0x0806
+_FRAME = struct.Struct("!6s6sHHHBBH6s4s6s4s")
+_BROADCAST = b"\xff" * 6
+_NOBODY = b"\0" * 6
+_REQUEST = 1
+_ETHERNET, _IPV4 = 1, 0x0800
+
+#: RFC 5227 probes three times; an answer on one segment takes far less than this.
+_PROBES = 3
+_PROBE_SECONDS = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Arp:
+    """What an ARP frame says."""
+
+    operation: int
+    sender_mac: bytes
+    sender: str
+    target: str
+
+
+def request(mac: bytes, sender: str, target: str) -> bytes:
+    """A broadcast ARP request, 42 bytes. Sender and target equal: a gratuitous one. Sender 0.0.0.0: a probe."""
+    return _FRAME.pack(
+        _BROADCAST,
+        mac,
+        _ETHERTYPE,
+        _ETHERNET,
+        _IPV4,
+        6,
+        4,
+        _REQUEST,
+        mac,
+        IPv4Address(sender).packed,
+        _NOBODY,
+        IPv4Address(target).packed,
+    )
+
+
+def parse(frame: bytes) -> Arp | None:
+    """The ARP content of a frame, None when it is something else."""
+    if len(frame) < _FRAME.size:
+        return None
+    _, _, ethertype, hardware, protocol, _, _, operation, mac, sender, _, target = _FRAME.unpack_from(frame)
+    if (ethertype, hardware, protocol) != (_ETHERTYPE, _ETHERNET, _IPV4):
+        return None
+    return Arp(operation, mac, str(IPv4Address(sender)), str(IPv4Address(target)))
+
+
+def announce(interface: str, address: str) -> None:
+    """Broadcast one gratuitous ARP request.
+
+    Raises:
+        IdentityError: unknown interface, or not allowed.
+    """
+    with _open(interface, protocol=0) as wire:
+        wire.send(request(_mac(wire), address, address))
+
+
+async def in_use(interface: str, address: str) -> bool:
+    """Whether another machine claims ``address``, asked for about 0.9 s.
+
+    Raises:
+        IdentityError: unknown interface, or not allowed.
+    """
+    loop = asyncio.get_running_loop()
+    with _open(interface, protocol=_ETHERTYPE) as wire:
+        mac = _mac(wire)
+        for _ in range(_PROBES):
+            await loop.sock_sendall(wire, request(mac, "0.0.0.0", address))  # noqa: S104 - RFC 5227: a probe's sender
+            try:
+                async with asyncio.timeout(_PROBE_SECONDS):
+                    return await _claimed(wire, mac, address)
+            except TimeoutError:
+                continue
+    return False
+
+
+async def _claimed(wire: socket.socket, mac: bytes, address: str) -> bool:
+    loop = asyncio.get_running_loop()
+    while True:
+        arp = parse(await loop.sock_recv(wire, 2048))
+        if arp is not None and arp.sender == address and arp.sender_mac != mac:
+            return True
+
+
+def _open(interface: str, protocol: int) -> socket.socket:
+    try:
+        wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+    except PermissionError as error:
+        raise IdentityError(f"{interface}: ARP needs root or CAP_NET_RAW") from error
+    try:
+        wire.bind((interface, protocol))
+    except OSError as error:
+        wire.close()
+        raise IdentityError(f"{interface}: no ARP on this interface: {error.strerror}") from error
+    wire.setblocking(False)
+    return wire
+
+
+def _mac(wire: socket.socket) -> bytes:
+    # Not from /sys: in a network namespace it may show another namespace's interfaces.
+    mac: bytes = wire.getsockname()[4]
+    return mac[:6]

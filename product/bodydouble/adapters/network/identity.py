@@ -1,0 +1,97 @@
+"""The `Identity` port on Linux."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+from bodydouble.adapters.network import arp
+from bodydouble.adapters.network.addresses import AddressBook
+from bodydouble.adapters.network.name_service import NameService
+from bodydouble.errors import IdentityError
+from bodydouble.vocabulary.records import HostIdentity
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+
+class LinuxIdentity:
+    """Host name, added NetBIOS names, addresses.
+
+    The host name of the UTS namespace at the start is the permanent name; what it is now is the primary (active) one.
+
+    Args:
+        executor: threads for short synchronous calls.
+        netbios: whether to answer NetBIOS name queries; without it names cannot be added.
+    """
+
+    def __init__(self, executor: Executor, *, netbios: bool) -> None:
+        self._permanent = socket.gethostname()
+        self._book = AddressBook(executor)
+        self._names = NameService(self._permanent, self._book) if netbios else None
+
+    async def start(self) -> None:
+        """Begin to answer for the host's name.
+
+        Raises:
+            IdentityError: see `NameService.start`.
+        """
+        if self._names is not None:
+            await self._names.start()
+
+    async def stop(self) -> None:
+        """Stop answering. Addresses stay: they belong to the host until the next boot."""
+        if self._names is not None:
+            await self._names.stop()
+
+    async def query(self) -> HostIdentity:
+        """See the port."""
+        return HostIdentity(
+            primary_name=socket.gethostname(),
+            permanent_name=self._permanent,
+            added_names=self._names.added if self._names is not None else [],
+            addresses=await self._book.all(),
+        )
+
+    async def add_name(self, name: str) -> None:
+        """See the port.
+
+        Raises:
+            DuplicateIdentityError: another node answers for it.
+            IdentityError: not a NetBIOS name, or names are switched off.
+        """
+        if self._names is None:
+            raise IdentityError(f"{name}: cannot be added; set netbios = true under [host.identity]")
+        await self._names.add(name)
+
+    async def remove_name(self, name: str) -> None:
+        """See the port."""
+        if self._names is not None:
+            await self._names.remove(name)
+
+    async def add_address(self, interface: str, address: str) -> None:
+        """See the port."""
+        await self._book.add(interface, address)
+
+    async def remove_address(self, interface: str, address: str) -> None:
+        """See the port."""
+        await self._book.remove(interface, address)
+
+    async def announce(self, interface: str, address: str) -> None:
+        """See the port.
+
+        Raises:
+            IdentityError: unknown interface, not an address of this host, or not allowed.
+        """
+        owned = {(record.interface, _bare(record.address)) for record in await self._book.all()}
+        if (interface, _bare(address)) not in owned:
+            raise IdentityError(f"{address}: not an address of {interface}, so there is nothing to announce")
+        arp.announce(interface, _bare(address))
+
+    async def in_use(self, interface: str, address: str) -> bool:
+        """See the port."""
+        return await arp.in_use(interface, _bare(address))
+
+
+def _bare(address: str) -> str:
+    return address.partition("/")[0]

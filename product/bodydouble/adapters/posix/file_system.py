@@ -1,0 +1,79 @@
+"""The `FileSystem` port over a thread pool: one hop for each call, one hop for each batch.
+
+What is not replicated, and why a volume that holds it looks smaller here than it is: symbolic links, hard links as
+such (each name is a file of its own), devices, FIFOs and sockets are listed nowhere; names that product form cannot
+say (not UTF-8, control characters) neither. Extended attributes and ACLs are not carried.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from bodydouble.adapters.posix.batch import Batch
+from bodydouble.adapters.posix.tree import Tree
+from bodydouble.errors import FileSystemError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from concurrent.futures import Executor
+
+    from bodydouble.adapters.posix.backing import Backing
+    from bodydouble.vocabulary.operations import AnyOperation, Entry
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class PosixFileSystem:
+    """Volumes of a POSIX host, reached beneath whatever the filter mounted over them.
+
+    Args:
+        backing: the directories opened before the filter was mounted.
+        executor: threads for the blocking calls; closed by its owner.
+    """
+
+    def __init__(self, backing: Backing, executor: Executor) -> None:
+        self._tree = Tree(backing)
+        self._executor = executor
+
+    @property
+    def case_sensitive(self) -> bool:
+        """True: names that differ in case are different files."""
+        return True
+
+    async def list_directory(self, path: str) -> list[Entry]:
+        """See the port."""
+        return await self._in_thread(self._tree.list_directory, path)
+
+    async def stat(self, path: str) -> Entry | None:
+        """See the port."""
+        return await self._in_thread(self._tree.stat, path)
+
+    async def read(self, path: str, offset: int, size: int) -> bytes:
+        """See the port."""
+        return await self._in_thread(self._tree.read, path, offset, size)
+
+    async def apply(self, operations: Sequence[AnyOperation], *, durable: bool = True) -> None:
+        """See the port."""
+        await self._in_thread(self._apply, operations, durable)
+
+    async def free_space(self, path: str) -> int:
+        """See the port."""
+        return await self._in_thread(self._tree.free_space, path)
+
+    def _apply(self, operations: Sequence[AnyOperation], durable: bool) -> None:
+        batch = Batch(self._tree, durable=durable)
+        try:
+            for operation in operations:
+                batch.carry_out(operation)
+        except BaseException:
+            # What was carried out stays so, with its times; the first failure is the one to report.
+            with suppress(FileSystemError):
+                batch.finish()
+            raise
+        batch.finish()
+
+    async def _in_thread(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, lambda: call(*args, **kwargs))

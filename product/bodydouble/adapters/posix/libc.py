@@ -1,0 +1,47 @@
+"""System calls that Python 3.11 does not offer: syncfs(2), renameat2(2), umount2(2)."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+RENAME_NOREPLACE = 1
+_MNT_DETACH = 2
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def syncfs(fd: int) -> None:
+    """Make everything on the volume that holds ``fd`` durable; reports write-back errors since Linux 5.8.
+
+    Raises:
+        OSError: the volume could not write.
+    """
+    if _libc.syncfs(fd) != 0:
+        raise _last_error()
+
+
+def rename_without_replacing(old: str, old_directory: int, new: str, new_directory: int) -> None:
+    """Rename unless the new name exists, in one step.
+
+    Raises:
+        OSError: EEXIST when it does; anything else rename(2) reports.
+    """
+    names = os.fsencode(old), os.fsencode(new)
+    if _libc.renameat2(old_directory, names[0], new_directory, names[1], RENAME_NOREPLACE) != 0:
+        raise _last_error()
+
+
+def _last_error() -> OSError:
+    number = ctypes.get_errno()
+    return OSError(number, os.strerror(number))
+
+
+def unmount(path: str, *, lazily: bool) -> None:
+    """Unmount what is mounted topmost at ``path``; lazily: out of sight at once, gone with its last open file.
+
+    Raises:
+        OSError: EBUSY when files are open there; EINVAL when nothing is mounted there.
+    """
+    if _libc.umount2(os.fsencode(path), _MNT_DETACH if lazily else 0) != 0:
+        raise _last_error()

@@ -1,0 +1,149 @@
+"""Walking from a held root to a path, one component at a time, without following a symbolic link anywhere."""
+
+from __future__ import annotations
+
+import os
+import stat as modes
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from bodydouble.adapters.posix.backing import DIRECTORY
+from bodydouble.adapters.posix.codes import on_path
+from bodydouble.adapters.posix.metadata import entry_of, replicable
+from bodydouble.adapters.posix.names import speakable
+from bodydouble.errors import FileSystemError
+from bodydouble.vocabulary import paths
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bodydouble.adapters.posix.backing import Backing
+    from bodydouble.vocabulary.operations import Entry
+
+_STEP = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+#: O_NONBLOCK: a FIFO in the way must not hang the caller before it is seen and refused.
+_FILE = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+class Tree:
+    """Looks things up on the volumes. Blocking; used inside pool threads only."""
+
+    def __init__(self, backing: Backing) -> None:
+        self._backing = backing
+
+    def open_directory(self, path: str) -> int:
+        """A descriptor of the directory at ``path``; the caller closes it.
+
+        Raises:
+            OSError: a component is missing or is not a directory (a symbolic link is not one).
+        """
+        fd, components = self._backing.resolve(path)
+        held = fd
+        try:
+            for component in components:
+                following = os.open(component, _STEP, dir_fd=fd)
+                if fd != held:
+                    os.close(fd)
+                fd = following
+            return os.open(".", DIRECTORY, dir_fd=fd)
+        finally:
+            if fd != held:
+                os.close(fd)
+
+    def list_directory(self, path: str) -> list[Entry]:
+        """Files and directories directly inside ``path``, sorted by name.
+
+        Raises:
+            FileSystemError: as the port says.
+        """
+        with on_path(path), _closing(self.open_directory(path)) as fd:
+            names = os.listdir(fd)  # noqa: PTH208 - of a descriptor, not of a path
+            entries = (self._entry(paths.join(path, name), name, fd) for name in sorted(names) if speakable(name))
+            return [entry for entry in entries if entry is not None]
+
+    def stat(self, path: str) -> Entry | None:
+        """The entry at ``path``, None when there is none or it is not replicable.
+
+        Raises:
+            FileSystemError: ``denied`` or ``io``.
+        """
+        try:
+            with on_path(path):
+                if not self._backing.resolve(path)[1]:
+                    with _closing(self.open_directory(path)) as fd:
+                        return entry_of(path, os.fstat(fd))
+                with _closing(self.open_directory(paths.parent(path))) as fd:
+                    return self._entry(path, paths.name(path), fd)
+        except FileSystemError as error:
+            if error.code == "not_found":
+                return None
+            raise
+
+    def read(self, path: str, offset: int, size: int) -> bytes:
+        """Up to ``size`` bytes from ``offset``.
+
+        Raises:
+            FileSystemError: as the port says.
+        """
+        paths.check(path)
+        with (
+            on_path(path),
+            _closing(self.open_directory(paths.parent(path))) as directory,
+            _closing(open_file(paths.name(path), directory, os.O_RDONLY, path)) as fd,
+        ):
+            return _read_fully(fd, offset, size)
+
+    def free_space(self, path: str) -> int:
+        """Free bytes on the volume of ``path``, or of its nearest existing ancestor.
+
+        Raises:
+            FileSystemError: ``denied`` or ``io``.
+        """
+        with on_path(path):
+            while True:
+                try:
+                    fd = self.open_directory(path)
+                except (FileNotFoundError, NotADirectoryError):
+                    path = paths.parent(path)
+                    continue
+                with _closing(fd):
+                    status = os.fstatvfs(fd)
+                    return status.f_bavail * status.f_frsize
+
+    @staticmethod
+    def _entry(path: str, name: str, directory: int) -> Entry | None:
+        try:
+            status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+        return entry_of(path, status) if replicable(status) else None
+
+
+def open_file(name: str, directory: int, flags: int, path: str, mode: int = 0o600) -> int:
+    """Open a regular file inside an open directory; the caller closes it.
+
+    Raises:
+        FileSystemError: ``denied`` when it is something else (directory, FIFO, device).
+        OSError: the system refused.
+    """
+    fd = os.open(name, flags | _FILE, mode, dir_fd=directory)
+    if not modes.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise FileSystemError("denied", path, "not a regular file")
+    return fd
+
+
+def _read_fully(fd: int, offset: int, size: int) -> bytes:
+    pieces = []
+    while size > 0 and (piece := os.pread(fd, size, offset)):
+        pieces.append(piece)
+        offset, size = offset + len(piece), size - len(piece)
+    return b"".join(pieces)
+
+
+@contextmanager
+def _closing(fd: int) -> Iterator[int]:
+    try:
+        yield fd
+    finally:
+        os.close(fd)

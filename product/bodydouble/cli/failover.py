@@ -1,0 +1,176 @@
+"""Monitors, failover and failback."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import click
+
+from bodydouble.cli import output
+from bodydouble.cli.session import Command, Group, Session, examples, pass_session, path_argument
+from bodydouble.errors import ConnectionStateError
+from bodydouble.vocabulary.records import FailbackDecision, InterfaceAddress, MonitorRequest, MonitorScripts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bodydouble.control.client import ControlClient
+    from bodydouble.vocabulary.records import MonitorState, MonitorStatus
+
+POLL = 0.5
+
+
+class InterfaceAddressType(click.ParamType[InterfaceAddress]):
+    """``ADAPTER=ADDRESS/PREFIX``."""
+
+    name = "ADAPTER=ADDRESS/PREFIX"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> InterfaceAddress:
+        """Split at the last ``=``: Windows adapters have free names."""
+        interface, sign, address = str(value).rpartition("=")
+        if not sign or not interface or not address:
+            self.fail(f"expected {self.name}, such as eth0=10.0.0.10/24, got {value!r}", param, ctx)
+        return InterfaceAddress(interface=interface, address=address)
+
+
+@click.group(cls=Group)
+def monitor() -> None:
+    """Monitors: sources that this machine is ready to stand in for."""
+
+
+@monitor.command(
+    "create",
+    epilog=examples(
+        "bodydouble monitor create WEB1 --address eth0=10.0.0.10/24",
+        'bodydouble monitor create WEB1 --address "Local Area Connection=10.0.0.10/24" \\',
+        "    --missed 5 --post-failover C:/bodydouble/postover.bat --pre-failback C:/bodydouble/preback.bat",
+    ),
+)
+@click.argument("source")
+@click.option(
+    "--address",
+    "addresses",
+    type=InterfaceAddressType(),
+    multiple=True,
+    required=True,
+    help="An address of the source and the adapter of this target that assumes it.",
+)
+@click.option("--interval", type=float, default=5.0, show_default=True, help="Seconds between heartbeats.")
+@click.option("--missed", type=int, default=5, show_default=True, help="Missed heartbeats that make a failure.")
+@click.option("--manual", is_flag=True, help="Wait for an operator instead of failing over at zero.")
+@click.option("--pre-failover", default="", metavar="FILE", help="Script to run before the identity is assumed.")
+@click.option("--post-failover", default="", metavar="FILE", help="Script to run after the identity is assumed.")
+@click.option("--pre-failback", default="", metavar="FILE", help="Script to run before the identity is given back.")
+@click.option("--post-failback", default="", metavar="FILE", help="Script to run after the identity is given back.")
+@click.option("--script-timeout", type=float, default=120.0, show_default=True, help="Seconds each script may take.")
+@pass_session
+def create(
+    session: Session,
+    *,
+    source: str,
+    addresses: Sequence[InterfaceAddress],
+    interval: float,
+    missed: int,
+    manual: bool,
+    pre_failover: str,
+    post_failover: str,
+    pre_failback: str,
+    post_failback: str,
+    script_timeout: float,
+) -> None:
+    """Begin to monitor SOURCE from this target."""
+    request = MonitorRequest(
+        source=source,
+        addresses=list(addresses),
+        interval=interval,
+        missed=missed,
+        manual_intervention=manual,
+        scripts=MonitorScripts(
+            pre_failover=_script(pre_failover),
+            post_failover=_script(post_failover),
+            pre_failback=_script(pre_failback),
+            post_failback=_script(post_failback),
+        ),
+        script_timeout=script_timeout,
+    )
+    _show(session, session.talk(lambda client: client.create_monitor(request)))
+
+
+def _script(path: str) -> str:
+    return path_argument(path) if path else ""
+
+
+@monitor.command("list", epilog=examples("bodydouble monitor list --json"))
+@pass_session
+def list_monitors(session: Session) -> None:
+    """List the monitors with their Time to Fail, bullet and status."""
+    output.show(session, session.talk(lambda client: client.monitors()), output.monitors_table)
+
+
+@monitor.command("delete", epilog=examples("bodydouble monitor delete WEB1"))
+@click.argument("source")
+@pass_session
+def delete(session: Session, source: str) -> None:
+    """Forget the monitor of SOURCE."""
+    session.talk(lambda client: client.delete_monitor(source))
+
+
+@click.command(cls=Command, epilog=examples("bodydouble failover WEB1", "bodydouble failover WEB1 --no-wait"))
+@click.argument("source")
+@click.option("--wait/--no-wait", default=True, show_default=True, help="Return when failover is complete.")
+@pass_session
+def failover(session: Session, source: str, wait: bool) -> None:
+    """Fail SOURCE over to this machine now. The source must be off the network."""
+
+    async def action(client: ControlClient) -> MonitorStatus:
+        status = await client.failover(source)
+        return await _leave(client, status, "failing-over") if wait else status
+
+    _show(session, session.talk(action))
+
+
+@click.command(
+    cls=Command,
+    epilog=examples(
+        "bodydouble failback WEB1               (the source is still off the network)",
+        "bodydouble failback WEB1 --continue    (once the source is back online)",
+    ),
+)
+@click.argument("source")
+@click.option("--continue", "decision", flag_value="continue", help="Failback is done: go on monitoring the source.")
+@click.option("--stop", "decision", flag_value="stop", help="Failback is done: stop monitoring the source.")
+@click.option("--wait/--no-wait", default=True, show_default=True, help="Return when failback is complete.")
+@pass_session
+def failback(session: Session, source: str, decision: str | None, wait: bool) -> None:
+    """Give SOURCE its identity back; then, with the source online, decide: --continue or --stop."""
+
+    async def action(client: ControlClient) -> MonitorStatus:
+        if decision is not None:
+            answer = FailbackDecision(decision="continue" if decision == "continue" else "stop")
+            return await client.decide(source, answer)
+        status = await client.failback(source)
+        # Asked for while failover is still under way, failback begins when the pass that is running has ended.
+        return await _leave(client, status, "failing-over", "failing-back") if wait else status
+
+    status = session.talk(action)
+    _show(session, status)
+    if status.state == "failed-back" and not session.json:
+        click.echo(
+            f"Connect {source} to the network. Once it is online: bodydouble failback {source} --continue | --stop"
+        )
+
+
+async def _leave(client: ControlClient, status: MonitorStatus, *states: MonitorState) -> MonitorStatus:
+    source = status.request.source
+    while status.state in states:
+        await asyncio.sleep(POLL)
+        found = [item for item in await client.monitors() if item.request.source == source]
+        if not found:
+            raise ConnectionStateError(f"the monitor of {source!r} was deleted meanwhile")
+        status = found[0]
+    return status
+
+
+def _show(session: Session, status: MonitorStatus) -> None:
+    output.show(session, [status] if not session.json else status, output.monitors_table)

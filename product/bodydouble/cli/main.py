@@ -1,0 +1,128 @@
+"""The entry point: global options, the product's commands, and plug-ins.
+
+Exit status: 0 done; 1 an error of the product or the daemon; 2 the command line, a file or a request is wrong.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+
+import click
+
+from bodydouble import __version__
+from bodydouble.cli import daemon, failover, observation, replication, restoration, services
+from bodydouble.cli.session import Group, Session, examples
+from bodydouble.control.settings import DEFAULT_PORT
+
+PLUGINS = "bodydouble.commands"
+"""The entry-point group in which other packages register commands."""
+
+
+class Bodydouble(Group):
+    """The product's commands and those of plug-ins; a plug-in is imported only when it is called or listed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Every command's name, sorted."""
+        return sorted({*super().list_commands(ctx), *_plugins()})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """A command by name."""
+        own = super().get_command(ctx, cmd_name)
+        plugin = _plugins().get(cmd_name)
+        return own if own is not None or plugin is None else _load(plugin)
+
+
+def _plugins() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=PLUGINS)}
+
+
+def _load(plugin: EntryPoint) -> click.Command:
+    """The plug-in's command; one that cannot be imported becomes a command that says so."""
+    try:
+        command = plugin.load()
+    except ImportError as error:
+        return _unavailable(plugin.name, f"{plugin.value} cannot be imported: {error}")
+    except AttributeError as error:
+        return _unavailable(plugin.name, f"{plugin.value} is not there: {error}")
+    if not isinstance(command, click.Command):
+        return _unavailable(plugin.name, f"{plugin.value} is not a click command")
+    return command
+
+
+def _unavailable(name: str, reason: str) -> click.Command:
+    def refuse(arguments: tuple[str, ...]) -> None:
+        called = " ".join([name, *arguments])
+        raise click.ClickException(f"{called!r} is not available: {reason}")
+
+    return click.Command(
+        name,
+        callback=refuse,
+        params=[click.Argument(["arguments"], nargs=-1, type=click.UNPROCESSED)],
+        help=f"Not available: {reason}",
+        context_settings={"ignore_unknown_options": True},
+    )
+
+
+@click.group(
+    cls=Bodydouble,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=examples(
+        "bodydouble daemon --config /etc/bodydouble.toml",
+        "bodydouble --host target --token-file token status",
+        "BODYDOUBLE_TOKEN_FILE=token bodydouble events --follow",
+    ),
+)
+@click.option(
+    "--host",
+    envvar="BODYDOUBLE_HOST",
+    default="127.0.0.1",
+    show_default=True,
+    show_envvar=True,
+    help="The daemon's machine.",
+)
+@click.option(
+    "--port",
+    envvar="BODYDOUBLE_PORT",
+    type=click.IntRange(1, 65535),
+    default=DEFAULT_PORT,
+    show_default=True,
+    show_envvar=True,
+    help="The daemon's control port.",
+)
+@click.option(
+    "--token-file",
+    envvar="BODYDOUBLE_TOKEN_FILE",
+    type=click.Path(path_type=Path),
+    show_envvar=True,
+    help="File with the daemon's token.",
+)
+@click.option("--json", is_flag=True, help="Print JSON instead of tables.")
+@click.version_option(__version__, prog_name="bodydouble")
+@click.pass_context
+def cli(context: click.Context, host: str, port: int, token_file: Path | None, json: bool) -> None:
+    """Ordered file replication from sources to a target, with failover of name and address."""
+    context.obj = Session(host, port, token_file, json)
+
+
+for _command in (
+    daemon.daemon,
+    observation.status,
+    observation.events,
+    replication.repset,
+    replication.connect,
+    replication.disconnect,
+    replication.connections,
+    replication.mirror,
+    failover.monitor,
+    failover.failover,
+    failover.failback,
+    restoration.restore,
+    services.service,
+):
+    cli.add_command(_command)
+
+
+def main() -> None:
+    """Run the command line and exit with its status."""
+    cli(prog_name="bodydouble")

@@ -1,0 +1,63 @@
+"""``status`` and ``events``: look, change nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import click
+
+from bodydouble.cli import output
+from bodydouble.cli.session import Command, Session, examples, pass_session
+
+if TYPE_CHECKING:
+    from bodydouble.control.client import ControlClient
+
+FOLLOW_PERIOD = 1.0
+"""Seconds between two looks; the Failover Control Center of the application note refreshes as often."""
+
+
+@click.command(cls=Command, epilog=examples("bodydouble status", "bodydouble --host target status --json"))
+@pass_session
+def status(session: Session) -> None:
+    """Show the daemon's connections, monitors and restorations."""
+    seen = session.talk(lambda client: client.status())
+    if session.json:
+        output.print_json(seen)
+        return
+    identity = seen.identity
+    added = f", also answering as {', '.join(identity.added_names)}" if identity.added_names else ""
+    click.echo(output.plain(f"bodydouble {seen.version} on {identity.primary_name}{added}"))
+    for item in identity.addresses:
+        click.echo(output.plain(f"  {item.address} on {item.interface}"))
+    output.print_tables(
+        output.connections_table(seen.connections),
+        output.target_table(seen.target_connections),
+        output.monitors_table(seen.monitors),
+        output.restorations_table(seen.restorations),
+    )
+
+
+@click.command(cls=Command, epilog=examples("bodydouble events --after 120", "bodydouble events --follow --json"))
+@click.option("--after", type=click.IntRange(0), default=0, help="Only events with a higher number.")
+@click.option("--follow", is_flag=True, help="Go on printing until interrupted.")
+@pass_session
+def events(session: Session, after: int, follow: bool) -> None:
+    """Print the events log, an event a line."""
+    try:
+        session.talk(lambda client: _print_events(session, client, after, follow))
+    except KeyboardInterrupt:
+        if not follow:  # following has no other end
+            raise
+
+
+async def _print_events(session: Session, client: ControlClient, after: int, follow: bool) -> None:
+    while True:
+        batch = await client.events(after)
+        for event in batch:
+            output.print_event(session, event)
+            after = event.number
+        if not batch:
+            if not follow:
+                return
+            await asyncio.sleep(FOLLOW_PERIOD)

@@ -1,0 +1,179 @@
+"""Answers on standard output: tables for people, JSON for programs."""
+
+from __future__ import annotations
+
+import re
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+from rich.table import Table
+
+from bodydouble.failover.countdown import counter_words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from bodydouble.cli.session import Session
+    from bodydouble.vocabulary.records import (
+        ConnectionStatus,
+        Event,
+        MonitorStatus,
+        ReplicationSet,
+        RestorationStatus,
+        ServiceStatus,
+        TargetConnectionStatus,
+    )
+    from bodydouble.vocabulary.records import Progress as Done
+
+PIPE_WIDTH = 240
+"""Columns of a table that does not go to a terminal: programs must not meet cut cells."""
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def plain(text: str) -> str:
+    """``text`` without control characters: names and script output must not drive the reader's terminal."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))
+
+
+def print_json(value: Any) -> None:
+    """One indented JSON document."""
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def show(session: Session, value: Any, table: Callable[[Any], Table]) -> None:
+    """Print ``value`` as the session asks."""
+    if session.json:
+        print_json(value)
+    else:
+        print_tables(table(value))
+
+
+def print_tables(*tables: Table) -> None:
+    """Print tables, each under its title."""
+    width = None if sys.stdout.isatty() else PIPE_WIDTH
+    console = Console(file=sys.stdout, width=width, markup=False, emoji=False, highlight=False)
+    for table in tables:
+        console.print(table)
+
+
+def _table(title: str, *columns: str) -> Table:
+    return Table(*columns, title=title, title_justify="left", box=SIMPLE_HEAD)
+
+
+def _row(table: Table, *cells: object) -> None:
+    table.add_row(*(plain(str(cell)) for cell in cells))
+
+
+def sets_table(sets: Sequence[ReplicationSet]) -> Table:
+    """Replication sets, a rule a line, in the guides' form ``path inc, rec``."""
+    table = _table("Replication sets", "Name", "Rules")
+    for item in sets:
+        rules = [
+            f"{rule.path} {'inc' if rule.include else 'exc'}{', rec' if rule.recursive else ''}" for rule in item.rules
+        ]
+        _row(table, item.name, "\n".join(rules))
+    return table
+
+
+def connections_table(connections: Sequence[ConnectionStatus]) -> Table:
+    """The source's connections."""
+    table = _table(
+        "Connections", "ID", "Replication set", "Target", "State", "Mirror", "Queue", "Acknowledged", "Detail"
+    )
+    for item in connections:
+        queue = f"{item.queue_operations} ops, {item.queue_bytes} bytes"
+        acknowledged = f"{item.acknowledged} of {item.generated}"
+        target = f"{item.target}:{item.port}"
+        mirror = _progress(item.mirror)
+        _row(table, item.id, item.replication_set, target, item.state, mirror, queue, acknowledged, item.detail)
+    return table
+
+
+def target_table(connections: Sequence[TargetConnectionStatus]) -> Table:
+    """The target's side of connections."""
+    table = _table("Sources replicated here", "Source", "Replication set", "State", "Applied")
+    for item in connections:
+        state = "Mirroring" if item.mirroring else "OK" if item.connected else "Not connected"
+        _row(
+            table,
+            item.source,
+            item.replication_set,
+            "Restore required" if item.restore_required else state,
+            item.applied,
+        )
+    return table
+
+
+def monitors_table(monitors: Sequence[MonitorStatus]) -> Table:
+    """What the Failover Control Center shows."""
+    table = _table("Monitors", "", "Source", "Addresses", "Time to Fail", "State", "Status")
+    for item in monitors:
+        addresses = "\n".join(
+            address.address + (" answers" if address.address.partition("/")[0] in item.addresses_answering else "")
+            for address in item.request.addresses
+        )
+        counter = counter_words(item.state, item.time_to_fail)
+        _row(table, item.bullet, item.request.source, addresses, counter, item.state, item.status_line)
+    return table
+
+
+def restorations_table(restorations: Sequence[RestorationStatus]) -> Table:
+    """Restorations."""
+    table = _table(
+        "Restorations", "ID", "Original source", "Replication set", "Restore to", "State", "Progress", "Detail"
+    )
+    for item in restorations:
+        request = item.request
+        _row(
+            table,
+            item.id,
+            request.original_source,
+            request.replication_set,
+            f"{request.restore_to}:{request.port}",
+            item.state,
+            _progress(item.progress),
+            item.detail,
+        )
+    return table
+
+
+def service_table(service: ServiceStatus) -> Table:
+    """One service."""
+    table = _table("Service", "Name", "Display name", "State", "Startup")
+    _row(table, service.name, service.display_name, service.state, service.startup)
+    return table
+
+
+def _progress(done: Done) -> str:
+    return f"{done.files_done}/{done.files_total} files, {done.bytes_done}/{done.bytes_total} bytes"
+
+
+def print_event(session: Session, event: Event) -> None:
+    """One event a line; JSON lines when asked."""
+    if session.json:
+        click.echo(msgspec.json.encode(event).decode())
+    else:
+        click.echo(f"{event.number:>6}  {event.time:%Y-%m-%d %H:%M:%S}  {event.code}  {plain(event.text)}")
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Callable[[Done], None]]:
+    """A bar on standard error while something long runs; nothing where that is no terminal."""
+    if not sys.stderr.isatty():
+        yield lambda _done: None
+        return
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(what, total=None)
+
+        def update(done: Done) -> None:
+            progress.update(task, completed=done.bytes_done, total=done.bytes_total or None)
+
+        yield update

@@ -1,0 +1,177 @@
+"""Replication sets and connections."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, get_args
+
+import click
+
+from bodydouble.cli import output
+from bodydouble.cli.session import Command, Group, Session, examples, pass_session, path_argument
+from bodydouble.errors import ConnectionStateError
+from bodydouble.vocabulary.records import ConnectRequest, MirrorKind, OrphanAction, ReplicationSet, Rule
+
+if TYPE_CHECKING:
+    from bodydouble.control.client import ControlClient
+    from bodydouble.vocabulary.records import ConnectionStatus
+
+POLL = 0.5
+"""Seconds between two looks at something that is being waited for."""
+
+REPLICATION_PORT = 6320
+
+
+@click.group(cls=Group)
+def repset() -> None:
+    """Replication sets: which files are protected."""
+
+
+@repset.command("list", epilog=examples("bodydouble repset list"))
+@pass_session
+def list_sets(session: Session) -> None:
+    """List the saved replication sets."""
+    output.show(session, session.talk(lambda client: client.sets()), output.sets_table)
+
+
+@repset.command(
+    "save",
+    epilog=examples(
+        r'bodydouble repset save IIS --include "C:\InetPub"',
+        "bodydouble repset save web --include /srv/www --exclude /srv/www/cache",
+    ),
+)
+@click.argument("name")
+@click.option("--include", multiple=True, metavar="PATH", help="Protect PATH and everything beneath it.")
+@click.option("--exclude", multiple=True, metavar="PATH", help="Leave PATH and everything beneath it out.")
+@click.option("--include-flat", multiple=True, metavar="PATH", help="Protect PATH, not what lies deeper.")
+@click.option("--exclude-flat", multiple=True, metavar="PATH", help="Leave PATH out, not what lies deeper.")
+@pass_session
+def save_set(
+    session: Session,
+    *,
+    name: str,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    include_flat: tuple[str, ...],
+    exclude_flat: tuple[str, ...],
+) -> None:
+    """Save a replication set under NAME. The most specific rule wins; at a tie exclude wins."""
+    rules = [
+        *(Rule(path=path_argument(path)) for path in include),
+        *(Rule(path=path_argument(path), include=False) for path in exclude),
+        *(Rule(path=path_argument(path), recursive=False) for path in include_flat),
+        *(Rule(path=path_argument(path), include=False, recursive=False) for path in exclude_flat),
+    ]
+    saved = session.talk(lambda client: client.save_set(ReplicationSet(name=name, rules=rules)))
+    output.show(session, [saved], output.sets_table)
+
+
+@repset.command("delete", epilog=examples("bodydouble repset delete IIS"))
+@click.argument("name")
+@pass_session
+def delete_set(session: Session, name: str) -> None:
+    """Delete the replication set NAME."""
+    session.talk(lambda client: client.delete_set(name))
+
+
+@click.command(
+    cls=Command,
+    epilog=examples(
+        "bodydouble connect IIS 10.0.0.20 --wait",
+        "bodydouble connect web target --mirror checksum --orphans delete",
+    ),
+)
+@click.argument("replication_set")
+@click.argument("target")
+@click.option("--port", type=click.IntRange(1, 65535), default=REPLICATION_PORT, show_default=True)
+@click.option("--mirror", "kind", type=click.Choice(get_args(MirrorKind)), default="difference", show_default=True)
+@click.option("--orphans", type=click.Choice(get_args(OrphanAction)), default="keep", show_default=True)
+@click.option("--no-remirror", is_flag=True, help="After an auto-reconnect wait for an operator's mirror.")
+@click.option("--no-recognise-restore", is_flag=True, help="Remirror over a stand-in, as versions up to 4.1 did.")
+@click.option("--wait", is_flag=True, help="Return when the mirror is complete.")
+@pass_session
+def connect(
+    session: Session,
+    *,
+    replication_set: str,
+    target: str,
+    port: int,
+    kind: MirrorKind,
+    orphans: OrphanAction,
+    no_remirror: bool,
+    no_recognise_restore: bool,
+    wait: bool,
+) -> None:
+    """Connect REPLICATION_SET to TARGET, One To One, and begin to mirror and replicate.
+
+    TARGET is the route: the name or address by which this source reaches the target.
+    """
+    request = ConnectRequest(
+        replication_set=replication_set,
+        target=target,
+        port=port,
+        mirror=kind,
+        orphans=orphans,
+        remirror_after_reconnect=not no_remirror,
+        recognise_restore=not no_recognise_restore,
+    )
+
+    async def action(client: ControlClient) -> ConnectionStatus:
+        status = await client.connect(request)
+        return await _until_mirrored(client, status) if wait else status
+
+    output.show(session, [session.talk(action)], output.connections_table)
+
+
+@click.command(cls=Command, epilog=examples("bodydouble disconnect 1"))
+@click.argument("connection", type=int)
+@pass_session
+def disconnect(session: Session, connection: int) -> None:
+    """End the connection with the number CONNECTION."""
+    session.talk(lambda client: client.disconnect(connection))
+
+
+@click.command(cls=Command, epilog=examples("bodydouble connections"))
+@pass_session
+def connections(session: Session) -> None:
+    """List this source's connections."""
+    output.show(session, session.talk(lambda client: client.connections()), output.connections_table)
+
+
+@click.command(cls=Command, epilog=examples("bodydouble mirror 1 --wait"))
+@click.argument("connection", type=int)
+@click.option("--wait", is_flag=True, help="Return when the mirror is complete.")
+@pass_session
+def mirror(session: Session, connection: int, wait: bool) -> None:
+    """Mirror the connection with the number CONNECTION again."""
+
+    async def action(client: ControlClient) -> ConnectionStatus:
+        status = await client.mirror(connection)
+        return await _until_mirrored(client, status) if wait else status
+
+    output.show(session, [session.talk(action)], output.connections_table)
+
+
+async def _until_mirrored(client: ControlClient, status: ConnectionStatus) -> ConnectionStatus:
+    """Wait until the connection replicates.
+
+    Raises:
+        ConnectionStateError: it came to a state that no waiting ends.
+    """
+    with output.progress_bar(f"Mirroring {status.replication_set}") as update:
+        while status.state in ("connecting", "mirroring", "retrying"):
+            update(status.mirror)
+            await asyncio.sleep(POLL)
+            status = await _connection(client, status.id)
+        update(status.mirror)
+    if status.state != "replicating":
+        raise ConnectionStateError(f"connection {status.id} is {status.state}: {status.detail or 'no mirror runs'}")
+    return status
+
+
+async def _connection(client: ControlClient, id_: int) -> ConnectionStatus:
+    for status in await client.connections():
+        if status.id == id_:
+            return status
+    raise ConnectionStateError(f"connection {id_} was disconnected meanwhile")

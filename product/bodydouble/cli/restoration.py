@@ -1,0 +1,86 @@
+"""``restore``: the Restoration Manager."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, get_args
+
+import click
+
+from bodydouble.cli import output
+from bodydouble.cli.session import Command, Session, examples, pass_session
+from bodydouble.errors import ConnectionStateError
+from bodydouble.vocabulary.records import MirrorKind, OrphanAction, RestoreRequest
+
+if TYPE_CHECKING:
+    from bodydouble.control.client import ControlClient
+    from bodydouble.vocabulary.records import RestorationStatus
+
+POLL = 0.5
+REPLICATION_PORT = 6320
+
+
+@click.command(
+    cls=Command,
+    epilog=examples(
+        "bodydouble --host target restore WEB1 IIS --to 10.0.0.10 --wait",
+        "bodydouble restore WEB1 IIS --to rebuilt --orphans keep",
+    ),
+)
+@click.argument("original_source")
+@click.argument("replication_set")
+@click.option("--to", "restore_to", required=True, metavar="HOST", help="The machine that receives the data.")
+@click.option("--port", type=click.IntRange(1, 65535), default=REPLICATION_PORT, show_default=True)
+@click.option("--mirror", "kind", type=click.Choice(get_args(MirrorKind)), default="checksum", show_default=True)
+@click.option("--orphans", type=click.Choice(get_args(OrphanAction)), default="delete", show_default=True)
+@click.option("--wait", is_flag=True, help="Return when the restoration is complete.")
+@pass_session
+def restore(
+    session: Session,
+    *,
+    original_source: str,
+    replication_set: str,
+    restore_to: str,
+    port: int,
+    kind: MirrorKind,
+    orphans: OrphanAction,
+    wait: bool,
+) -> None:
+    """Restore REPLICATION_SET of ORIGINAL_SOURCE from this machine, which stood in for it.
+
+    Keep users off the data until the restoration is complete.
+    """
+    request = RestoreRequest(
+        original_source=original_source,
+        replication_set=replication_set,
+        restore_to=restore_to,
+        port=port,
+        mirror=kind,
+        orphans=orphans,
+    )
+
+    async def action(client: ControlClient) -> RestorationStatus:
+        status = await client.restore(request)
+        return await _until_complete(client, status) if wait else status
+
+    output.show(session, [session.talk(action)], output.restorations_table)
+
+
+async def _until_complete(client: ControlClient, status: RestorationStatus) -> RestorationStatus:
+    """Wait for the end.
+
+    Raises:
+        ConnectionStateError: the restoration failed, or its daemon was restarted and no longer knows it.
+    """
+    with output.progress_bar(f"Restoring {status.request.replication_set}") as update:
+        while status.state == "running":
+            update(status.progress)
+            await asyncio.sleep(POLL)
+            found = [item for item in await client.restorations() if item.id == status.id]
+            if not found:
+                raise ConnectionStateError(f"restoration {status.id} is gone: the daemon was restarted; restore again")
+            status = found[0]
+        update(status.progress)
+    if status.state == "failed":
+        raise ConnectionStateError(f"the restoration failed: {status.detail}")
+    return status

@@ -1,0 +1,256 @@
+"""The routes of the control API, version 1. JSON is exactly `bodydouble.vocabulary.records`.
+
+=========================================  =================================================================
+GET /v1/status                             `DaemonStatus`
+GET /v1/events?after=N                     `Event` list, numbers above N, at most 1,000
+GET /v1/statistics?after=AT                `Sample` list, taken after AT
+GET, POST /v1/replication-sets             `ReplicationSet` list; save one
+DELETE /v1/replication-sets/{name}
+GET, POST /v1/connections                  `ConnectionStatus` list; `ConnectRequest` to `ConnectionStatus`
+DELETE /v1/connections/{id}
+POST /v1/connections/{id}/mirror           `ConnectionStatus`
+GET, POST /v1/monitors                     `MonitorStatus` list; `MonitorRequest` to `MonitorStatus`
+DELETE /v1/monitors/{source}
+POST /v1/monitors/{source}/failover        `MonitorStatus`, once the decision is durable; the work goes on
+POST /v1/monitors/{source}/failback        the same
+POST /v1/monitors/{source}/decision        `FailbackDecision` to `MonitorStatus`
+GET, POST /v1/restorations                 `RestorationStatus` list; `RestoreRequest` to `RestorationStatus`
+GET /v1/services/{name}                    `ServiceStatus`
+POST /v1/services/{name}/start, .../stop   `ServiceStatus`, once it runs or has stopped
+=========================================  =================================================================
+
+Errors are ``{"error": "..."}``: 400 the request is wrong, 401 no token, 404 no such thing, 409 it does not fit the
+present state, 500 the host failed. Deletions answer 204.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
+
+from bodydouble import __version__
+from bodydouble.control.access import TokenGate
+from bodydouble.control.answers import EXCEPTION_HANDLERS, answer, not_found, read_body, read_query
+from bodydouble.errors import ServiceError
+from bodydouble.vocabulary.records import (
+    ConnectRequest,
+    DaemonStatus,
+    FailbackDecision,
+    MonitorRequest,
+    ReplicationSet,
+    RestoreRequest,
+    ServiceStatus,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from starlette.requests import Request
+    from starlette.types import ASGIApp
+
+    from bodydouble.control.statistics import StatisticsRing
+    from bodydouble.failover.service import FailoverService
+    from bodydouble.ports import Host
+    from bodydouble.replication.service import ReplicationService
+    from bodydouble.restore.service import RestorationService
+    from bodydouble.state.events import EventLog
+
+    Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Backends:
+    """What the API speaks for."""
+
+    host: Host
+    events: EventLog
+    replication: ReplicationService
+    restoration: RestorationService
+    failover: FailoverService
+    statistics: StatisticsRing
+
+
+def build_app(backends: Backends, token: str) -> ASGIApp:
+    """The ASGI application, closed to everybody without ``token``."""
+    routes = [
+        *_observation(backends),
+        *_replication_sets(backends),
+        *_connections(backends),
+        *_failover(backends),
+        *_restoration(backends),
+        *_services(backends),
+    ]
+    return TokenGate(Starlette(routes=routes, exception_handlers=EXCEPTION_HANDLERS), token)
+
+
+def _get(path: str, endpoint: Endpoint) -> Route:
+    return Route(f"/v1/{path}", endpoint, methods=["GET"])
+
+
+def _post(path: str, endpoint: Endpoint) -> Route:
+    return Route(f"/v1/{path}", endpoint, methods=["POST"])
+
+
+def _delete(path: str, endpoint: Endpoint) -> Route:
+    return Route(f"/v1/{path}", endpoint, methods=["DELETE"])
+
+
+def _done() -> Response:
+    return Response(status_code=HTTPStatus.NO_CONTENT)
+
+
+def _observation(backends: Backends) -> list[Route]:
+    async def status(_request: Request) -> Response:
+        return answer(
+            DaemonStatus(
+                version=__version__,
+                identity=await backends.host.identity.query(),
+                connections=backends.replication.connections(),
+                target_connections=backends.replication.target_connections(),
+                monitors=backends.failover.monitors(),
+                restorations=backends.restoration.restorations(),
+            )
+        )
+
+    async def events(request: Request) -> Response:
+        return answer(backends.events.after(read_query(request, "after", int, 0)))
+
+    async def statistics(request: Request) -> Response:
+        return answer(backends.statistics.after(read_query(request, "after", float, -1.0)))
+
+    return [_get("status", status), _get("events", events), _get("statistics", statistics)]
+
+
+def _replication_sets(backends: Backends) -> list[Route]:
+    service = backends.replication
+
+    async def sets(_request: Request) -> Response:
+        return answer(service.sets())
+
+    async def save(request: Request) -> Response:
+        saved = await read_body(request, ReplicationSet)
+        await service.save_set(saved)
+        return answer(saved)
+
+    async def delete(request: Request) -> Response:
+        name: str = request.path_params["name"]
+        if name not in [item.name for item in service.sets()]:
+            raise not_found(f"no replication set {name!r}")
+        await service.delete_set(name)
+        return _done()
+
+    return [
+        _get("replication-sets", sets),
+        _post("replication-sets", save),
+        _delete("replication-sets/{name}", delete),
+    ]
+
+
+def _connections(backends: Backends) -> list[Route]:
+    service = backends.replication
+
+    def connection(request: Request) -> int:
+        id_: int = request.path_params["id"]
+        if id_ not in [item.id for item in service.connections()]:
+            raise not_found(f"no connection {id_}")
+        return id_
+
+    async def connections(_request: Request) -> Response:
+        return answer(service.connections())
+
+    async def connect(request: Request) -> Response:
+        return answer(await service.connect(await read_body(request, ConnectRequest)))
+
+    async def disconnect(request: Request) -> Response:
+        await service.disconnect(connection(request))
+        return _done()
+
+    async def mirror(request: Request) -> Response:
+        return answer(await service.start_mirror(connection(request)))
+
+    return [
+        _get("connections", connections),
+        _post("connections", connect),
+        _delete("connections/{id:int}", disconnect),
+        _post("connections/{id:int}/mirror", mirror),
+    ]
+
+
+def _failover(backends: Backends) -> list[Route]:
+    service = backends.failover
+
+    def source(request: Request) -> str:
+        name: str = request.path_params["source"]
+        if name not in [status.request.source for status in service.monitors()]:
+            raise not_found(f"no monitor of {name!r}")
+        return name
+
+    async def monitors(_request: Request) -> Response:
+        return answer(service.monitors())
+
+    async def create(request: Request) -> Response:
+        return answer(await service.create_monitor(await read_body(request, MonitorRequest)))
+
+    async def delete(request: Request) -> Response:
+        await service.delete_monitor(source(request))
+        return _done()
+
+    async def failover(request: Request) -> Response:
+        return answer(await service.failover(source(request)))
+
+    async def failback(request: Request) -> Response:
+        return answer(await service.failback(source(request)))
+
+    async def decision(request: Request) -> Response:
+        return answer(await service.decide(source(request), await read_body(request, FailbackDecision)))
+
+    return [
+        _get("monitors", monitors),
+        _post("monitors", create),
+        _delete("monitors/{source}", delete),
+        _post("monitors/{source}/failover", failover),
+        _post("monitors/{source}/failback", failback),
+        _post("monitors/{source}/decision", decision),
+    ]
+
+
+def _restoration(backends: Backends) -> list[Route]:
+    async def restorations(_request: Request) -> Response:
+        return answer(backends.restoration.restorations())
+
+    async def restore(request: Request) -> Response:
+        return answer(await backends.restoration.restore(await read_body(request, RestoreRequest)))
+
+    return [_get("restorations", restorations), _post("restorations", restore)]
+
+
+def _services(backends: Backends) -> list[Route]:
+    services = backends.host.services
+
+    async def find(request: Request) -> ServiceStatus:
+        try:
+            return await services.query(request.path_params["name"])
+        except ServiceError as error:
+            raise not_found(str(error)) from error
+
+    async def query(request: Request) -> Response:
+        return answer(await find(request))
+
+    async def start(request: Request) -> Response:
+        await services.start((await find(request)).name)
+        return await query(request)
+
+    async def stop(request: Request) -> Response:
+        await services.stop((await find(request)).name)
+        return await query(request)
+
+    return [
+        _get("services/{name}", query),
+        _post("services/{name}/start", start),
+        _post("services/{name}/stop", stop),
+    ]

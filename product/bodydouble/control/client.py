@@ -1,0 +1,226 @@
+"""The control API's typed client: a method a route."""
+
+from __future__ import annotations
+
+import ssl
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Self, TypeVar
+from urllib.parse import quote
+
+import httpx
+import msgspec
+
+from bodydouble.errors import ControlError, InputError, UnreachableError
+from bodydouble.vocabulary.records import (
+    ConnectionStatus,
+    ConnectRequest,
+    DaemonStatus,
+    Event,
+    FailbackDecision,
+    MonitorRequest,
+    MonitorStatus,
+    ReplicationSet,
+    RestorationStatus,
+    RestoreRequest,
+    Sample,
+    ServiceStatus,
+)
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+T = TypeVar("T")
+
+CONNECT_TIMEOUT = 10.0
+ANSWER_TIMEOUT = 60.0
+SERVICE_TIMEOUT = 300.0
+"""Seconds that starting or stopping a service may take, its dependents included."""
+
+
+class _Refusal(msgspec.Struct):
+    error: str
+
+
+class ControlClient:
+    """Speaks to one daemon; an async context manager.
+
+    Each request has a connection of its own: a kept connection would be aged by the process's clock, not by the event
+    loop's, and would hide that a daemon had been restarted.
+
+    Args:
+        host: name or address of the daemon's machine.
+        port: the control API's port.
+        token: the daemon's token.
+
+    Raises:
+        InputError: ``host`` cannot be the name or address of a machine.
+
+    Every method raises:
+        ControlError: the daemon refused; ``status`` is the HTTP status.
+        UnreachableError: no answer came.
+    """
+
+    def __init__(self, host: str, port: int, token: str) -> None:
+        self._place = f"{host} port {port}"
+        literal = f"[{host}]" if ":" in host else host
+        try:
+            base = httpx.URL(f"http://{literal}:{port}/v1/")
+        except httpx.InvalidURL as error:
+            raise InputError(f"not the name or address of a machine: {host!r}") from error
+        self._http = httpx.AsyncClient(
+            base_url=base,
+            headers={b"authorization": f"Bearer {token}".encode(), b"connection": b"close"},
+            trust_env=False,
+            verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),  # never used: spares reading the certificate store
+        )
+
+    async def __aenter__(self) -> Self:
+        """Nothing is sent yet."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """End requests under way."""
+        await self._http.aclose()
+
+    # --- observation ----------------------------------------------------------------------------------------------
+
+    async def status(self) -> DaemonStatus:
+        """Everything at a glance."""
+        return await self._call("GET", "status", DaemonStatus)
+
+    async def events(self, after: int = 0) -> list[Event]:
+        """Events with numbers above ``after``, at most 1,000 at a time."""
+        return await self._call("GET", f"events?after={after}", list[Event])
+
+    async def statistics(self, after: float = -1.0) -> list[Sample]:
+        """Samples taken later than ``after`` on the daemon's steady clock."""
+        return await self._call("GET", f"statistics?after={after!r}", list[Sample])
+
+    # --- replication ----------------------------------------------------------------------------------------------
+
+    async def sets(self) -> list[ReplicationSet]:
+        """The saved replication sets."""
+        return await self._call("GET", "replication-sets", list[ReplicationSet])
+
+    async def save_set(self, replication_set: ReplicationSet) -> ReplicationSet:
+        """Save a replication set under its name."""
+        return await self._call("POST", "replication-sets", ReplicationSet, replication_set)
+
+    async def delete_set(self, name: str) -> None:
+        """Delete a replication set."""
+        await self._send("DELETE", f"replication-sets/{quote(name, safe='')}")
+
+    async def connections(self) -> list[ConnectionStatus]:
+        """This source's connections."""
+        return await self._call("GET", "connections", list[ConnectionStatus])
+
+    async def connect(self, request: ConnectRequest) -> ConnectionStatus:
+        """Connect a replication set to a target."""
+        return await self._call("POST", "connections", ConnectionStatus, request)
+
+    async def disconnect(self, id_: int) -> None:
+        """Disconnect."""
+        await self._send("DELETE", f"connections/{id_}")
+
+    async def mirror(self, id_: int) -> ConnectionStatus:
+        """Start a mirror (an operator's remirror) on a connection."""
+        return await self._call("POST", f"connections/{id_}/mirror", ConnectionStatus)
+
+    # --- failover -------------------------------------------------------------------------------------------------
+
+    async def monitors(self) -> list[MonitorStatus]:
+        """The target's monitors."""
+        return await self._call("GET", "monitors", list[MonitorStatus])
+
+    async def create_monitor(self, request: MonitorRequest) -> MonitorStatus:
+        """Begin to monitor a source."""
+        return await self._call("POST", "monitors", MonitorStatus, request)
+
+    async def delete_monitor(self, source: str) -> None:
+        """Forget a monitor."""
+        await self._send("DELETE", _monitor(source))
+
+    async def failover(self, source: str) -> MonitorStatus:
+        """Fail over now; answers before the work is done."""
+        return await self._call("POST", f"{_monitor(source)}/failover", MonitorStatus)
+
+    async def failback(self, source: str) -> MonitorStatus:
+        """Give the identity back; answers before the work is done."""
+        return await self._call("POST", f"{_monitor(source)}/failback", MonitorStatus)
+
+    async def decide(self, source: str, decision: FailbackDecision) -> MonitorStatus:
+        """Continue or stop monitoring after failback."""
+        return await self._call("POST", f"{_monitor(source)}/decision", MonitorStatus, decision)
+
+    # --- restoration ----------------------------------------------------------------------------------------------
+
+    async def restorations(self) -> list[RestorationStatus]:
+        """Restorations begun since the daemon started."""
+        return await self._call("GET", "restorations", list[RestorationStatus])
+
+    async def restore(self, request: RestoreRequest) -> RestorationStatus:
+        """Begin a restoration; answers before it is complete."""
+        return await self._call("POST", "restorations", RestorationStatus, request)
+
+    # --- services -------------------------------------------------------------------------------------------------
+
+    async def service(self, name: str) -> ServiceStatus:
+        """A service's state."""
+        return await self._call("GET", _service(name), ServiceStatus)
+
+    async def start_service(self, name: str) -> ServiceStatus:
+        """Start a service and wait until it runs."""
+        return await self._call("POST", f"{_service(name)}/start", ServiceStatus, patience=SERVICE_TIMEOUT)
+
+    async def stop_service(self, name: str) -> ServiceStatus:
+        """Stop a service and wait until it has stopped."""
+        return await self._call("POST", f"{_service(name)}/stop", ServiceStatus, patience=SERVICE_TIMEOUT)
+
+    # --- one request ----------------------------------------------------------------------------------------------
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        type_: type[T],
+        body: msgspec.Struct | None = None,
+        *,
+        patience: float = ANSWER_TIMEOUT,
+    ) -> T:
+        response = await self._send(method, path, body, patience)
+        try:
+            return msgspec.json.decode(response.content, type=type_)
+        except msgspec.DecodeError as error:
+            text = f"the answer of {self._place} is not understood: {error}"
+            raise ControlError(response.status_code, text) from error
+
+    async def _send(
+        self, method: str, path: str, body: msgspec.Struct | None = None, patience: float = ANSWER_TIMEOUT
+    ) -> httpx.Response:
+        content = b"" if body is None else msgspec.json.encode(body)
+        timeout = httpx.Timeout(patience, connect=CONNECT_TIMEOUT)
+        try:
+            response = await self._http.request(method, path, content=content, timeout=timeout)
+        except httpx.TransportError as error:
+            reason = str(error) or type(error).__name__
+            raise UnreachableError(f"no answer from the daemon at {self._place}: {reason}") from error
+        if response.status_code >= HTTPStatus.BAD_REQUEST:
+            raise ControlError(response.status_code, _reason(response))
+        return response
+
+
+def _reason(response: httpx.Response) -> str:
+    try:
+        return msgspec.json.decode(response.content, type=_Refusal).error
+    except msgspec.DecodeError:
+        return f"HTTP status {response.status_code}"
+
+
+def _monitor(source: str) -> str:
+    return f"monitors/{quote(source, safe='')}"
+
+
+def _service(name: str) -> str:
+    return f"services/{quote(name, safe='')}"

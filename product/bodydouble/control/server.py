@@ -1,0 +1,105 @@
+"""Serves the control API over HTTP/1.1 on the running loop.
+
+uvicorn's protocol class is served directly with ``loop.create_server``. `uvicorn.Server` adds a main loop that wakes
+ten times a second only to refresh the Date header and to look at its exit flag, and it takes the process's signals:
+the daemon wants neither, and a simulation of hours would pay for each tick.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
+
+from bodydouble.errors import InputError
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from bodydouble.control.settings import ControlSettings
+
+MAX_CONNECTIONS = 256
+"""Connections served at once; more are answered with 503."""
+
+GRACE = 2.0
+"""Seconds that requests under way may take to end once the server closes."""
+
+MIN_TOKEN_CHARACTERS = 8
+
+
+class ControlServer:
+    """Listens and serves until cancelled.
+
+    Args:
+        settings: address, port and token.
+        app: the ASGI application.
+
+    Raises:
+        InputError: the token is too short to be a secret.
+    """
+
+    def __init__(self, settings: ControlSettings, app: ASGIApp) -> None:
+        if len(settings.token) < MIN_TOKEN_CHARACTERS:
+            raise InputError(f"control.token: expected at least {MIN_TOKEN_CHARACTERS} characters")
+        self._settings = settings
+        self._config = Config(
+            app,
+            http="h11",
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            date_header=False,
+            limit_concurrency=MAX_CONNECTIONS,
+        )
+        self._config.load()
+        self._state = ServerState()
+        self.port = settings.port
+        self.ready = asyncio.Event()
+
+    async def run(self) -> None:
+        """Serve until cancelled; then let requests under way end.
+
+        Raises:
+            InputError: the address cannot be listened on.
+        """
+        server = await self._listen()
+        self.port = server.sockets[0].getsockname()[1]
+        self.ready.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            server.close()
+            await self._end_requests()
+
+    async def _listen(self) -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+        address, port = self._settings.address, self._settings.port
+        try:
+            return await loop.create_server(self._protocol, address, port)
+        except OSError as error:
+            raise InputError(f"control: cannot listen on {address} port {port}: {error}") from error
+
+    def _protocol(self) -> asyncio.Protocol:
+        return H11Protocol(config=self._config, server_state=self._state, app_state={})
+
+    async def _end_requests(self) -> None:
+        # A set of protocols iterates by address: sorted, because the order of closing shows on the wire.
+        for protocol in sorted(self._state.connections, key=_peer):
+            protocol.shutdown()
+        if self._state.tasks:
+            _, late = await asyncio.wait(self._state.tasks, timeout=GRACE)
+            for task in late:
+                task.cancel()
+        await asyncio.sleep(0)  # the transports close on the loop's next turn
+
+
+def _peer(protocol: asyncio.Protocol) -> tuple[str, int]:
+    client: tuple[str, int] | None = getattr(protocol, "client", None)
+    return client or ("", 0)

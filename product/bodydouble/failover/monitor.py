@@ -1,0 +1,261 @@
+"""One monitor at work: heartbeats and countdown, then the takeover, then the way back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from bodydouble.errors import BodydoubleError, ConnectionStateError
+from bodydouble.failover.countdown import Countdown, indicators
+from bodydouble.failover.states import advance
+from bodydouble.failover.takeover import Takeover
+from bodydouble.vocabulary.events import EventCode
+from bodydouble.vocabulary.records import MonitorStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from bodydouble.failover.states import MonitorStep
+    from bodydouble.failover.takeover import StandIn
+    from bodydouble.ports import Host
+    from bodydouble.state.events import EventLog
+    from bodydouble.vocabulary.records import FailbackDecision, MonitorRequest, MonitorState
+
+    Save = Callable[[], Awaitable[None]]
+
+PROBE_TIMEOUT = 2.0
+"""Seconds to wait for the answer to a single heartbeat asked for on an operator's behalf."""
+
+_log = logging.getLogger(__name__)
+
+
+class Monitor:
+    """Watches one source and stands in for it.
+
+    The monitor's own task carries out the present state's work; an operator's commands only change the state, so that
+    at most one party touches the host's identity at any time.
+
+    Args:
+        host: the host's ports.
+        events: the events log.
+        stand_in: see `Takeover`.
+        save: makes the states of all monitors durable.
+        request: what to watch.
+        state: the state to begin in.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        events: EventLog,
+        stand_in: StandIn,
+        *,
+        save: Save,
+        request: MonitorRequest,
+        state: MonitorState,
+    ) -> None:
+        self.request = request
+        self.state: MonitorState = state
+        self._host = host
+        self._events = events
+        self._stand_in = stand_in
+        self._save = save
+        self._addresses = [item.address.partition("/")[0] for item in request.addresses]
+        self._countdown: Countdown | None = None
+        self._takeover: Takeover | None = None
+        self._told = asyncio.Event()
+        self._no_heartbeat = ""
+
+    # --- what an operator sees and says ---------------------------------------------------------------------------
+
+    def status(self) -> MonitorStatus:
+        """What the Failover Control Center shows now."""
+        now = asyncio.get_running_loop().time()
+        assuming = self._takeover.assuming if self._takeover else ""
+        shown = indicators(self.state, self.request.source, self._countdown, now, assuming)
+        return MonitorStatus(
+            request=self.request,
+            state=self.state,
+            time_to_fail=shown.time_to_fail,
+            bullet=shown.bullet,
+            status_line=shown.status_line,
+            addresses_answering=self._countdown.answering() if self._countdown else [],
+        )
+
+    async def fail_over(self) -> None:
+        """Fail over at an operator's word; returns once the decision is durable, the work goes on in the background.
+
+        Raises:
+            ConnectionStateError: the state does not allow it, or the source still answers: two machines would then
+                use one address.
+        """
+        advance(self.request.source, self.state, "failover")
+        answering = await self._probe()
+        if answering:
+            raise ConnectionStateError(
+                f"{self.request.source!r} still answers at {', '.join(answering)}: take it off the network first"
+            )
+        await self._command("failover")
+
+    async def fail_back(self) -> None:
+        """Give the identity back; returns once the decision is durable, the work goes on in the background.
+
+        Raises:
+            ConnectionStateError: this machine does not stand in for the source.
+        """
+        await self._command("failback")
+
+    async def decide(self, decision: FailbackDecision) -> None:
+        """Continue or stop monitoring after failback.
+
+        Raises:
+            ConnectionStateError: failback is not complete, or the source is to be monitored but is not online.
+        """
+        advance(self.request.source, self.state, decision.decision)
+        if decision.decision == "stop":
+            await self._command("stop")
+            self._events.record(EventCode.MONITOR_STOPPED, f"Monitoring of {self.request.source} stopped")
+            return
+        if not await self._probe():
+            raise ConnectionStateError(
+                f"no monitored address of {self.request.source!r} answers: bring the source back online, then continue"
+            )
+        await self._command("continue")
+        self._events.record(EventCode.MONITORING_CONTINUED, f"Monitoring of {self.request.source} continues")
+
+    async def _command(self, step: MonitorStep) -> None:
+        self._move(step)
+        await self._save()
+
+    async def _probe(self) -> list[str]:
+        """Addresses that answer a heartbeat sent now."""
+        timeout = min(self.request.interval, PROBE_TIMEOUT)
+        answers = await asyncio.gather(*(self._host.pinger.ping(address, timeout) for address in self._addresses))
+        return [address for address, answer in zip(self._addresses, answers, strict=True) if answer is not None]
+
+    def _move(self, step: MonitorStep) -> None:
+        self.state = advance(self.request.source, self.state, step)
+        self._told.set()
+
+    # --- the monitor's own task -----------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Do what each state asks for, until the monitor is stopped."""
+        async with asyncio.TaskGroup() as tasks:
+            self._takeover = Takeover(self._host, self._events, self._stand_in, self.request, tasks)
+            while self.state != "stopped":
+                self._told.clear()
+                await self._save_until_durable()
+                await self._work(self._takeover)
+
+    async def _work(self, takeover: Takeover) -> None:
+        match self.state:
+            case "monitoring" | "waiting-for-operator":
+                await self._watch()
+            case "failing-over":
+                self._started(EventCode.FAILOVER_STARTED, "Failover")
+                if await takeover.fail_over(self._told) and self.state == "failing-over":
+                    self._move("assumed")
+            case "failing-back":
+                self._started(EventCode.FAILBACK_STARTED, "Failback")
+                await takeover.fail_back()
+                self._move("given-back")
+            case _:
+                await self._told.wait()
+
+    def _started(self, code: EventCode, what: str) -> None:
+        self._events.record(code, f"{what} of {self.request.source} started")
+
+    async def _save_until_durable(self) -> None:
+        """Persist the state before acting on it, so that a restarted daemon picks the work up."""
+        while True:
+            try:
+                await self._save()
+            except BodydoubleError as error:
+                text = f"{self.request.source}: could not save the monitor's state: {error}"
+                self._events.record(EventCode.FAILOVER_STEP_FAILED, text)
+                _log.warning(text)
+                await asyncio.sleep(self.request.interval)
+            else:
+                return
+
+    # --- watching -------------------------------------------------------------------------------------------------
+
+    async def _watch(self) -> None:
+        now = asyncio.get_running_loop().time()
+        countdown = Countdown(self.request.interval, self.request.missed, self._addresses, now)
+        self._countdown = countdown
+        try:
+            async with asyncio.TaskGroup() as beats:
+                tasks = [
+                    beats.create_task(self._beat(countdown, address), name=f"heartbeat {address}")
+                    for address in self._addresses
+                ]
+                await self._until_failed(countdown)
+                for task in tasks:
+                    task.cancel()
+        finally:
+            self._countdown = None
+
+    async def _beat(self, countdown: Countdown, address: str) -> None:
+        """Send one address its heartbeats, one an interval, however long an answer takes."""
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while True:
+            try:
+                answer = await self._host.pinger.ping(address, self.request.interval)
+            except BodydoubleError as error:
+                self._cannot_ask(countdown, str(error))
+            else:
+                if answer is None:
+                    self._silent(countdown, address)
+                else:
+                    self._alive(countdown, address, loop.time())
+            due = max(due + self.request.interval, loop.time())
+            await asyncio.sleep(due - loop.time())
+
+    def _cannot_ask(self, countdown: Countdown, reason: str) -> None:
+        """Who could not ask has learnt nothing of the source: no reason to fail over, but one to tell the operator."""
+        countdown.restart(asyncio.get_running_loop().time())
+        if reason != self._no_heartbeat:
+            self._no_heartbeat = reason
+            text = f"Heartbeats of {self.request.source} cannot be sent: {reason}"
+            self._events.record(EventCode.HEARTBEAT_NOT_SENT, text)
+
+    def _silent(self, countdown: Countdown, address: str) -> None:
+        if countdown.unanswered(address):
+            text = f"{self.request.source} {address} did not answer a heartbeat"
+            self._events.record(EventCode.HEARTBEAT_LOST, text)
+
+    def _alive(self, countdown: Countdown, address: str, at: float) -> None:
+        if countdown.answered(address, at):
+            self._events.record(EventCode.HEARTBEAT_RETURNED, f"{self.request.source} {address} answers again")
+        if self.state == "waiting-for-operator":
+            self._move("answered")
+
+    async def _until_failed(self, countdown: Countdown) -> None:
+        """Return when the state asks for other work than watching."""
+        while self.state in ("monitoring", "waiting-for-operator"):
+            now = asyncio.get_running_loop().time()
+            if self.state == "monitoring" and countdown.expired(now):
+                self._zero(countdown, now)
+                continue
+            left = countdown.time_to_fail(now) if self.state == "monitoring" else None
+            self._told.clear()
+            try:
+                async with asyncio.timeout(left):
+                    await self._told.wait()
+            except TimeoutError:
+                continue
+
+    def _zero(self, countdown: Countdown, now: float) -> None:
+        """Time to Fail has reached 0."""
+        source = self.request.source
+        if countdown.stalled(now):
+            countdown.restart(now)
+            text = f"This machine stood still; the countdown of {source} starts afresh"
+            self._events.record(EventCode.MONITORING_CONTINUED, text)
+            return
+        self._events.record(EventCode.FAILOVER_CONDITION_MET, f"{source} has failed: Time to Fail is 0")
+        self._move("expired-manual" if self.request.manual_intervention else "expired")

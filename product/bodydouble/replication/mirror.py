@@ -1,0 +1,465 @@
+"""The mirror: brings the replica to the source's state while applications keep changing it.
+
+Everything that the mirror sends travels in the one ordered stream. It may therefore queue what it read only if nothing
+came in between that it does not know of; between that check and the queuing there is never an ``await``.
+
+1. Walk the roots. A directory is queued before it is listed: what is created later arrives as an operation.
+2. Revisit what was renamed meanwhile, because the replica may not have had it under its old name.
+3. Settle: the target tells what it had to skip. Revisit that, until there is nothing left.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from bodydouble.errors import BodydoubleError, FileSystemError, ProtocolError
+from bodydouble.replication.protocol import (
+    BLOCK_BYTES,
+    MAX_BLOCKS,
+    SMALL_FILE_BYTES,
+    Blocks,
+    BlocksRequest,
+    ListedEntry,
+    Listing,
+    ListRequest,
+    MirrorComplete,
+    RemoveTree,
+    Settle,
+    Settled,
+)
+from bodydouble.replication.touches import FileWatch
+from bodydouble.vocabulary import paths
+from bodydouble.vocabulary.events import EventCode
+from bodydouble.vocabulary.operations import CreateFile, Entry, MakeDirectory, Rename, SetMetadata, Truncate, Write
+from bodydouble.vocabulary.records import Progress
+
+if TYPE_CHECKING:
+    from bodydouble.ports import FileSystem
+    from bodydouble.replication.protocol import AnyMessage, Body
+    from bodydouble.replication.rules import Selection
+    from bodydouble.replication.touches import Touches
+    from bodydouble.vocabulary.records import MirrorKind, OrphanAction
+
+T = TypeVar("T")
+
+MAX_ROUNDS = 50
+MAX_EVENTS = 100
+_TIME_GRAIN_NS = 100
+"""NTFS keeps times in units of 100 ns; finer differences between two hosts mean nothing."""
+
+
+class MirrorError(BodydoubleError):
+    """The mirror cannot come to an end: the target keeps refusing what it is sent."""
+
+
+class AnswerLostError(BodydoubleError):
+    """The connection broke and was resumed behind the question, so that no answer will come."""
+
+
+class Outlet(Protocol):
+    """What the mirror needs of the connection."""
+
+    def put(self, body: Body) -> None:
+        """Queue an element now."""
+
+    async def room(self) -> None:
+        """Wait until the mirror may queue more."""
+
+    async def ask(self, body: Body) -> AnyMessage:
+        """Queue a question and wait for its answer; `AnswerLostError` when a break swallowed it."""
+
+    def report(self, code: EventCode, text: str) -> None:
+        """Tell the operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorPlan:
+    """What to mirror and how.
+
+    Attributes:
+        kind: full, difference or checksum.
+        orphans: what to do with selected paths that only the target has.
+        paths: where to begin.
+        begun: the moment, in `Touches`, from which operations count as during this mirror.
+    """
+
+    kind: MirrorKind
+    orphans: OrphanAction
+    paths: list[str]
+    begun: int
+
+
+class Mirror:
+    """One run of the mirror.
+
+    Args:
+        outlet: the connection.
+        file_system: where to read.
+        selection: the rules.
+        touches: kept up to date by the connection.
+        plan: what to do.
+    """
+
+    def __init__(
+        self, outlet: Outlet, file_system: FileSystem, selection: Selection, touches: Touches, plan: MirrorPlan
+    ) -> None:
+        self.progress = Progress()
+        self._outlet = outlet
+        self._file_system = file_system
+        self._selection = selection
+        self._touches = touches
+        self._plan = plan
+        self._pending: dict[str, bool] = dict.fromkeys(plan.paths, False)
+        self._walking = True
+        self._current = ""
+        self._watch: FileWatch | None = None
+        self._events = 0
+
+    # --- called by the connection, synchronously, for everything that goes into the stream ---
+
+    def note(self, body: Body) -> None:
+        """An application's operation was queued."""
+        if self._watch is not None:
+            self._watch.note(body)
+        if isinstance(body, Rename) and (self._walking or self._is_pending(body.path)):
+            self._pending[body.new_path] = True
+
+    def appeared(self, path: str) -> None:
+        """Something with unknown content came into the set."""
+        if self._watch is not None:
+            self._watch.note(RemoveTree(path))
+        self._pending[path] = True
+
+    def _is_pending(self, path: str) -> bool:
+        key = self._selection.key
+        mine = key(path)
+        return any(
+            paths.is_beneath(mine, key(other)) or paths.is_beneath(key(other), mine)
+            for other in (self._current, *self._pending)
+            if other
+        )
+
+    # --- the run ---
+
+    async def run(self) -> None:
+        """Mirror, and queue `MirrorComplete`.
+
+        Raises:
+            MirrorError: the target keeps refusing.
+        """
+        for _ in range(MAX_ROUNDS):
+            await self._work()
+            self._walking = False
+            if await self._settled() and not self._pending:
+                self._outlet.put(MirrorComplete())
+                return
+        raise MirrorError(f"the replica could not be completed in {MAX_ROUNDS} rounds")
+
+    async def _work(self) -> None:
+        while self._pending:
+            path = next(iter(self._pending))
+            revisit = self._pending.pop(path)
+            self._current = path
+            await self._visit(path, revisit=revisit)
+            self._current = ""
+
+    async def _settled(self) -> bool:
+        try:
+            answer = _expect(await self._outlet.ask(Settle()), Settled)
+        except AnswerLostError:
+            self._again_everything()
+            return False
+        if answer.overflow:
+            self._again_everything()
+        for path in answer.skipped:
+            self._touches.note_tree(path)
+            self._pending[path] = True
+        return not answer.skipped and not answer.overflow
+
+    def _again_everything(self) -> None:
+        for path in self._plan.paths:
+            self._touches.note_tree(path)
+            self._pending[path] = False
+        self._walking = True
+
+    async def _visit(self, path: str, *, revisit: bool) -> None:
+        """One root, or one path that something happened to, with all that is beneath."""
+        if self._selection.replicates_nothing(path) or not self._selection.within_roots(path):
+            return
+        there = await self._look(path)
+        mark = self._touches.now
+        here = await self._file_system.stat(path)
+        stack = await self._reconcile(path, here, there, mark, leftover=revisit)
+        while stack:
+            stack.extend(reversed(await self._directory(stack.pop())))
+
+    async def _reconcile(
+        self, path: str, here: Entry | None, there: ListedEntry | None, mark: int, *, leftover: bool
+    ) -> list[_Directory]:
+        """Make one path equal; the directory to go into, if it is one."""
+        if here is None:
+            if there is not None:
+                self._orphan(there.entry, mark, leftover=leftover)
+            return []
+        if there is not None and there.entry.directory != here.directory:
+            self._put_unless_touched(RemoveTree(path), mark)
+            there = None
+        if here.directory:
+            return [_Directory(here, there, mark)]
+        if self._selection.selects(path):
+            await self._file(here, there, mark)
+        return []
+
+    def _put_unless_touched(self, body: RemoveTree, mark: int) -> bool:
+        if self._touches.since(body.path, mark):
+            return False  # the stream carries what happened to it
+        self._outlet.put(body)
+        return True
+
+    # --- directories ---
+
+    async def _directory(self, at: _Directory) -> list[_Directory]:
+        """Make a directory and all files in it equal; the directories inside that are still to do."""
+        await self._outlet.room()
+        path = at.here.path
+        if not await self._make(at):
+            return []
+        children = await self._children(at)
+        mark = self._touches.now
+        try:
+            listing = await self._file_system.list_directory(path)
+        except FileSystemError as error:
+            self._unreadable(error)
+            return []
+        key = self._selection.key
+        listing = [entry for entry in listing if self._selection.replicates(entry.path)]
+        self._count(listing)
+        deeper: list[_Directory] = []
+        for entry in listing:
+            there = children.pop(key(paths.name(entry.path)), None)
+            deeper += await self._reconcile(entry.path, entry, there, mark, leftover=False)
+        for orphan in children.values():
+            self._orphan(orphan.entry, mark, leftover=False)
+        return deeper
+
+    async def _make(self, at: _Directory) -> bool:
+        """Queue the directory itself as it is now; False when it is gone."""
+        entry: Entry | None = at.here
+        mark = at.mark
+        while self._touches.since(at.here.path, mark):
+            mark = self._touches.now
+            entry = await self._file_system.stat(at.here.path)
+        if entry is None or not entry.directory:
+            return False
+        known = at.there is not None and not self._touches.since(entry.path, self._plan.begun)
+        if not known or at.there is None or at.there.entry.metadata != entry.metadata:
+            self._outlet.put(MakeDirectory(entry.path, entry.metadata))
+        return True
+
+    async def _children(self, at: _Directory) -> dict[str, ListedEntry]:
+        """What the replica has in the directory, by name as the file system compares names."""
+        if at.there is None and not self._touches.since(at.here.path, self._plan.begun):
+            return {}
+        found: dict[str, ListedEntry] = {}
+        after = ""
+        while True:
+            answer = _expect(
+                await self._ask(ListRequest(at.here.path, False, after, self._plan.kind == "checksum")), Listing
+            )
+            for listed in answer.entries:
+                after = paths.name(listed.entry.path)
+                found[self._selection.key(after)] = listed
+            if not answer.more or not answer.entries:
+                return found
+
+    async def _look(self, path: str) -> ListedEntry | None:
+        answer = _expect(await self._ask(ListRequest(path, True, "", self._plan.kind == "checksum")), Listing)
+        return answer.entries[0] if answer.entries else None
+
+    async def _ask(self, body: Body) -> AnyMessage:
+        while True:
+            try:
+                return await self._outlet.ask(body)
+            except AnswerLostError:
+                continue
+
+    def _orphan(self, entry: Entry, mark: int, *, leftover: bool) -> None:
+        """A path that only the target has. A leftover was the source's own a moment ago and always goes."""
+        path = entry.path
+        if self._selection.replicates_nothing(path) or not (entry.directory or self._selection.selects(path)):
+            return
+        if leftover:
+            self._put_unless_touched(RemoveTree(path), mark)
+        elif self._plan.orphans == "delete":
+            if self._put_unless_touched(RemoveTree(path), mark):
+                self._report(EventCode.ORPHAN, f"{path}: only the target has it, removed")
+        elif self._plan.orphans == "log" and not self._touches.since(path, mark):
+            self._report(EventCode.ORPHAN, f"{path}: only the target has it, kept")
+
+    # --- files ---
+
+    async def _file(self, here: Entry, there: ListedEntry | None, mark: int) -> None:
+        try:
+            if await self._is_same(here, there, mark):
+                if there is not None and there.entry.metadata != here.metadata:
+                    self._outlet.put(SetMetadata(here.path, here.metadata))
+            else:
+                await self._send_file(here, there, mark)
+        except FileSystemError as error:
+            self._unreadable(error)
+        self._advance(here)
+
+    async def _is_same(self, here: Entry, there: ListedEntry | None, mark: int) -> bool:
+        """Whether the replica's file needs no bytes; never claimed of a file that changed during the mirror."""
+        if there is None or self._plan.kind == "full" or self._touches.since(here.path, self._plan.begun):
+            return False
+        theirs = there.entry
+        same = theirs.size == here.size and theirs.mtime_ns // _TIME_GRAIN_NS == here.mtime_ns // _TIME_GRAIN_NS
+        if not same or self._plan.kind == "difference":
+            return same
+        if here.size > SMALL_FILE_BYTES or not there.digest:
+            return False
+        digest = await digest_file(self._file_system, here.path, here.size)
+        return digest == there.digest and not self._touches.since(here.path, mark)
+
+    async def _send_file(self, listed: Entry, there: ListedEntry | None, mark: int) -> None:
+        await self._outlet.room()
+        self._watch = watch = FileWatch(listed.path, self._selection.key)
+        try:
+            digests = await self._digests(listed, there)
+            mtime = await self._begin_file(listed, watch, mark, fresh=there is None)
+            if mtime is not None:
+                await self._send_bytes(listed.path, watch, mtime, digests)
+        finally:
+            self._watch = None
+
+    async def _begin_file(self, listed: Entry, watch: FileWatch, mark: int, *, fresh: bool) -> int | None:
+        """Queue the file with its length; its last write, or None when it is gone."""
+        entry: Entry | None = listed
+        if self._touches.since(listed.path, mark):
+            watch.again = True
+            while watch.again:
+                watch.begin()
+                entry = await self._file_system.stat(listed.path)
+        if entry is None or entry.directory or watch.lost:
+            return None
+        mtime = entry.mtime_ns if watch.mtime_ns is None else watch.mtime_ns
+        self._outlet.put(CreateFile(entry.path, entry.metadata, mtime))
+        if not fresh or not entry.size or self._touches.since(entry.path, self._plan.begun):
+            # Equal lengths from here on: whatever applications do to the length, the stream does to both.
+            self._outlet.put(Truncate(entry.path, watch.length(entry.size), mtime))
+        return mtime
+
+    async def _send_bytes(self, path: str, watch: FileWatch, mtime: int, digests: list[bytes]) -> None:
+        offset = 0
+        skipped = False
+        while True:
+            await self._outlet.room()
+            watch.begin()
+            data = await self._file_system.read(path, offset, BLOCK_BYTES)
+            if watch.lost:
+                return
+            if watch.again:
+                continue
+            data = watch.patch(data, offset, BLOCK_BYTES)
+            mtime = mtime if watch.mtime_ns is None else watch.mtime_ns
+            skipped = bool(data) and _block_digest(digests, offset) == digest_bytes(data)
+            if data and not skipped:
+                self._outlet.put(Write(path, offset, data, mtime))
+            offset += len(data)
+            self._add_bytes(len(data))
+            if len(data) < BLOCK_BYTES:
+                return
+
+    async def _digests(self, listed: Entry, there: ListedEntry | None) -> list[bytes]:
+        """Digests of the replica's blocks, for a long file that is compared by checksum."""
+        if self._plan.kind != "checksum" or there is None or there.entry.size <= SMALL_FILE_BYTES:
+            return []
+        mark = self._touches.now
+        digests: list[bytes] = []
+        while True:
+            answer = _expect(await self._ask(BlocksRequest(listed.path, len(digests))), Blocks)
+            digests += answer.digests
+            if len(answer.digests) < MAX_BLOCKS:
+                break
+        return [] if self._touches.since(listed.path, mark) else digests
+
+    # --- what the operator sees ---
+
+    def _count(self, listing: list[Entry]) -> None:
+        files = [entry for entry in listing if not entry.directory]
+        now = self.progress
+        self.progress = Progress(
+            files_done=now.files_done,
+            files_total=now.files_total + len(files),
+            bytes_done=now.bytes_done,
+            bytes_total=now.bytes_total + sum(entry.size for entry in files),
+        )
+
+    def _advance(self, entry: Entry) -> None:
+        now = self.progress
+        self.progress = Progress(
+            files_done=min(now.files_done + 1, now.files_total),
+            files_total=now.files_total,
+            bytes_done=now.bytes_done,
+            bytes_total=max(now.bytes_total, now.bytes_done, entry.size),
+        )
+
+    def _add_bytes(self, count: int) -> None:
+        now = self.progress
+        self.progress = Progress(
+            files_done=now.files_done,
+            files_total=now.files_total,
+            bytes_done=now.bytes_done + count,
+            bytes_total=max(now.bytes_total, now.bytes_done + count),
+        )
+
+    def _unreadable(self, error: FileSystemError) -> None:
+        if error.code != "not_found":
+            self._report(EventCode.REPLICATION_ERROR, f"mirror: {error}; left out")
+
+    def _report(self, code: EventCode, text: str) -> None:
+        self._events += 1
+        if self._events < MAX_EVENTS:
+            self._outlet.report(code, text)
+        elif self._events == MAX_EVENTS:
+            self._outlet.report(code, "mirror: more of the same is not listed")
+
+
+@dataclass(frozen=True, slots=True)
+class _Directory:
+    """A directory to do: as listed here, as found there, and when it was listed."""
+
+    here: Entry
+    there: ListedEntry | None
+    mark: int
+
+
+def _expect(answer: AnyMessage, kind: type[T]) -> T:
+    if not isinstance(answer, kind):
+        raise ProtocolError(f"{type(answer).__name__} in answer to a question for {kind.__name__}")
+    return answer
+
+
+def digest_bytes(data: bytes) -> bytes:
+    """The digest that source and target compare."""
+    return hashlib.blake2b(data, digest_size=16).digest()
+
+
+def _block_digest(digests: list[bytes], offset: int) -> bytes:
+    block = offset // BLOCK_BYTES
+    return digests[block] if block < len(digests) else b""
+
+
+async def digest_file(file_system: FileSystem, path: str, size: int) -> bytes:
+    """The digest of a whole file, read in blocks.
+
+    Raises:
+        FileSystemError: the file cannot be read.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for offset in range(0, size, BLOCK_BYTES):
+        digest.update(await file_system.read(path, offset, BLOCK_BYTES))
+    return digest.digest()

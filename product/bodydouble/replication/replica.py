@@ -1,0 +1,373 @@
+"""Replica: the target's copy of one replication set, and applying the stream to it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from bodydouble.errors import BodydoubleError, FileSystemError, PathError, ProtocolError
+from bodydouble.replication.mirror import digest_bytes, digest_file
+from bodydouble.replication.protocol import (
+    BLOCK_BYTES,
+    MAX_BLOCKS,
+    SMALL_FILE_BYTES,
+    AnyMessage,
+    Blocks,
+    BlocksRequest,
+    Item,
+    ListedEntry,
+    Listing,
+    ListRequest,
+    MirrorComplete,
+    MirrorStart,
+    RemoveTree,
+    Settle,
+    Settled,
+    StreamItem,
+)
+from bodydouble.replication.rules import Selection
+from bodydouble.replication.tasks import to_the_end
+from bodydouble.state.store import make_directories
+from bodydouble.vocabulary import paths
+from bodydouble.vocabulary.operations import (
+    AnyOperation,
+    Entry,
+    RemoveDirectory,
+    RemoveFile,
+    Rename,
+    Truncate,
+    Write,
+)
+from bodydouble.vocabulary.records import ReplicationSet  # noqa: TC001 - msgspec reads it at run time
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from bodydouble.replication.context import Context
+
+MAX_SKIPPED = 1000
+MAX_OFFSET = 2**62
+_PAGE_BYTES = 256 * 1024
+_PAGE_DIGEST_BYTES = 16 * 1024 * 1024
+_REMOVE_BATCH = 1000
+_STRUCTURAL = (Rename, RemoveFile, RemoveDirectory)
+
+
+class ReplicaDivergedError(BodydoubleError):
+    """An operation could not be applied: replica and source differ."""
+
+
+class ReplicaRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept of a replica on disk.
+
+    Attributes:
+        number: names the file of its position.
+        restore_required: this machine stood in for the source; what is here may be newer than what the source has.
+        complete: the last mirror completed, and no crash of this machine since.
+        ever_complete: a mirror completed once, so that there is something to stand in with and to restore from.
+    """
+
+    number: int
+    source: str
+    replication_set: ReplicationSet
+    restore_required: bool = False
+    complete: bool = False
+    ever_complete: bool = False
+
+
+class PositionRecord(msgspec.Struct, frozen=True):
+    """How far the replica is: everything of ``stream`` up to ``applied`` is on the volume."""
+
+    stream: str
+    applied: int
+
+
+class Replica:
+    """A replica and how it is brought forward.
+
+    Args:
+        context: the daemon's surroundings.
+        record: what is known of it.
+        save: makes the changed record durable.
+        purpose_restore: the replica is this machine's own data, being restored.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        record: ReplicaRecord,
+        save: Callable[[Replica], Awaitable[None]],
+        *,
+        purpose_restore: bool = False,
+    ) -> None:
+        self.record = record
+        self.purpose_restore = purpose_restore
+        self.stream = ""
+        self.applied = 0
+        self.mirroring = False
+        self.overwritten = False
+        self.restoring = False
+        self.lock = asyncio.Lock()
+        self._context = context
+        self._file_system = context.host.file_system
+        self._save = save
+        self._skipped: dict[str, None] = {}
+        self._overflow = False
+        self.selection = self._select()
+
+    def _select(self) -> Selection:
+        return Selection(
+            self.record.replication_set,
+            case_sensitive=self._file_system.case_sensitive,
+            protected=self._context.protected,
+        )
+
+    async def change(self, **fields: bool | ReplicationSet) -> None:
+        """Change the record, durably."""
+        changed = msgspec.structs.replace(self.record, **fields)
+        if changed != self.record:
+            self.record = changed
+            self.selection = self._select()
+            await self._save(self)
+
+    def begin(self, stream: str) -> None:
+        """A new stream follows, from its first element."""
+        self.overwritten = self.record.restore_required
+        self.stream = stream
+        self.applied = 0
+        self.mirroring = False
+        self._skipped.clear()
+        self._overflow = False
+
+    # --- checks on what a peer sends ---
+
+    def check(self, item: Item) -> None:
+        """Refuse an element that no source may send.
+
+        Raises:
+            ProtocolError: a path outside the roots or malformed, a number out of range.
+        """
+        body = item.body
+        if isinstance(body, MirrorStart | MirrorComplete | Settle):
+            return
+        self._check_path(body.path)
+        if isinstance(body, Rename):
+            self._check_path(body.new_path)
+        elif isinstance(body, Write) and not 0 <= body.offset <= MAX_OFFSET:
+            raise ProtocolError(f"{body.path}: offset {body.offset} is out of range")
+        elif isinstance(body, Truncate) and not 0 <= body.size <= MAX_OFFSET:
+            raise ProtocolError(f"{body.path}: size {body.size} is out of range")
+
+    def _check_path(self, path: str) -> None:
+        try:
+            paths.check(path)
+        except PathError as error:
+            raise ProtocolError(str(error)) from error
+        if not self.selection.within_roots(path):
+            raise ProtocolError(f"{path!r} is outside the replication set's roots")
+
+    # --- applying ---
+
+    async def execute(self, items: list[Item]) -> list[AnyMessage]:
+        """Apply consecutive elements in order, durably; the answers to the questions among them.
+
+        Raises:
+            ReplicaDivergedError: an operation failed after the mirror was complete, or the volume is full.
+        """
+        answers: list[AnyMessage] = []
+        operations: list[AnyOperation] = []
+        for item in items:
+            if isinstance(item.body, StreamItem):
+                await self._flush(operations)
+                operations = []
+                answers += await self._special(item)
+            else:
+                operations.append(item.body)
+        await self._flush(operations)
+        self.applied = items[-1].sequence
+        return answers
+
+    async def _flush(self, operations: list[AnyOperation]) -> None:
+        if self.mirroring:
+            await self._apply_tolerantly(operations)
+        else:
+            await self._apply_strictly(operations)
+
+    async def _make_durable(self, operations: list[AnyOperation]) -> None:
+        """Apply operations so that they survive power loss when this returns."""
+        await to_the_end(self._file_system.apply(operations, durable=True))
+
+    async def _apply_strictly(self, operations: list[AnyOperation]) -> None:
+        for part in _ending_with(operations, (RemoveDirectory,)):
+            try:
+                await self._make_durable(part)
+            except FileSystemError as error:
+                last = part[-1]
+                if not (isinstance(last, RemoveDirectory) and error.code == "not_empty" and error.path == last.path):
+                    raise ReplicaDivergedError(str(error)) from error
+                # It holds orphans, or files that the rules leave out: they are not the source's to remove.
+
+    async def _apply_tolerantly(self, operations: list[AnyOperation]) -> None:
+        """While a mirror runs, operations on what the replica does not have yet are skipped."""
+        for part in _apart(operations, _STRUCTURAL):
+            try:
+                await self._make_durable(part)
+            except FileSystemError as error:
+                if len(part) == 1:
+                    self._skip(part[0], error)
+                    continue
+                for operation in part:  # nothing in it renames or removes: doing it again changes nothing
+                    try:
+                        await self._make_durable([operation])
+                    except FileSystemError as single:
+                        self._skip(operation, single)
+
+    def _skip(self, operation: AnyOperation, error: FileSystemError) -> None:
+        if error.code == "no_space":
+            raise ReplicaDivergedError(str(error)) from error
+        if isinstance(operation, Rename):
+            self._remember(operation.path)
+            self._remember(operation.new_path)
+        elif error.code != "not_found":
+            self._remember(operation.path)
+
+    def _remember(self, path: str) -> None:
+        if len(self._skipped) < MAX_SKIPPED:
+            self._skipped[path] = None
+        else:
+            self._overflow = True
+
+    # --- the mirror's elements ---
+
+    async def _special(self, item: Item) -> list[AnyMessage]:
+        body = item.body
+        if isinstance(body, MirrorStart):
+            await self._start_mirror()
+        elif isinstance(body, MirrorComplete):
+            await self._complete_mirror()
+        elif isinstance(body, Settle):
+            return [self._settle(item.sequence)]
+        elif isinstance(body, ListRequest):
+            return [await self._list(item.sequence, body)]
+        elif isinstance(body, BlocksRequest):
+            return [await self._blocks(item.sequence, body)]
+        elif isinstance(body, RemoveTree):
+            await self._remove_tree(body.path)
+        return []
+
+    async def _start_mirror(self) -> None:
+        self.mirroring = True
+        await self.change(complete=False)
+        for root in self.selection.roots:
+            try:
+                await make_directories(self._file_system, paths.parent(root))
+            except FileSystemError as error:
+                raise ReplicaDivergedError(str(error)) from error
+
+    async def _complete_mirror(self) -> None:
+        self.mirroring = False
+        # A source of version 4.1 that mirrored over a stand-in's newer data left nothing to restore.
+        still_required = self.record.restore_required and not self.overwritten
+        await self.change(complete=True, ever_complete=True, restore_required=still_required)
+
+    def _settle(self, sequence: int) -> Settled:
+        answer = Settled(sequence, list(self._skipped), self._overflow)
+        self.mirroring = bool(self._skipped) or self._overflow
+        self._skipped.clear()
+        self._overflow = False
+        return answer
+
+    async def _list(self, sequence: int, request: ListRequest) -> Listing:
+        entries = await self._find(request)
+        listed: list[ListedEntry] = []
+        size = hashed = 0
+        for entry in entries:
+            size += 4 * len(entry.path) + len(entry.metadata.security) + 128
+            if listed and (size > _PAGE_BYTES or hashed > _PAGE_DIGEST_BYTES):
+                return Listing(sequence, listed, more=True)
+            digest = b""
+            if request.digests and not entry.directory and entry.size <= SMALL_FILE_BYTES:
+                digest = await self._digest(entry)
+                hashed += entry.size
+            listed.append(ListedEntry(entry, digest))
+        return Listing(sequence, listed, more=False)
+
+    async def _find(self, request: ListRequest) -> list[Entry]:
+        try:
+            if request.itself:
+                entry = await self._file_system.stat(request.path)
+                return [] if entry is None else [entry]
+            entries = await self._file_system.list_directory(request.path)
+        except FileSystemError as error:
+            if error.code == "not_found":
+                return []
+            raise ReplicaDivergedError(str(error)) from error
+        wanted = [each for each in entries if not self.selection.replicates_nothing(each.path)]
+        return sorted((e for e in wanted if paths.name(e.path) > request.after), key=lambda e: paths.name(e.path))
+
+    async def _digest(self, entry: Entry) -> bytes:
+        try:
+            return await digest_file(self._file_system, entry.path, entry.size)
+        except FileSystemError:
+            return b""  # unreadable here: the source sends it
+
+    async def _blocks(self, sequence: int, request: BlocksRequest) -> Blocks:
+        digests: list[bytes] = []
+        try:
+            while len(digests) < MAX_BLOCKS:
+                offset = (request.first + len(digests)) * BLOCK_BYTES
+                data = await self._file_system.read(request.path, offset, BLOCK_BYTES)
+                if not data:
+                    break
+                digests.append(digest_bytes(data))
+        except FileSystemError:
+            digests.clear()
+        return Blocks(sequence, digests)
+
+    async def _remove_tree(self, path: str) -> None:
+        """Remove what the rules select at and beneath ``path``, children first."""
+        found = [entry] if (entry := await self._file_system.stat(path)) is not None else []
+        order: list[Entry] = []
+        while found:
+            order.append(each := found.pop())
+            if each.directory and not self.selection.replicates_nothing(each.path):
+                try:
+                    found += await self._file_system.list_directory(each.path)
+                except FileSystemError as error:
+                    raise ReplicaDivergedError(str(error)) from error
+        files = [RemoveFile(e.path) for e in order if not e.directory and self.selection.selects(e.path)]
+        for at in range(0, len(files), _REMOVE_BATCH):
+            await self._remove(list(files[at : at + _REMOVE_BATCH]))
+        for each in reversed(order):
+            if each.directory and self.selection.replicates(each.path):
+                await self._remove([RemoveDirectory(each.path)])
+
+    async def _remove(self, operations: list[AnyOperation]) -> None:
+        try:
+            await self._make_durable(operations)
+        except FileSystemError as error:
+            if error.code not in ("not_empty", "not_found"):
+                raise ReplicaDivergedError(str(error)) from error
+
+
+def _ending_with(operations: list[AnyOperation], kinds: tuple[type, ...]) -> list[list[AnyOperation]]:
+    """Cut so that an operation of ``kinds`` is always the last of its part."""
+    parts: list[list[AnyOperation]] = [[]]
+    for operation in operations:
+        parts[-1].append(operation)
+        if isinstance(operation, kinds):
+            parts.append([])
+    return [part for part in parts if part]
+
+
+def _apart(operations: list[AnyOperation], kinds: tuple[type, ...]) -> list[list[AnyOperation]]:
+    """Cut so that an operation of ``kinds`` is always alone in its part."""
+    parts: list[list[AnyOperation]] = [[]]
+    for operation in operations:
+        if isinstance(operation, kinds):
+            parts += [[operation], []]
+        else:
+            parts[-1].append(operation)
+    return [part for part in parts if part]

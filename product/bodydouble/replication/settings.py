@@ -1,0 +1,43 @@
+"""Settings of the replication service."""
+
+from __future__ import annotations
+
+import msgspec
+
+MIB = 1024 * 1024
+
+
+class ReplicationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How this daemon replicates, as source and as target.
+
+    Attributes:
+        token: shared secret of every machine that replicates with this one; never shown.
+        address: local address that the target side listens on.
+        port: its TCP port; 0 takes a free one (see `ReplicationService.port`).
+        retry_interval: seconds between attempts to reach a target.
+        slow_retry_interval: seconds between attempts when only a restoration or an operator can help.
+        connect_timeout: seconds for opening the connection and for the handshake.
+        ping_interval: seconds between keep-alive messages, both ways.
+        peer_timeout: seconds of silence after which the peer counts as dead.
+        queue_bytes: memory for operations not yet acknowledged (``QmemoryBufferMax``: 128 MB); when it is exhausted
+            the connection is dropped, made again and remirrored.
+        mirror_window_bytes: how much of the queue a mirror may fill.
+        receive_bytes: how much a target session takes in ahead of what it has applied.
+        max_sessions: target sessions at one time.
+    """
+
+    token: str
+    address: str = "0.0.0.0"  # noqa: S104 - a target serves every route unless told otherwise
+    port: int = 6320
+    retry_interval: float = 5.0
+    slow_retry_interval: float = 30.0
+    connect_timeout: float = 10.0
+    ping_interval: float = 5.0
+    peer_timeout: float = 15.0
+    queue_bytes: int = 128 * MIB
+    mirror_window_bytes: int = 8 * MIB
+    receive_bytes: int = 8 * MIB
+    max_sessions: int = 64
+
+    def __repr__(self) -> str:
+        return f"ReplicationSettings(address={self.address!r}, port={self.port}, token=...)"

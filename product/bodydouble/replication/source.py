@@ -1,0 +1,463 @@
+"""SourceConnection: the source's side of one connection, from the first attempt to its removal."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from bodydouble.errors import BodydoubleError, ConnectionStateError, ProtocolError
+from bodydouble.replication import states
+from bodydouble.replication.mirror import MirrorError
+from bodydouble.replication.protocol import (
+    FRAGMENT_BYTES,
+    MAX_BATCH_BYTES,
+    MAX_BATCH_OPERATIONS,
+    VERSION,
+    Ack,
+    AnyMessage,
+    Batch,
+    Begin,
+    Blocks,
+    Diverged,
+    Fragment,
+    Hello,
+    Item,
+    Listing,
+    Ping,
+    Purpose,
+    Refused,
+    Settled,
+    Welcome,
+    Wire,
+)
+from bodydouble.replication.stream import QueueExhaustedError, SourceStream
+from bodydouble.replication.tasks import run_together
+from bodydouble.vocabulary.events import EventCode
+from bodydouble.vocabulary.operations import Write
+from bodydouble.vocabulary.records import ConnectionStatus, ConnectRequest, Progress, ReplicationSet, SourceState
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from bodydouble.replication.context import Context
+    from bodydouble.replication.queue import Queued
+    from bodydouble.replication.states import Stimulus
+
+
+MAX_RESTORE_FAILURES = 10
+"""Attempts after which a restoration gives up; a session that was established counts as none."""
+
+
+class RefusedError(BodydoubleError):
+    """The target gave no session.
+
+    Attributes:
+        permanent: trying again soon is pointless.
+    """
+
+    def __init__(self, detail: str, *, permanent: bool) -> None:
+        super().__init__(detail)
+        self.permanent = permanent
+
+
+class DivergedError(BodydoubleError):
+    """The target could not apply an operation: only a mirror helps."""
+
+
+class ConnectionRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What is kept of a connection on disk.
+
+    Attributes:
+        trusted: the last mirror completed and this machine did not crash since; otherwise sizes and times prove
+            nothing and a ``difference`` mirror compares checksums.
+    """
+
+    id: int
+    request: ConnectRequest
+    trusted: bool = False
+
+
+class SourceConnection:
+    """One connection.
+
+    Args:
+        context: the daemon's surroundings.
+        record: what is known of it.
+        purpose: ``replicate``, or ``restore`` (then it ends after its mirror).
+        find_set: gives the replication set at the time of each new stream.
+        on_change: called when ``record`` changed and should be saved.
+        on_restored: for a restoration: awaited when the other side has everything, before the connection ends.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        record: ConnectionRecord,
+        purpose: Purpose,
+        find_set: Callable[[], ReplicationSet],
+        on_change: Callable[[], None],
+        *,
+        on_restored: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        self.record = record
+        self.state: SourceState = "connecting"
+        self.detail = ""
+        self.stream: SourceStream | None = None
+        self.mirror_ordered = False
+        self.completed = asyncio.Event()
+        self._context = context
+        self._purpose: Purpose = purpose
+        self._find_set = find_set
+        self._on_change = on_change
+        self._on_restored = on_restored
+        self.failures = 0
+        self._kick = asyncio.Event()
+        self._suspended = ""
+        self._streams = 0
+        self._session_open = False
+        self._last = ConnectionStatus(
+            id=record.id,
+            replication_set=record.request.replication_set,
+            target=record.request.target,
+            port=record.request.port,
+            state="connecting",
+        )
+
+    # --- what the operator sees and does ---
+
+    def status(self) -> ConnectionStatus:
+        """The connection as it is now."""
+        queue = None if self.stream is None else self.stream.queue
+        return msgspec.structs.replace(
+            self._last,
+            state=self.state,
+            detail=self.detail,
+            generated=0 if queue is None else queue.generated,
+            acknowledged=0 if queue is None else queue.acknowledged,
+            queue_operations=0 if queue is None else len(queue),
+            queue_bytes=0 if queue is None else queue.bytes,
+            mirror=Progress() if self.stream is None else self.stream.mirror_progress,
+        )
+
+    def reconnect(self, request: ConnectRequest) -> None:
+        """Try again at once, with the mirror options of ``request``; what a mirror needs is ordered with it."""
+        self.record = msgspec.structs.replace(self.record, request=request)
+        if self.state not in ("mirroring", "replicating"):
+            self.mirror_ordered = True
+        self._kick.set()
+
+    def start_mirror(self) -> None:
+        """Order a mirror.
+
+        Raises:
+            ConnectionStateError: one is running.
+        """
+        if self.stream is not None and self.stream.alive and self.stream.mirror_runs:
+            raise ConnectionStateError(f"connection {self.record.id}: a mirror is running; wait until it completes")
+        self.mirror_ordered = True
+        if self._session_open and self.stream is not None and self.stream.alive:
+            self.mirror_ordered = False
+            self.stream.start_mirror(self.record.request.mirror, self.record.request.orphans)
+        self._kick.set()
+
+    def renew(self, why: str) -> None:
+        """The replication set changed: end the stream and begin another one with a mirror."""
+        self.mirror_ordered = True
+        if self.stream is not None:
+            self.stream.fail(ConnectionStateError(why))
+        self._kick.set()
+
+    def suspend(self, why: str) -> None:
+        """Make no attempt, and replicate nothing, until `release`: the data here is being restored."""
+        self._suspended = why
+        if self.stream is not None:
+            self.stream.fail(ConnectionStateError(why))
+        self._kick.set()
+
+    def release(self) -> None:
+        """Try again."""
+        self._suspended = ""
+        self._kick.set()
+
+    # --- life ---
+
+    async def run(self) -> None:
+        """Keep the connection up until cancelled (or, for a restoration, until `completed`)."""
+        try:
+            while True:
+                self._kick.clear()
+                if self._suspended:
+                    await self._drop_stream()
+                    self._move("restore-required", self._suspended)
+                else:
+                    await self._attempt()
+                if self._purpose == "restore" and (self.completed.is_set() or self._gives_up()):
+                    return
+                await self._pause()
+        finally:
+            await self._drop_stream()
+            self.state = states.after(self.state, "stop")
+
+    def _gives_up(self) -> bool:
+        self.failures += 1
+        return self.state == "error" or self.failures > MAX_RESTORE_FAILURES
+
+    async def _pause(self) -> None:
+        """Wait for the next attempt, or for the operator."""
+        settings = self._context.settings
+        seconds: float | None = settings.retry_interval
+        if self._suspended or (self.state == "mirror-required" and not self.mirror_ordered):
+            seconds = None
+        elif self.state in ("restore-required", "error"):
+            seconds = settings.slow_retry_interval
+        try:
+            async with asyncio.timeout(seconds):
+                await self._kick.wait()
+        except TimeoutError:
+            return
+
+    async def _attempt(self) -> None:
+        """One connection from its opening to its end."""
+        wire: Wire | None = None
+        try:
+            if self.stream is not None and self.stream.failure is not None:
+                raise self.stream.failure
+            wire = await self._open()
+            welcome = await self._greet(wire)
+            await self._converse(wire, welcome)
+        except (QueueExhaustedError, DivergedError, MirrorError, ConnectionStateError) as error:
+            await self._stream_ended(error)
+        except RefusedError as error:
+            self._problem("refused" if error.permanent else "unreachable", str(error))
+        except (OSError, ProtocolError) as error:
+            self._problem("broken" if self._session_open else "unreachable", str(error) or type(error).__name__)
+        except BodydoubleError as error:
+            await self._drop_stream()
+            self._problem("refused", str(error))
+        finally:
+            self._session_open = False
+            if wire is not None:
+                await wire.close()
+
+    async def _open(self) -> Wire:
+        request, settings = self.record.request, self._context.settings
+        try:
+            async with asyncio.timeout(settings.connect_timeout):
+                reader, writer = await asyncio.open_connection(request.target, request.port)
+        except TimeoutError as error:
+            raise ConnectionAbortedError(f"no connection within {settings.connect_timeout:g} s") from error
+        return Wire(reader, writer, settings.peer_timeout)
+
+    async def _greet(self, wire: Wire) -> Welcome:
+        stream = self.stream.name if self.stream is not None and self.stream.alive else ""
+        await wire.send(
+            Hello(
+                version=VERSION,
+                token=self._context.settings.token,
+                source=self._context.source_name,
+                replication_set=self._find_set(),
+                purpose=self._purpose,
+                stream=stream,
+                recognise_restore=self.record.request.recognise_restore,
+            )
+        )
+        answer = await wire.receive()
+        while isinstance(answer, Ping):
+            answer = await wire.receive()
+        if isinstance(answer, Refused):
+            raise RefusedError(answer.detail, permanent=answer.permanent)
+        if not isinstance(answer, Welcome):
+            raise ProtocolError(f"{type(answer).__name__} in answer to Hello")
+        return answer
+
+    async def _converse(self, wire: Wire, welcome: Welcome) -> None:
+        if self._restore_blocks(welcome):
+            await self._drop_stream()
+            self._announce_restore_required()
+            return
+        position = self._resume(welcome)
+        if position is None:
+            if not self._may_mirror():
+                await self._drop_stream()
+                self._announce_mirror_required()
+                return
+            position = 0
+            await self._new_stream(welcome)
+        stream = self.stream
+        assert stream is not None
+        await wire.send(Begin(stream.name, position))
+        self._session_open = True
+        self.failures = 0
+        self._announce_connected(stream, position)
+        await run_together(
+            failed=stream.failed(),
+            receive=self._receive(wire, stream),
+            send=self._send(wire, stream),
+            ping=wire.ping(self._context.settings.ping_interval),
+            completed=self._until_restored(),
+        )
+
+    def _restore_blocks(self, welcome: Welcome) -> bool:
+        """Whether the target's word that it stood in keeps this source from mirroring over newer data (4.2)."""
+        return welcome.restore_required
+
+    def _may_mirror(self) -> bool:
+        """Whether a mirror may begin without an operator ("Perform Remirror After Auto-Reconnect")."""
+        return self.mirror_ordered or self.record.request.remirror_after_reconnect
+
+    def _resume(self, welcome: Welcome) -> int | None:
+        if self.mirror_ordered or self.stream is None or welcome.position is None:
+            return None
+        return welcome.position if self.stream.resume(welcome.position) else None
+
+    async def _new_stream(self, welcome: Welcome) -> None:
+        await self._drop_stream()
+        self._streams += 1
+        name = f"{self._context.incarnation}/{self._purpose}-{self.record.id}-{self._streams}"
+        request = self.record.request
+        kind = request.mirror
+        if kind == "difference" and not (welcome.trusted and self.record.trusted):
+            kind = "checksum"
+        self._trust(trusted=False)
+        stream = SourceStream(name, self._context, self._find_set(), self._mirror_changed)
+        try:
+            await stream.open(kind, request.orphans)
+        except BodydoubleError:
+            if self._purpose != "restore":
+                raise
+            # A stand-in without a filter can restore all the same: users stay off during a restoration.
+            await stream.close()
+            stream = SourceStream(name, self._context, self._find_set(), self._mirror_changed)
+            await stream.open(kind, request.orphans, filtered=False)
+        self.stream = stream
+        self.mirror_ordered = False
+
+    async def _drop_stream(self) -> None:
+        stream, self.stream = self.stream, None
+        if stream is not None:
+            await stream.close()
+            if stream.dropped_operations:
+                # What the target lacks may differ in neither size nor time: writes within one tick of the clock.
+                self._trust(trusted=False)
+
+    async def _until_restored(self) -> None:
+        if self._on_restored is None:
+            await asyncio.Event().wait()
+        else:
+            await self.completed.wait()
+            await self._on_restored()
+
+    # --- the conversation ---
+
+    async def _send(self, wire: Wire, stream: SourceStream) -> None:
+        while True:
+            taken = stream.queue.take(MAX_BATCH_BYTES, MAX_BATCH_OPERATIONS)
+            if not taken:
+                stream.available.clear()
+                await stream.available.wait()
+                continue
+            for message in _messages(taken):
+                await wire.send(message)
+
+    async def _receive(self, wire: Wire, stream: SourceStream) -> None:
+        while True:
+            self._handle(await wire.receive(), stream)
+
+    def _handle(self, message: AnyMessage, stream: SourceStream) -> None:
+        if isinstance(message, Ack):
+            stream.acknowledge(message.sequence)
+        elif isinstance(message, Listing | Blocks | Settled):
+            stream.answer(message.sequence, message)
+        elif isinstance(message, Diverged):
+            raise DivergedError(message.detail)
+        elif not isinstance(message, Ping):
+            raise ProtocolError(f"{type(message).__name__} from a target")
+
+    # --- states and events ---
+
+    def _move(self, stimulus: Stimulus, detail: str = "") -> bool:
+        """Take a step; whether anything that an operator sees changed."""
+        before = (self.state, self.detail)
+        self.state, self.detail = states.after(self.state, stimulus), detail
+        return before != (self.state, self.detail)
+
+    def _where(self) -> str:
+        request = self.record.request
+        return f"{request.replication_set} to {request.target}:{request.port}"
+
+    def _event(self, code: EventCode, text: str) -> None:
+        self._context.events.record(code, text)
+
+    def _announce_connected(self, stream: SourceStream, position: int) -> None:
+        self._move("mirror" if stream.mirroring else "resume")
+        self._event(EventCode.CONNECTED, f"{self._where()}: connected")
+        if position:
+            self._event(EventCode.RESUMED, f"{self._where()}: resumed after operation {position}, no mirror needed")
+
+    def _announce_restore_required(self) -> None:
+        if self._move("restore-required", "the target stood in; restore the data first, then connect"):
+            self._event(EventCode.RESTORE_REQUIRED, f"{self._where()}: {self.detail}")
+
+    def _announce_mirror_required(self) -> None:
+        if self._move("mirror-required", "transmission is pending until an operator starts a mirror"):
+            self._event(EventCode.MIRROR_REQUIRED, f"{self._where()}: {self.detail}")
+
+    def _mirror_changed(self, begins: bool, whole: bool) -> None:
+        self._trust(trusted=not begins)
+        if begins and self.state == "replicating":
+            self._move("mirror")
+        elif not begins and self.state == "mirroring":
+            self._move("complete")
+        if whole:
+            code = EventCode.MIRROR_STARTED if begins else EventCode.MIRROR_COMPLETE
+            self._event(code, f"{self._where()}: mirror {'started' if begins else 'complete'}")
+        if whole and not begins:
+            self.completed.set()
+
+    def _trust(self, *, trusted: bool) -> None:
+        if self.record.trusted != trusted:
+            self.record = msgspec.structs.replace(self.record, trusted=trusted)
+            self._on_change()
+
+    def _problem(self, stimulus: Stimulus, detail: str) -> None:
+        """The attempt or the session failed; the operator hears of it once."""
+        was_open = self._session_open
+        changed = self._move(stimulus, detail)
+        if was_open:
+            self._event(EventCode.DISCONNECTED, f"{self._where()}: connection lost ({detail})")
+            self._event(EventCode.AUTO_RECONNECTING, f"{self._where()}: reconnecting")
+        elif changed and stimulus == "refused":
+            self._event(EventCode.REPLICATION_ERROR, f"{self._where()}: {detail}")
+
+    async def _stream_ended(self, error: BodydoubleError) -> None:
+        """The stream cannot be continued: what follows is another one with a mirror."""
+        await self._drop_stream()
+        if isinstance(error, QueueExhaustedError):
+            self._event(EventCode.AUTO_DISCONNECT, f"{self._where()}: {error}; auto-disconnect")
+            self._event(EventCode.AUTO_DISCONNECTED, f"{self._where()}: disconnected, the queue was dropped")
+            self._event(EventCode.AUTO_RECONNECTING, f"{self._where()}: reconnecting")
+        elif not isinstance(error, ConnectionStateError):
+            self._event(EventCode.REPLICATION_ERROR, f"{self._where()}: {error}; a remirror is needed")
+        self._move("broken", str(error))
+
+
+def _messages(taken: list[Queued]) -> list[Fragment | Batch]:
+    """Frames for consecutive elements; a write that is too long for one frame is preceded by its data."""
+    messages: list[Fragment | Batch] = []
+    items: list[Item] = []
+    for queued in taken:
+        body = queued.body
+        if isinstance(body, Write) and len(body.data) > FRAGMENT_BYTES:
+            if items:
+                messages.append(Batch(items))
+                items = []
+            data = body.data
+            messages += [Fragment(data[at : at + FRAGMENT_BYTES]) for at in range(0, len(data), FRAGMENT_BYTES)]
+            messages.append(Batch([Item(queued.sequence, Write(body.path, body.offset, b"", body.mtime_ns))]))
+        else:
+            items.append(Item(queued.sequence, body))
+    if items:
+        messages.append(Batch(items))
+    return messages

@@ -1,0 +1,57 @@
+"""The source's connection states and what moves a connection from one to another. Pure."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from bodydouble.errors import ConnectionStateError
+from bodydouble.vocabulary.records import SourceState  # noqa: TC001 - part of this module's face
+
+Stimulus = Literal[
+    "attempt", "unreachable", "refused", "restore-required", "mirror-required", "mirror", "resume", "complete",
+    "broken", "stop",
+]  # fmt: skip
+
+_WAITING: dict[Stimulus, SourceState] = {
+    "attempt": "connecting",
+    "unreachable": "retrying",
+    "refused": "error",
+    "restore-required": "restore-required",
+    "mirror-required": "mirror-required",
+    "mirror": "mirroring",
+    "resume": "replicating",
+    "broken": "retrying",
+    "stop": "stopped",
+}
+_ACTIVE: dict[Stimulus, SourceState] = {
+    "mirror": "mirroring",
+    "complete": "replicating",
+    "broken": "retrying",
+    "refused": "error",
+    "restore-required": "restore-required",
+    "mirror-required": "mirror-required",
+    "stop": "stopped",
+}
+# A target that stood in, or that waits for an operator, stays so when it cannot be reached for a while.
+_STAYING: dict[SourceState, dict[Stimulus, SourceState]] = {
+    "restore-required": {"unreachable": "restore-required", "broken": "restore-required"},
+    "mirror-required": {"unreachable": "mirror-required", "broken": "mirror-required"},
+    "stopped": {"stop": "stopped"},
+}
+# Where there is no stream there is nothing to resume, and only a mirror completes.
+_NEVER: frozenset[tuple[SourceState, Stimulus]] = frozenset(
+    [("replicating", "complete"), ("restore-required", "resume"), ("mirror-required", "resume")]
+)
+
+
+def after(state: SourceState, stimulus: Stimulus) -> SourceState:
+    """The state that follows.
+
+    Raises:
+        ConnectionStateError: the stimulus has no meaning in this state.
+    """
+    table = {} if state == "stopped" else _ACTIVE if state in ("mirroring", "replicating") else _WAITING
+    following = _STAYING.get(state, {}).get(stimulus) or table.get(stimulus)
+    if following is None or (state, stimulus) in _NEVER:
+        raise ConnectionStateError(f"connection is {state}: {stimulus} is not possible")
+    return following

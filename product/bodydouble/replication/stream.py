@@ -1,0 +1,271 @@
+"""SourceStream: from the filter's reports to an ordered queue, with the mirror's elements in between.
+
+A stream outlives broken connections: while both daemons live, it is resumed where the target is. It ends when memory is
+exhausted, when the replica diverged or when its connection is taken away; then a new stream begins with a mirror.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING
+
+from bodydouble.errors import BodydoubleError
+from bodydouble.replication.mirror import AnswerLostError, Mirror, MirrorPlan
+from bodydouble.replication.protocol import MirrorComplete, MirrorStart
+from bodydouble.replication.queue import SourceQueue
+from bodydouble.replication.rules import Selection
+from bodydouble.replication.tasks import cancel
+from bodydouble.replication.touches import Touches
+from bodydouble.replication.translate import handled_by, translate
+from bodydouble.vocabulary.records import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bodydouble.ports import Attachment
+    from bodydouble.replication.context import Context
+    from bodydouble.replication.protocol import AnyMessage, Body
+    from bodydouble.vocabulary.events import EventCode
+    from bodydouble.vocabulary.operations import AnyOperation
+    from bodydouble.vocabulary.records import MirrorKind, OrphanAction, ReplicationSet
+
+
+class QueueExhaustedError(BodydoubleError):
+    """The queue's memory is full; the stream has ended."""
+
+
+class SourceStream:
+    """One stream of operations.
+
+    Args:
+        name: told to the target; no two streams share it.
+        context: the daemon's surroundings.
+        replication_set: what to replicate.
+        on_mirror: called with ``begins`` True when a mirror begins and False when the target has completed it, and
+            whether it is one of everything (or only of what appeared in the set).
+    """
+
+    def __init__(
+        self, name: str, context: Context, replication_set: ReplicationSet, on_mirror: Callable[[bool, bool], None]
+    ) -> None:
+        self.name = name
+        self.queue = SourceQueue(context.settings.queue_bytes)
+        self.selection = Selection(
+            replication_set, case_sensitive=context.host.file_system.case_sensitive, protected=context.protected
+        )
+        self.mirroring = False
+        self.progress = Progress()
+        self.available = asyncio.Event()
+        self._context = context
+        self._on_mirror = on_mirror
+        self._attachments: list[Attachment] = []
+        self._closed = False
+        self.failure: Exception | None = None
+        self.dropped_operations = False
+        self._whole = False
+        self._failed = asyncio.Event()
+        self._acknowledged = asyncio.Event()
+        self._answers: dict[int, asyncio.Future[AnyMessage]] = {}
+        self._touches = Touches(self.selection.key)
+        self._mirror: Mirror | None = None
+        self._mirror_wanted = asyncio.Event()
+        self._mirror_task: asyncio.Task[None] | None = None
+        self._complete_at: int | None = None
+
+    # --- life ---
+
+    async def open(self, kind: MirrorKind, orphans: OrphanAction, *, filtered: bool = True) -> None:
+        """Begin with a mirror of everything; ``filtered`` False watches no application (see `Restoration`).
+
+        Raises:
+            FilterError: changes under a root cannot be intercepted.
+        """
+        self.start_mirror(kind, orphans)
+        try:
+            for root in self.selection.roots if filtered else []:
+                sink = partial(self._offer, root)
+                self._attachments.append(await self._context.host.file_filter.attach(root, sink))
+        except BaseException:
+            self._shut()
+            raise
+        self._mirror_task = asyncio.create_task(self._run_mirrors(), name=f"bodydouble-mirror-{self.name}")
+
+    async def close(self) -> None:
+        """End the stream: nothing more is reported, what is queued is dropped. Idempotent."""
+        self._shut()
+        if self._mirror_task is not None:
+            await cancel(self._mirror_task)
+
+    def _shut(self) -> None:
+        self._closed = True
+        for attachment in self._attachments:
+            attachment.detach()
+        self._attachments.clear()
+        self.dropped_operations = self.dropped_operations or len(self.queue) > 0
+        self.queue = SourceQueue(0)
+        for future in self._answers.values():
+            future.cancel()
+        self._answers.clear()
+
+    def fail(self, error: Exception) -> None:
+        """End the stream because of ``error``, which `failed` then raises."""
+        if self.failure is None and not self._closed:
+            self.failure = error
+            self._shut()
+            self._failed.set()
+
+    async def failed(self) -> None:
+        """Wait until the stream fails.
+
+        Raises:
+            BodydoubleError: why it failed.
+        """
+        await self._failed.wait()
+        assert self.failure is not None
+        raise self.failure
+
+    @property
+    def alive(self) -> bool:
+        """Whether the stream can still be resumed."""
+        return not self._closed
+
+    # --- what applications do ---
+
+    def _offer(self, root: str, operation: AnyOperation) -> None:
+        """The filter's sink: called in order, synchronously; returns quickly and never raises."""
+        if self._closed or not handled_by(operation, root, self.selection.roots, self.selection):
+            return
+        translation = translate(operation, self.selection)
+        for body in translation.bodies:
+            if self._queue_operation(body) and self._mirror is not None:
+                self._touches.note(body)
+                self._mirror.note(body)
+        if translation.appeared is not None and not self._closed:
+            self._appeared(translation.appeared)
+
+    def _queue_operation(self, body: Body) -> bool:
+        """Append one element in order; False, and the stream fails, when memory is exhausted."""
+        if self._closed:
+            return False
+        if self.queue.put(body) is None:
+            self.fail(QueueExhaustedError(f"{self.queue.capacity} bytes of queue are full"))
+            return False
+        self._context.totals.generated += 1
+        self.available.set()
+        return True
+
+    def _appeared(self, path: str) -> None:
+        if self._mirror is None:
+            self._begin(MirrorPlan("full", "keep", [path], 0), whole=False)
+        self._touches.note_tree(path)
+        if self._mirror is not None:
+            self._mirror.appeared(path)
+
+    # --- mirrors ---
+
+    def start_mirror(self, kind: MirrorKind, orphans: OrphanAction) -> None:
+        """Mirror everything from now on. Only while none runs."""
+        self._queue_operation(MirrorStart())
+        self._begin(MirrorPlan(kind, orphans, list(self.selection.roots), 0), whole=True)
+
+    def _begin(self, plan: MirrorPlan, *, whole: bool) -> None:
+        self._touches = Touches(self.selection.key)
+        for body in self.queue.unacknowledged():
+            self._touches.note(body)  # what is on its way may make size and time of a stale file look right
+        self._mirror = Mirror(self, self._context.host.file_system, self.selection, self._touches, plan)
+        self._complete_at = None
+        self._whole = whole or (self.mirroring and self._whole)
+        self.mirroring = True
+        self._on_mirror(True, whole)
+        self._mirror_wanted.set()
+
+    async def _run_mirrors(self) -> None:
+        while True:
+            await self._mirror_wanted.wait()
+            self._mirror_wanted.clear()
+            assert self._mirror is not None
+            try:
+                await self._mirror.run()
+            except Exception as error:  # noqa: BLE001 - whatever it is, `failed` raises it where it is awaited
+                self.fail(error)
+                return
+            self.progress = self._mirror.progress
+            self._mirror = None
+
+    @property
+    def mirror_progress(self) -> Progress:
+        """How far the running mirror is, or the last one came."""
+        return self.progress if self._mirror is None else self._mirror.progress
+
+    @property
+    def mirror_runs(self) -> bool:
+        """Whether a mirror is still reading."""
+        return self._mirror is not None
+
+    # --- Outlet: what the mirror asks for ---
+
+    def put(self, body: Body) -> None:
+        """Queue one of the mirror's elements."""
+        if self._queue_operation(body) and isinstance(body, MirrorComplete):
+            self._complete_at = self.queue.generated
+
+    async def room(self) -> None:
+        """Wait until the queue holds less than the mirror's window."""
+        while self.queue.bytes >= self._context.settings.mirror_window_bytes:
+            self._acknowledged.clear()
+            await self._acknowledged.wait()
+
+    async def ask(self, body: Body) -> AnyMessage:
+        """Queue a question and wait for the answer."""
+        if not self._queue_operation(body):
+            raise QueueExhaustedError("the stream has ended")
+        future: asyncio.Future[AnyMessage] = asyncio.get_running_loop().create_future()
+        sequence = self.queue.generated
+        self._answers[sequence] = future
+        try:
+            return await future
+        finally:
+            self._answers.pop(sequence, None)
+
+    def report(self, code: EventCode, text: str) -> None:
+        """Tell the operator."""
+        self._context.events.record(code, text)
+
+    # --- what the target says ---
+
+    def acknowledge(self, sequence: int) -> None:
+        """Everything up to ``sequence`` is safe on the target.
+
+        Raises:
+            ProtocolError: that was never sent.
+        """
+        self._context.totals.acknowledged += self.queue.acknowledge(sequence)
+        self._acknowledged.set()
+        self._note_complete(sequence)
+
+    def _note_complete(self, sequence: int) -> None:
+        if self._complete_at is not None and sequence >= self._complete_at:
+            self._complete_at = None
+            self.mirroring = False
+            self._on_mirror(False, self._whole)
+
+    def answer(self, sequence: int, message: AnyMessage) -> None:
+        """The target answered the question numbered ``sequence``; an answer nobody waits for is dropped."""
+        future = self._answers.get(sequence)
+        if future is not None and not future.done():
+            future.set_result(message)
+
+    def resume(self, position: int) -> bool:
+        """Send again from after ``position``; False when the stream does not reach there."""
+        before = self.queue.acknowledged
+        if self._closed or not self.queue.rewind(position):
+            return False
+        self._context.totals.acknowledged += position - before
+        self._acknowledged.set()
+        self._note_complete(position)
+        for sequence, future in self._answers.items():
+            if sequence <= position and not future.done():
+                future.set_exception(AnswerLostError("the answer was lost with the connection"))
+        self.available.set()
+        return True

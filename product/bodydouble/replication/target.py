@@ -1,0 +1,470 @@
+"""TargetSession: the target's side of one connection, and TargetRegistry: every replica this machine holds."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections import deque
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from bodydouble.errors import BodydoubleError, FileSystemError, InputError, PathError, ProtocolError
+from bodydouble.replication.protocol import (
+    MAX_OPERATION_BYTES,
+    VERSION,
+    Ack,
+    AnyMessage,
+    Batch,
+    Begin,
+    Diverged,
+    Fragment,
+    Hello,
+    Item,
+    Ping,
+    Refused,
+    Welcome,
+    Wire,
+)
+from bodydouble.replication.queue import SequenceCheck, weigh
+from bodydouble.replication.replica import PositionRecord, Replica, ReplicaDivergedError, ReplicaRecord
+from bodydouble.replication.rules import check_set
+from bodydouble.replication.tasks import run_together
+from bodydouble.vocabulary import paths
+from bodydouble.vocabulary.events import EventCode
+from bodydouble.vocabulary.operations import Operation, Write
+from bodydouble.vocabulary.records import TargetConnectionStatus
+
+if TYPE_CHECKING:
+    from bodydouble.replication.context import Context
+    from bodydouble.state.store import StateStore
+
+MAX_APPLY_BYTES = 1024 * 1024
+MAX_APPLY_ITEMS = 1024
+MAX_REPLICAS = 1000
+MAX_NAME = 255
+
+
+class SessionRefusedError(BodydoubleError):
+    """A source gets no session.
+
+    Attributes:
+        permanent: trying again soon is pointless.
+    """
+
+    def __init__(self, detail: str, *, permanent: bool) -> None:
+        super().__init__(detail)
+        self.permanent = permanent
+
+
+class OutgoingConnections(Protocol):
+    """What a restoration into this machine asks of this machine's own connections."""
+
+    def suspend_set(self, name: str, why: str) -> None:
+        """Stop replicating the set."""
+
+    def release_set(self, name: str) -> None:
+        """Try to replicate the set again."""
+
+
+class ReplicaList(msgspec.Struct, frozen=True):
+    """The durable list of replicas."""
+
+    replicas: list[ReplicaRecord]
+
+
+class TargetRegistry:
+    """Replicas by source and set, their durable records, and who may connect.
+
+    Args:
+        context: the daemon's surroundings.
+        store: where the records are kept.
+    """
+
+    def __init__(self, context: Context, store: StateStore) -> None:
+        self._context = context
+        self._store = store
+        self._replicas: dict[tuple[str, str], Replica] = {}
+        self._receiving: dict[tuple[str, str], Replica] = {}
+        self._sessions: dict[int, TargetSession] = {}
+        self._next_number = 1
+        self._session_number = 0
+        self._refusals: dict[str, str] = {}
+
+    async def load(self, *, clean: bool) -> None:
+        """Read what earlier runs left; after a crash no replica's sizes and times are believed."""
+        stored = await self._store.load("target-replicas", ReplicaList)
+        for record in [] if stored is None else stored.replicas:
+            kept = record if clean else msgspec.structs.replace(record, complete=False)
+            replica = Replica(self._context, kept, self._save)
+            position = await self._store.load(f"target-position-{record.number}", PositionRecord)
+            replica.applied = 0 if position is None else position.applied
+            self._replicas[_key(record.source, record.replication_set.name)] = replica
+            self._next_number = max(self._next_number, record.number + 1)
+        if not clean and self._replicas:
+            await self._save_all()
+
+    async def _save(self, replica: Replica) -> None:
+        if not replica.purpose_restore:
+            await self._save_all()
+
+    async def _save_all(self) -> None:
+        await self._store.save("target-replicas", ReplicaList([each.record for each in self._replicas.values()]))
+
+    def statuses(self) -> list[TargetConnectionStatus]:
+        """Every replica, connected or not."""
+        return [
+            TargetConnectionStatus(
+                source=replica.record.source,
+                replication_set=replica.record.replication_set.name,
+                connected=id(replica) in self._sessions,
+                mirroring=replica.mirroring,
+                restore_required=replica.record.restore_required,
+                applied=replica.applied,
+            )
+            for replica in self._replicas.values()
+        ]
+
+    def find(self, source: str, replication_set: str) -> Replica | None:
+        """The replica of a source's set, if this machine has one."""
+        return self._replicas.get(_key(source, replication_set))
+
+    def of_source(self, source: str) -> list[Replica]:
+        """All replicas of one source."""
+        return [replica for key, replica in self._replicas.items() if key[0] == source.casefold()]
+
+    # --- sessions ---
+
+    async def admit(self, hello: Hello) -> Replica:
+        """The replica that ``hello`` is for; made when there is none yet.
+
+        Raises:
+            SessionRefusedError: wrong version or token, a set that cannot be, or another source has the same place.
+        """
+        self._check(hello)
+        key = _key(hello.source, hello.replication_set.name)
+        if hello.purpose == "restore":
+            replica = self._receiving.get(key)
+            if replica is None or replica.record.replication_set != hello.replication_set:
+                record = ReplicaRecord(number=0, source=hello.source, replication_set=hello.replication_set)
+                replica = self._receiving[key] = Replica(self._context, record, self._save, purpose_restore=True)
+            return replica
+        replica = self._replicas.get(key)
+        if replica is None:
+            if len(self._replicas) >= MAX_REPLICAS:
+                raise SessionRefusedError(f"{MAX_REPLICAS} replicas are kept already", permanent=True)
+            record = ReplicaRecord(number=self._next_number, source=hello.source, replication_set=hello.replication_set)
+            replica = Replica(self._context, record, self._save)
+        self._check_place(replica, hello)
+        if key not in self._replicas:
+            self._next_number += 1
+            self._replicas[key] = replica
+            await self._save_all()
+        return replica
+
+    def _check(self, hello: Hello) -> None:
+        if not hmac.compare_digest(hello.token.encode(), self._context.settings.token.encode()):
+            raise SessionRefusedError("the token is not this target's", permanent=True)
+        if hello.version != VERSION:
+            raise SessionRefusedError(f"protocol version {hello.version}, this side speaks {VERSION}", permanent=True)
+        if not 0 < len(hello.source) <= MAX_NAME or len(hello.stream) > MAX_NAME * 2:
+            raise SessionRefusedError("the source's name is missing or too long", permanent=True)
+        try:
+            check_set(hello.replication_set)
+        except (InputError, PathError) as error:
+            raise SessionRefusedError(str(error), permanent=True) from error
+
+    def _check_place(self, replica: Replica, hello: Hello) -> None:
+        """No two connected sources may write to one place."""
+        for session in self._sessions.values():
+            other = session.replica
+            if other is None or other is replica or other.record.source.casefold() == hello.source.casefold():
+                continue
+            same = other.record.replication_set.name == hello.replication_set.name
+            if same or _overlap(other, replica):
+                raise SessionRefusedError(
+                    f"{other.record.source} is connected with {other.record.replication_set.name!r}: "
+                    "a second source for the same data is refused",
+                    permanent=False,
+                )
+
+    async def claim(self, replica: Replica, session: TargetSession) -> None:
+        """Give the replica to ``session``; an older session of the same source ends first."""
+        older = self._sessions.get(id(replica))
+        if older is not None:
+            older.sever("the source connected again")
+        await replica.lock.acquire()
+        self._sessions[id(replica)] = session
+
+    def release(self, replica: Replica, session: TargetSession) -> None:
+        """``session`` has ended."""
+        if self._sessions.get(id(replica)) is session:
+            del self._sessions[id(replica)]
+            replica.lock.release()
+
+    async def mark(self, replica: Replica) -> None:
+        """Require a restoration of one replica before its source may replicate again."""
+        session = self._sessions.get(id(replica))
+        if session is not None:
+            session.sever("this machine stands in for the source")
+        replica.stream = ""
+        await replica.change(restore_required=True)
+        async with replica.lock:  # what was being applied has been, before applications begin to write here
+            replica.stream = ""
+
+    async def sever_all(self, why: str) -> None:
+        """End every session and wait until what is being applied has been."""
+        for replica in (*self._replicas.values(), *self._receiving.values()):
+            session = self._sessions.get(id(replica))
+            if session is not None:
+                session.sever(why)
+                async with replica.lock:
+                    replica.stream = ""
+
+    def is_news(self, source: str, refusal: str) -> bool:
+        """Whether a source is refused for another reason than last time; a retrying one should not fill the log."""
+        known = self._refusals.pop(source, "")
+        if len(self._refusals) >= MAX_REPLICAS:
+            self._refusals.pop(next(iter(self._refusals)))
+        self._refusals[source] = refusal
+        return known != refusal
+
+    def next_session(self) -> int:
+        """A number for a session's name."""
+        self._session_number += 1
+        return self._session_number
+
+    async def record_position(self, replica: Replica) -> None:
+        """Make the replica's position durable."""
+        if not replica.purpose_restore:
+            position = PositionRecord(replica.stream, replica.applied)
+            await self._store.save(f"target-position-{replica.record.number}", position)
+
+
+def _key(source: str, replication_set: str) -> tuple[str, str]:
+    return source.casefold(), replication_set
+
+
+def _overlap(one: Replica, other: Replica) -> bool:
+    key = one.selection.key
+    return any(
+        paths.is_beneath(key(a), key(b)) or paths.is_beneath(key(b), key(a))
+        for a in one.selection.roots
+        for b in other.selection.roots
+    )
+
+
+class TargetSession:
+    """One accepted TCP connection.
+
+    Args:
+        context: the daemon's surroundings.
+        registry: the replicas.
+        outgoing: this machine's own connections, for restorations.
+        wire: the connection.
+    """
+
+    def __init__(self, context: Context, registry: TargetRegistry, outgoing: OutgoingConnections, wire: Wire) -> None:
+        self.replica: Replica | None = None
+        self._context = context
+        self._registry = registry
+        self._outgoing = outgoing
+        self._wire = wire
+        self._severed = asyncio.Event()
+        self._why = ""
+        self._pending: deque[Item] = deque()
+        self._pending_bytes = 0
+        self._arrived = asyncio.Event()
+        self._applied = asyncio.Event()
+        self._fragments = bytearray()
+
+    def sever(self, why: str) -> None:
+        """End the session as soon as what is being applied has been."""
+        self._why = why
+        self._severed.set()
+
+    async def run(self) -> None:
+        """From Hello to the end; problems with the peer end the session and nothing else."""
+        try:
+            await self._attend(await self._hello())
+        except (OSError, ProtocolError, FileSystemError) as error:
+            self._lost(error)
+        finally:
+            await self._wire.close()
+
+    async def _attend(self, hello: Hello) -> None:
+        try:
+            replica = await self._registry.admit(hello)
+        except SessionRefusedError as error:
+            if self._registry.is_news(hello.source[:MAX_NAME], str(error)):
+                who = hello.source[:MAX_NAME]
+                self._event(EventCode.REPLICATION_ERROR, f"source {who!r} was refused: {error}")
+            await self._wire.send(Refused(str(error), error.permanent))
+            return
+        await self._serve(hello, replica)
+
+    async def _hello(self) -> Hello:
+        try:
+            async with asyncio.timeout(self._context.settings.connect_timeout):
+                message = await self._wire.receive()
+        except TimeoutError as error:
+            raise ConnectionAbortedError("no Hello came") from error
+        if not isinstance(message, Hello):
+            raise ProtocolError(f"{type(message).__name__} before Hello")
+        return message
+
+    def _lost(self, error: Exception) -> None:
+        if isinstance(error, ProtocolError | FileSystemError):
+            who = "a peer" if self.replica is None else self.replica.record.source
+            self._event(EventCode.REPLICATION_ERROR, f"session with {who} ended: {error}")
+
+    async def _serve(self, hello: Hello, replica: Replica) -> None:
+        await self._registry.claim(replica, self)
+        self.replica = replica
+        try:
+            await run_together(severed=self._until_severed(), work=self._work(hello, replica))
+        finally:
+            self._registry.release(replica, self)
+
+    async def _work(self, hello: Hello, replica: Replica) -> None:
+        if not await self._welcome(hello, replica):
+            return
+        name = replica.record.replication_set.name
+        if replica.purpose_restore:
+            self._outgoing.suspend_set(name, f"the set is being restored from {hello.source}")
+        self._event(EventCode.CONNECTED, f"{hello.source}: {name} connected ({hello.purpose})")
+        try:
+            await self._replicate(replica)
+        finally:
+            if replica.purpose_restore:
+                self._outgoing.release_set(name)
+            self._event(EventCode.DISCONNECTED, f"{hello.source}: {name} disconnected {self._why}".rstrip())
+
+    def _blocked(self, hello: Hello, replica: Replica) -> bool:
+        """Whether the source must not touch the replica: this machine stood in, and the source is of 4.2 or later."""
+        return replica.restoring or (replica.record.restore_required and hello.recognise_restore)
+
+    async def _welcome(self, hello: Hello, replica: Replica) -> bool:
+        """Answer Hello and take the source's choice; False when there is nothing to replicate."""
+        record = replica.record
+        blocked = self._blocked(hello, replica)
+        changed = record.replication_set != hello.replication_set
+        resumable = bool(hello.stream) and hello.stream == replica.stream and not changed
+        resumable = resumable and not record.restore_required
+        position = replica.applied if resumable else None
+        await self._wire.send(Welcome(position, record.complete and not changed, blocked))
+        if blocked:
+            return False
+        message = await self._wire.receive()
+        if not isinstance(message, Begin):
+            raise ProtocolError(f"{type(message).__name__} instead of Begin")
+        if message.position == 0 and message.stream != replica.stream:
+            await replica.change(replication_set=hello.replication_set)
+            replica.begin(message.stream)
+        elif position is None or message.stream != replica.stream or message.position != position:
+            raise ProtocolError(f"stream {message.stream!r} cannot begin at {message.position}")
+        return True
+
+    async def _replicate(self, replica: Replica) -> None:
+        await run_together(
+            receive=self._receive(replica, SequenceCheck(replica.applied)),
+            apply=self._apply(replica),
+            ping=self._wire.ping(self._context.settings.ping_interval),
+        )
+
+    async def _until_severed(self) -> None:
+        await self._severed.wait()
+
+    # --- receiving ---
+
+    async def _receive(self, replica: Replica, check: SequenceCheck) -> None:
+        while True:
+            message = await self._wire.receive()
+            if isinstance(message, Batch):
+                for item in message.items:
+                    check.accept(item.sequence)
+                    self._accept(self._assembled(item), replica)
+                await self._room()
+            elif isinstance(message, Fragment):
+                self._collect(message)
+            elif not isinstance(message, Ping):
+                raise ProtocolError(f"{type(message).__name__} from a source")
+
+    def _collect(self, fragment: Fragment) -> None:
+        if len(self._fragments) + len(fragment.data) > MAX_OPERATION_BYTES:
+            raise ProtocolError(f"a write of more than {MAX_OPERATION_BYTES} bytes")
+        self._fragments += fragment.data
+
+    def _assembled(self, item: Item) -> Item:
+        if not self._fragments:
+            return item
+        body = item.body
+        if not isinstance(body, Write):
+            raise ProtocolError("fragments before something else than a write")
+        data = bytes(self._fragments) + body.data
+        self._fragments = bytearray()
+        return Item(item.sequence, Write(body.path, body.offset, data, body.mtime_ns))
+
+    def _accept(self, item: Item, replica: Replica) -> None:
+        replica.check(item)
+        self._pending.append(item)
+        self._pending_bytes += weigh(item.body)
+        self._arrived.set()
+
+    async def _room(self) -> None:
+        """Read no further while much is waiting to be applied: TCP then holds the source back."""
+        while self._pending_bytes > self._context.settings.receive_bytes:
+            self._applied.clear()
+            await self._applied.wait()
+
+    # --- applying ---
+
+    async def _apply(self, replica: Replica) -> None:
+        while True:
+            while self._pending:
+                await self._commit(replica, self._next_batch())
+            self._arrived.clear()
+            await self._arrived.wait()
+
+    def _next_batch(self) -> list[Item]:
+        """What is applied together: everything that has arrived, within bounds."""
+        batch: list[Item] = []
+        size = 0
+        while self._pending and len(batch) < MAX_APPLY_ITEMS and size < MAX_APPLY_BYTES:
+            item = self._pending.popleft()
+            size += weigh(item.body)
+            batch.append(item)
+        self._pending_bytes -= size
+        self._applied.set()
+        return batch
+
+    async def _commit(self, replica: Replica, batch: list[Item]) -> None:
+        """Apply, make the position durable, acknowledge: in this order, or a power cut loses what was confirmed."""
+        try:
+            answers = await replica.execute(batch)
+        except ReplicaDivergedError as error:
+            await self._diverged(replica, error)
+            raise ProtocolError(f"the replica diverged: {error}") from error
+        self._context.totals.applied += sum(isinstance(item.body, Operation) for item in batch)
+        await self._answer(answers)
+        await self._record_position(replica)
+        await self._acknowledge(batch[-1].sequence)
+
+    async def _answer(self, answers: list[AnyMessage]) -> None:
+        for answer in answers:
+            await self._wire.send(answer)
+
+    async def _record_position(self, replica: Replica) -> None:
+        await self._registry.record_position(replica)
+
+    async def _acknowledge(self, sequence: int) -> None:
+        await self._wire.send(Ack(sequence))
+
+    async def _diverged(self, replica: Replica, error: ReplicaDivergedError) -> None:
+        replica.stream = ""
+        replica.mirroring = False
+        await replica.change(complete=False)
+        await self._wire.send(Diverged(str(error)[:1000]))
+
+    def _event(self, code: EventCode, text: str) -> None:
+        self._context.events.record(code, text)

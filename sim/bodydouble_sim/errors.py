@@ -1,0 +1,38 @@
+"""The simulator's branch of the error tree.
+
+BodydoubleError
+└── SimulationError          the simulator was used in a way it does not model, or a run cannot go on
+    ├── RefusedError         an asyncio call that a simulated machine cannot serve (signals, subprocesses, TLS, sockets)
+    ├── DeadlockError        nothing is scheduled and the main coroutine is not done
+    ├── StalledError         callbacks keep one virtual instant alive for ever
+    ├── MachineStateError    power, cable or identity request that does not fit the machine's present state
+    └── DuplicateName        another machine answered for a NetBIOS name (also a DuplicateIdentityError)
+"""
+
+from __future__ import annotations
+
+from bodydouble.errors import BodydoubleError, DuplicateIdentityError
+
+
+class SimulationError(BodydoubleError):
+    """The simulator was used in a way that it does not model, or a run cannot go on."""
+
+
+class RefusedError(SimulationError, RuntimeError):
+    """An asyncio call that has no meaning on a simulated machine; the message names it and the way out."""
+
+
+class DeadlockError(SimulationError):
+    """Nothing is scheduled any more and the main coroutine is not done: it would wait for ever."""
+
+
+class StalledError(SimulationError):
+    """Callbacks schedule callbacks without end and virtual time cannot advance."""
+
+
+class MachineStateError(SimulationError):
+    """A request that does not fit the machine's state (power it on twice, plug an unknown adapter, ...)."""
+
+
+class DuplicateName(SimulationError, DuplicateIdentityError):  # noqa: N818 - the term of RFC 1001 and of Windows
+    """Another machine on the segment answered for the NetBIOS name."""

@@ -1,0 +1,1 @@
+"""The simulated network: segments, adapters, ARP, IPv4, ICMP, UDP, TCP and NetBIOS names."""

@@ -1,0 +1,62 @@
+"""Frames as flat tuples, and how they are laid out.
+
+Every frame begins ``(kind, source MAC, destination MAC, ...)``; MACs and addresses are strings, so nothing is converted
+on the hot path. TCP sequence numbers grow without wrapping; `capture` wraps them to 32 bits on export.
+
+- arp: ``(..., operation, sender MAC, sender address, target MAC, target address)``
+- icmp: ``(..., source, destination, type, code, identifier, sequence, payload)``
+- udp: ``(..., source, destination, source port, destination port, payload)``
+- tcp: ``(..., source, destination, source port, destination port, flags, seq, ack, window, payload)``
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from typing import Any, TypeAlias
+
+Frame: TypeAlias = tuple[Any, ...]
+
+ARP = "arp"
+ICMP = "icmp"
+UDP = "udp"
+TCP = "tcp"
+
+BROADCAST_MAC = "ff:ff:ff:ff:ff:ff"
+NO_MAC = "00:00:00:00:00:00"
+NO_ADDRESS = "0.0.0.0"  # noqa: S104 - the unspecified address of RFC 1122, bound by wildcard listeners
+LIMITED_BROADCAST = "255.255.255.255"
+
+ARP_REQUEST = 1
+ARP_REPLY = 2
+
+ECHO_REPLY = 0
+UNREACHABLE = 3
+ECHO_REQUEST = 8
+PORT_UNREACHABLE = 3
+
+FIN = 0x01
+SYN = 0x02
+RST = 0x04
+PSH = 0x08
+ACK = 0x10
+
+
+def to_number(address: str) -> int:
+    """An IPv4 address as a 32-bit number."""
+    number: int = struct.unpack("!I", socket.inet_aton(address))[0]
+    return number
+
+
+def to_address(number: int) -> str:
+    """A 32-bit number as an IPv4 address."""
+    return socket.inet_ntoa(struct.pack("!I", number))
+
+
+def is_address(text: str) -> bool:
+    """Whether ``text`` is a dotted IPv4 address."""
+    try:
+        socket.inet_pton(socket.AF_INET, text)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,65 @@
+"""Network adapters: a MAC, a cable, and the way into the machine's stack."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bodydouble_sim.network.arp import ArpTable
+
+if TYPE_CHECKING:
+    from bodydouble_sim.machine import Machine
+    from bodydouble_sim.network.frames import Frame
+    from bodydouble_sim.network.segment import Segment
+
+
+class Nic:
+    """An adapter.
+
+    Attributes:
+        static: addresses configured for every boot, with prefix length; a system may edit the list.
+        up: whether the cable is in.
+        arp: the adapter's ARP table; empty after every boot.
+    """
+
+    def __init__(self, machine: Machine, name: str, mac: str, segment: Segment, static: list[str]) -> None:
+        self.machine = machine
+        self.name = name
+        self.mac = mac
+        self.segment = segment
+        self.static = static
+        self.up = True
+        self.arp = ArpTable(self, machine.world.loop)
+        segment.attach(self)
+
+    def __repr__(self) -> str:
+        return f"<Nic {self.machine.name}/{self.name}>"
+
+    def disconnect(self) -> None:
+        """Pull the cable: frames in flight are lost, and the machine is not told. Idempotent."""
+        if self.up:
+            self.up = False
+            self.machine.world.trace.record("cable", self.machine.name, self.name, "out")
+
+    def connect(self) -> None:
+        """Plug the cable in. Idempotent.
+
+        A running machine notices (Windows 2000 media sense) and claims its addresses again; one that another machine
+        answers for meanwhile is given up.
+        """
+        if not self.up:
+            self.up = True
+            self.machine.world.trace.record("cable", self.machine.name, self.name, "in")
+            if self.machine.powered:
+                self.machine.stack.media_connected(self)
+
+    def send(self, frame: Frame) -> None:
+        """Put a complete frame on the wire; it is lost when the cable is out or the machine is off."""
+        life = self.machine.incarnation
+        if life is not None and self.up:
+            self.segment.transmit(self, life, frame)
+
+    def receive(self, frame: Frame, sent: int) -> None:
+        """Take a frame from the wire, unless it was sent to an earlier life of this machine."""
+        life = self.machine.incarnation
+        if life is not None and life.born <= sent:
+            self.machine.stack.receive(self, frame)

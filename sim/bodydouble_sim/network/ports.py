@@ -1,0 +1,167 @@
+"""The TCP ports of a machine: listeners, connections, TIME-WAIT, and answers to segments that belong to none."""
+
+from __future__ import annotations
+
+import errno
+from collections import OrderedDict
+from typing import TYPE_CHECKING, TypeAlias
+
+from bodydouble_sim.network.frames import ACK, FIN, NO_ADDRESS, RST, SYN, TCP, Frame
+from bodydouble_sim.network.tcp import WINDOW
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bodydouble_sim.network.nic import Nic
+    from bodydouble_sim.network.stack import IpStack
+    from bodydouble_sim.network.tcp import TcpConnection
+
+Key: TypeAlias = tuple[str, int, str, int]  # local address and port, remote address and port
+
+SECOND = 1_000_000_000
+TIME_WAIT = 240 * SECOND  # TcpTimedWaitDelay of Windows 2000
+EPHEMERAL = range(1025, 5001)  # up to MaxUserPort
+SEQUENCE_BITS = 32
+
+
+class Listener:
+    """A listening port and what makes the connection that answers a SYN."""
+
+    __slots__ = ("address", "connect", "port")
+
+    def __init__(
+        self,
+        address: str,
+        port: int,
+        connect: Callable[[Nic | None, Key], TcpConnection],
+    ) -> None:
+        self.address = address
+        self.port = port
+        self.connect = connect
+
+
+class TcpPorts:
+    """Everything TCP of one machine's present life."""
+
+    def __init__(self, stack: IpStack) -> None:
+        self.stack = stack
+        self._random = stack.world.random(f"tcp:{stack.machine.name}")
+        self._next_port = self._random.choice(EPHEMERAL)
+        self.connections: dict[Key, TcpConnection] = {}
+        self.listeners: dict[tuple[str, int], Listener] = {}
+        self._time_wait: OrderedDict[Key, tuple[int, int, int]] = OrderedDict()
+
+    def first_sequence(self) -> int:
+        """An initial sequence number (RFC 793 asks that connections differ)."""
+        return self._random.getrandbits(SEQUENCE_BITS)
+
+    def ephemeral(self, local: str, remote: str, remote_port: int) -> int:
+        """A free local port for a connection to that peer.
+
+        Raises:
+            OSError: all are in use (EADDRNOTAVAIL).
+        """
+        self._sweep_time_wait()
+        for _ in EPHEMERAL:
+            port = self._next_port
+            self._next_port = port + 1 if port + 1 in EPHEMERAL else EPHEMERAL.start
+            key = (local, port, remote, remote_port)
+            if key not in self.connections and key not in self._time_wait and not self.listening(local, port):
+                return port
+        raise OSError(errno.EADDRNOTAVAIL, f"{self.stack.machine.name}: no local port is free")
+
+    def listening(self, address: str, port: int) -> Listener | None:
+        """Who listens on a port: the exact address before the wildcard."""
+        return self.listeners.get((address, port)) or self.listeners.get((NO_ADDRESS, port))
+
+    def listen(self, listener: Listener) -> None:
+        """Open a listening port (0: any free one).
+
+        Raises:
+            OSError: something listens there already (EADDRINUSE).
+        """
+        if listener.port == 0:
+            listener.port = self._free_port(listener.address)
+        key = (listener.address, listener.port)
+        if key in self.listeners:
+            raise OSError(errno.EADDRINUSE, f"{self.stack.machine.name}: {key[0]}:{key[1]} is in use")
+        self.listeners[key] = listener
+
+    def _free_port(self, address: str) -> int:
+        for _ in EPHEMERAL:
+            port = self._next_port
+            self._next_port = port + 1 if port + 1 in EPHEMERAL else EPHEMERAL.start
+            if self.listening(address, port) is None:
+                return port
+        raise OSError(errno.EADDRINUSE, f"{self.stack.machine.name}: every port is in use")
+
+    def unlisten(self, listener: Listener) -> None:
+        """Close a listening port; its connections go on."""
+        key = (listener.address, listener.port)
+        if self.listeners.get(key) is listener:
+            del self.listeners[key]
+
+    def receive(self, nic: Nic | None, frame: Frame) -> None:
+        """Hand a segment to its connection."""
+        _, _, _, source, destination, source_port, port, flags, seq, ack, window, payload = frame
+        key = (destination, port, source, source_port)
+        connection = self.connections.get(key)
+        if connection is not None:
+            connection.segment(flags, seq, ack, window, payload)
+        elif nic is None or self.stack.owns(destination):
+            self._stray(nic, key, frame)
+
+    def _stray(self, nic: Nic | None, key: Key, frame: Frame) -> None:
+        """A segment of no connection: a new one, a finished one's, or an error (RFC 793, CLOSED and LISTEN)."""
+        flags, seq, ack, window, payload = frame[7:]
+        waiting = self._time_wait.get(key)
+        if waiting is not None and not flags & (SYN | RST):
+            if flags & FIN:
+                self._answer(nic, key, ACK, waiting[0], waiting[1])
+            return
+        if flags & RST:
+            return
+        listener = self.listening(key[0], key[1])
+        if flags & SYN and not flags & ACK and listener is not None:
+            self._time_wait.pop(key, None)
+            connection = listener.connect(nic, key)
+            self.connections[key] = connection
+            connection.accept(seq, window)
+        elif flags & ACK:
+            self._answer(nic, key, RST, ack, 0)
+        else:
+            occupied = len(payload) + bool(flags & SYN) + bool(flags & FIN)
+            self._answer(nic, key, RST | ACK, 0, seq + occupied)
+
+    def _answer(self, nic: Nic | None, key: Key, flags: int, seq: int, ack: int) -> None:
+        window = WINDOW if flags == ACK else 0
+        self.stack.send(nic, TCP, key[0], key[2], (key[1], key[3], flags, seq, ack, window, b""))
+
+    def finished(self, connection: TcpConnection) -> None:
+        """Both directions are closed and acknowledged: keep the ports in TIME-WAIT (RFC 793) and forget the rest."""
+        self._time_wait[connection.key] = (connection.snd_nxt, connection.rcv_nxt, self.stack.loop.now + TIME_WAIT)
+        connection.end(None)
+
+    def _sweep_time_wait(self) -> None:
+        now = self.stack.loop.now
+        waiting = self._time_wait
+        while waiting and next(iter(waiting.values()))[2] <= now:
+            waiting.popitem(last=False)
+        while len(waiting) >= len(EPHEMERAL):
+            waiting.popitem(last=False)
+
+    def forget(self, connection: TcpConnection) -> None:
+        """Take a connection out of the table."""
+        if self.connections.get(connection.key) is connection:
+            del self.connections[connection.key]
+
+    def address_gone(self, address: str) -> None:
+        """An address was removed: its connections die without a word on the wire."""
+        for connection in list(self.connections.values()):
+            if connection.local == address:
+                connection.end(ConnectionAbortedError(errno.ECONNABORTED, f"{address} was removed"))
+
+    def die(self) -> None:
+        """The power went: every connection stops where it is."""
+        for connection in self.connections.values():
+            connection.die()

@@ -1,0 +1,1 @@
+"""The product's ports over a simulated machine."""

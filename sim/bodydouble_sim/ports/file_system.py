@@ -1,0 +1,84 @@
+"""`bodydouble.ports.FileSystem` over simulated volumes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from bodydouble.errors import FileSystemError
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Mapping, Sequence
+
+    from bodydouble.vocabulary.operations import AnyOperation, Entry
+    from bodydouble_sim.storage.ntfs import NtfsVolume
+
+READ_SECONDS = (0.00005, 0.0005)
+FLUSH_SECONDS = (0.001, 0.008)
+
+
+class SimFileSystem:
+    """Reads and writes volumes with the latency of a disk, so that applications get in between.
+
+    Args:
+        volumes: by drive letter.
+        stream: draws the latencies: reads answer within `READ_SECONDS`, flushes take `FLUSH_SECONDS`.
+    """
+
+    def __init__(self, volumes: Mapping[str, NtfsVolume], stream: random.Random) -> None:
+        self._volumes = volumes
+        self._stream = stream
+
+    @property
+    def case_sensitive(self) -> bool:
+        """Windows volumes ignore case."""
+        return False
+
+    def _on(self, path: str) -> NtfsVolume:
+        volume = self._volumes.get(path[:1].upper()) if path[1:2] == ":" else None
+        if volume is None:
+            raise FileSystemError("not_found", path, "no such drive")
+        return volume
+
+    async def _take(self, bounds: tuple[float, float]) -> None:
+        await asyncio.sleep(self._stream.uniform(*bounds))
+
+    async def list_directory(self, path: str) -> list[Entry]:
+        """See `bodydouble.ports.FileSystem.list_directory`."""
+        await self._take(READ_SECONDS)
+        return self._on(path).list(path)
+
+    async def stat(self, path: str) -> Entry | None:
+        """See `bodydouble.ports.FileSystem.stat`; None on a drive that does not exist."""
+        await self._take(READ_SECONDS)
+        return self._on(path).stat(path) if path[:1].upper() in self._volumes else None
+
+    async def read(self, path: str, offset: int, size: int) -> bytes:
+        """See `bodydouble.ports.FileSystem.read`: the bytes are those of one instant between call and answer."""
+        await self._take(READ_SECONDS)
+        data = self._on(path).read(path, offset, size)
+        await self._take(READ_SECONDS)
+        return data
+
+    async def apply(self, operations: Sequence[AnyOperation], *, durable: bool = True) -> None:
+        """See `bodydouble.ports.FileSystem.apply`; filters do not see it."""
+        failure: FileSystemError | None = None
+        done: list[AnyOperation] = []
+        for operation in operations:
+            try:
+                self._on(operation.path).apply((operation,), bypass_filter=True)
+            except FileSystemError as error:
+                failure = error
+                break
+            done.append(operation)
+        await self._take(FLUSH_SECONDS if durable else READ_SECONDS)
+        if durable:
+            for volume in self._volumes.values():
+                volume.flush_written([operation for operation in done if self._on(operation.path) is volume])
+        if failure is not None:
+            raise failure
+
+    async def free_space(self, path: str) -> int:
+        """See `bodydouble.ports.FileSystem.free_space`."""
+        return self._on(path).free_space()

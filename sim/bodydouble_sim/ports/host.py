@@ -1,0 +1,31 @@
+"""The seven ports of a simulated Windows machine in one `bodydouble.ports.Host`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bodydouble.ports import Host
+from bodydouble_sim.ports.clock import SimClock
+from bodydouble_sim.ports.file_filter import SimFileFilter
+from bodydouble_sim.ports.file_system import SimFileSystem
+from bodydouble_sim.ports.identity import SimIdentity
+from bodydouble_sim.ports.pinger import SimPinger
+from bodydouble_sim.ports.scripts import SimScripts
+from bodydouble_sim.ports.services import SimServices
+
+if TYPE_CHECKING:
+    from bodydouble_sim.windows.machine import Windows2000
+
+
+def compose(machine: Windows2000) -> Host:
+    """What the product gets on ``machine``."""
+    stream = machine.world.random(f"disk:{machine.name}")
+    return Host(
+        file_system=SimFileSystem(machine.volumes, stream),
+        file_filter=SimFileFilter(machine.volumes),
+        identity=SimIdentity(machine),
+        services=SimServices(machine.system.scm),
+        scripts=SimScripts(machine.system),
+        pinger=SimPinger(machine),
+        clock=SimClock(machine.world),
+    )

@@ -1,0 +1,233 @@
+"""Windows 2000 on a simulated machine: volumes, the system, and the ports that the product gets."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from bodydouble_sim.errors import DuplicateName, MachineStateError
+from bodydouble_sim.iis import setup as iis_setup
+from bodydouble_sim.iis.setup import IisOptions
+from bodydouble_sim.machine import Machine
+from bodydouble_sim.storage.disk import Disk
+from bodydouble_sim.storage.ntfs import NtfsVolume
+from bodydouble_sim.windows.files import VolumeFiles
+from bodydouble_sim.windows.service import ServiceConfig, TaskProgram
+from bodydouble_sim.windows.system import WindowsSystem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping
+
+    from bodydouble.ports import Host
+    from bodydouble.vocabulary.records import StartupType
+    from bodydouble_sim.windows.system import CommandResult
+    from bodydouble_sim.world import World
+
+T = TypeVar("T")
+
+DEFAULT_CAPACITY = 8 * 1024**3
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND_NS = 1000
+
+
+class Windows2000(Machine):
+    """A machine with Windows 2000 installed under its name.
+
+    Volumes, registry, service registrations, installed programs and the event log survive power cycles; processes,
+    volatile registry keys, added names and added addresses do not.
+
+    Args:
+        world: where it stands.
+        name: its computer name (1 to 15 characters), kept in upper case.
+        drives: drive letter to capacity in bytes; there must be a C.
+
+    Attributes:
+        volumes: NTFS volumes by drive letter.
+        system: registry, names, services, files, event log.
+        lost_sectors: sectors whose un-flushed bytes did not survive the latest power loss.
+
+    Raises:
+        IdentityError: ``name`` is not a computer name.
+    """
+
+    def __init__(self, world: World, name: str, drives: Mapping[str, int] | None = None) -> None:
+        super().__init__(world, name)
+        base = (world.now() - _EPOCH) // (datetime.resolution) * _MICROSECOND_NS - world.loop.now
+        self.clock: Callable[[], int] = lambda: base + world.loop.now
+        self.volumes = {
+            letter.upper(): NtfsVolume(letter, self.clock, Disk(capacity))
+            for letter, capacity in (drives or {"C": DEFAULT_CAPACITY}).items()
+        }
+        self.lost_sectors = 0
+        stream = world.random(f"windows:{name}")
+        self.system = WindowsSystem(VolumeFiles(self.volumes), self.clock, self._spawn, stream)
+        self.system.install(name)
+        iis_setup.provide(self.system)
+        self.power_loss_hooks.append(self._lose_power)
+        self.address_conflict_hooks.append(self._address_conflict)
+        self._booted: asyncio.Event | None = None
+
+    def _spawn(self, coro: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        return self.spawn(coro, name=f"{self.name}/{name}")
+
+    # --- power ------------------------------------------------------------------------------------------------------
+
+    def power_on(self) -> None:
+        """See `Machine.power_on`; `wait_booted` tells when the automatic services run."""
+        self._booted = asyncio.Event()
+        super().power_on()
+
+    async def wait_booted(self) -> None:
+        """Return once the system is up and its automatic services have been started.
+
+        Raises:
+            MachineStateError: the power is off, or went meanwhile.
+        """
+        if self._booted is None or not self.powered:
+            raise MachineStateError(f"{self.name} is off")
+        await self.perform(self._until_booted(self._booted), name="wait for boot")
+
+    @staticmethod
+    async def _until_booted(booted: asyncio.Event) -> None:
+        await booted.wait()
+
+    async def boot(self) -> None:
+        """The permanent name goes on the wire (a clash leaves it off and is logged), then the system boots."""
+        await self._register_name(self.system.names.permanent)
+        await self.system.boot()
+        if self._booted is not None:
+            self._booted.set()
+
+    async def _register_name(self, name: str) -> None:
+        if not self.stack.addresses():
+            return
+        try:
+            await self.netbios.register(name)
+        except DuplicateName as error:
+            text = f"A duplicate name has been detected on the TCP network. {error}"
+            self.system.event_log.record("NetBT", 4319, "error", text)
+        except MachineStateError as error:  # the addresses went while the name was being claimed
+            self.system.event_log.record("NetBT", 4321, "error", f"The name {name} could not be registered. {error}")
+
+    def _lose_power(self) -> None:
+        stream = self.world.random(f"power loss:{self.name}")
+        self.lost_sectors = sum(volume.power_loss(stream) for volume in self.volumes.values())
+        self.world.trace.record("disk", self.name, "lost sectors", self.lost_sectors)
+        self.system.scm.load()
+
+    async def shut_down(self) -> None:
+        """Orderly: services stop, volumes are flushed, the power goes off.
+
+        Raises:
+            MachineStateError: the power is off.
+        """
+        await self.perform(self.system.shut_down(), name="shut down")
+        for volume in self.volumes.values():
+            volume.flush()
+        self.power_off()
+
+    async def reboot(self) -> None:
+        """`shut_down`, `power_on`, `wait_booted`.
+
+        Raises:
+            MachineStateError: the power is off.
+        """
+        await self.shut_down()
+        self.power_on()
+        await self.wait_booted()
+
+    def _address_conflict(self, adapter: str, address: str, mac: str) -> None:
+        lost = not self.stack.owns(address)
+        what = f"The system detected an address conflict for IP address {address} with the system having network "
+        what += f"hardware address {mac}. "
+        what += f"{adapter} does not use it." if lost else "Network operations on this system may be disrupted."
+        self.system.event_log.record("Tcpip", 4198 if lost else 4199, "error", what)
+
+    # --- the operator at its console --------------------------------------------------------------------------------
+
+    async def perform(self, coro: Coroutine[Any, Any, T], *, name: str) -> T:
+        """Run a coroutine as a task of this machine and wait for it from outside.
+
+        Raises:
+            MachineStateError: the power is off, or goes before it is done.
+        """
+        task = self.spawn(coro, name=f"{self.name}/{name}")
+        result: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        task.add_done_callback(lambda ended: _hand_over(ended, result))
+
+        def lost() -> None:
+            if not result.done():
+                result.set_exception(MachineStateError(f"{self.name} lost its power during {name}"))
+
+        self.power_loss_hooks.append(lost)
+        try:
+            return await result
+        finally:
+            self.power_loss_hooks.remove(lost)
+            if not task.done() and self.powered:
+                task.cancel()
+
+    async def command(self, line: str) -> CommandResult:
+        """Run one line in the command interpreter, as the operator at the console.
+
+        Raises:
+            MachineStateError: the power is off, or goes before the command is done.
+        """
+        return await self.perform(self.system.command(line), name="console")
+
+    async def install_iis(self, options: IisOptions | None = None) -> None:
+        """Set IIS up under the active name.
+
+        Raises:
+            InputError: the options do not fit this machine.
+            ServiceControlError: a service did not start.
+            MachineStateError: the power is off.
+        """
+        await self.perform(iis_setup.install(self.system, options or IisOptions()), name="install IIS")
+
+    def put_file(self, path: str, data: bytes) -> None:
+        """Save a file (Windows or product form path, parents are made), as an application at the console does it.
+
+        Raises:
+            FileSystemError: the volume refused.
+        """
+        path = path.replace("\\", "/")
+        self.system.make_directories(path.rpartition("/")[0])
+        self.system.write_file(path, data, durable=True)
+
+    def register_program_service(
+        self,
+        name: str,
+        display_name: str,
+        program: Callable[[], Coroutine[Any, Any, None]],
+        startup: StartupType = "automatic",
+    ) -> None:
+        """Register a service whose program is a coroutine that runs until cancelled (the product's daemon).
+
+        Args:
+            name: short name.
+            display_name: as the control panel shows it.
+            program: makes the coroutine of one run.
+            startup: automatic starts it at each boot from the next one on; ``net start`` starts it now.
+        """
+        config = ServiceConfig(name, display_name, startup, (), f"{name}.exe")
+        self.system.scm.register(config, lambda: TaskProgram(name, program, self._spawn))
+
+    def host(self) -> Host:
+        """The seven ports over this machine."""
+        from bodydouble_sim.ports.host import compose  # noqa: PLC0415 - ports know machines, not the reverse
+
+        return compose(self)
+
+
+def _hand_over(task: asyncio.Task[T], result: asyncio.Future[T]) -> None:
+    if result.done():
+        if not task.cancelled():
+            task.exception()
+    elif task.cancelled():
+        result.cancel()
+    elif (error := task.exception()) is not None:
+        result.set_exception(error)
+    else:
+        result.set_result(task.result())

@@ -1,0 +1,349 @@
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import errno
+import mmap
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from bodydouble.adapters.fuse import mounts
+from bodydouble.adapters.linux import FilterSettings, LinuxHostSettings, open_host
+from bodydouble.errors import FilterError, InputError
+from bodydouble.vocabulary.operations import (
+    CreateFile,
+    RemoveFile,
+    Rename,
+    SetMetadata,
+    Truncate,
+    Write,
+)
+
+if TYPE_CHECKING:
+    from tests.e2e.linux.conftest import Filtered
+
+    from bodydouble.ports import Host
+
+pytestmark = [pytest.mark.root, pytest.mark.fuse]
+
+RENAME_NOREPLACE, RENAME_EXCHANGE = 1, 2
+
+
+def test_unlinked_open_file_keeps_working_and_reports_nothing_more(filtered: Filtered) -> None:
+    def application() -> None:
+        with (filtered.root / "f").open("w+b", buffering=0) as file:
+            file.write(b"before")
+            (filtered.root / "f").unlink()
+            file.write(b"after")
+            os.ftruncate(file.fileno(), 8)
+            file.seek(0)
+            assert file.read() == b"beforeaf"
+
+    filtered.run_application(application)
+    assert filtered.reported() == [("CreateFile", "f"), ("Write", "f"), ("RemoveFile", "f")]
+
+
+def test_replaced_open_file_reports_nothing_more_under_its_old_name(filtered: Filtered) -> None:
+    def application() -> None:
+        (filtered.root / "new").touch()
+        with (filtered.root / "f").open("wb", buffering=0) as file:
+            (filtered.root / "new").rename(filtered.root / "f")
+            file.write(b"into the void")
+
+    filtered.run_application(application)
+    assert filtered.reported() == [("CreateFile", "new"), ("CreateFile", "f"), ("Rename", "new")]
+
+
+def test_renamed_open_file_reports_under_its_new_path(filtered: Filtered) -> None:
+    def application() -> None:
+        (filtered.root / "d").mkdir()
+        with (filtered.root / "d/f").open("wb", buffering=0) as file:
+            (filtered.root / "d/f").rename(filtered.root / "d/g")
+            file.write(b"1")
+            (filtered.root / "d").rename(filtered.root / "e")
+            file.write(b"2")
+
+    filtered.run_application(application)
+    writes = [each for each in filtered.seen if isinstance(each, Write)]
+    assert [(each.path, each.offset, each.data) for each in writes] == [
+        (f"{filtered.root}/d/g", 0, b"1"),
+        (f"{filtered.root}/e/g", 1, b"2"),
+    ]
+
+
+def test_shared_mapping_writes_are_reported(filtered: Filtered) -> None:
+    def application() -> None:
+        path = filtered.root / "f"
+        path.write_bytes(b"." * 8192)
+        # In a process of its own: a page fault served by this very process would hold its interpreter lock.
+        program = (
+            "import mmap,sys; f=open(sys.argv[1],'r+b'); m=mmap.mmap(f.fileno(),0); m[5000:5003]=b'abc'; m.flush()"
+        )
+        subprocess.run([sys.executable, "-c", program, str(path)], check=True)
+
+    filtered.run_application(application)
+    content = bytearray(8192)
+    for each in filtered.seen:
+        if isinstance(each, Write):
+            content[each.offset : each.offset + len(each.data)] = each.data
+    assert content == b"." * 5000 + b"abc" + b"." * (8192 - 5003)
+    assert mmap.PAGESIZE == 4096
+
+
+def test_truncating_at_open_is_reported_as_such(filtered: Filtered) -> None:
+    (filtered.root / "f").write_bytes(b"old content")
+
+    def application() -> None:
+        (filtered.root / "f").write_bytes(b"new")
+
+    filtered.run_application(application)
+    assert [type(each) for each in filtered.seen] == [Truncate, Write]
+    assert (filtered.root / "f").read_bytes() == b"new"
+
+
+def test_appends_carry_their_offset(filtered: Filtered) -> None:
+    def application() -> None:
+        for piece in (b"one", b"two"):
+            with (filtered.root / "log").open("ab") as file:
+                file.write(piece)
+
+    filtered.run_application(application)
+    assert [(each.offset, each.data) for each in filtered.seen if isinstance(each, Write)] == [(0, b"one"), (3, b"two")]
+
+
+def test_mode_and_owner_changes_are_reported_with_their_result(filtered: Filtered) -> None:
+    def application() -> None:
+        (filtered.root / "f").touch(mode=0o644)
+        (filtered.root / "f").chmod(0o600)
+        os.chown(filtered.root / "f", 1234, 1235)
+
+    filtered.run_application(application)
+    changes = [each.metadata.security for each in filtered.seen if isinstance(each, SetMetadata)]
+    assert changes == [b"0:0:600", b"1234:1235:600"]
+
+
+def test_files_belong_to_who_made_them_and_permissions_hold(filtered: Filtered) -> None:
+    filtered.root.chmod(0o777)
+    (filtered.root / "secret").write_bytes(b"x")
+    (filtered.root / "secret").chmod(0o600)
+    for parent in filtered.root.parents[:3]:
+        if parent.stat().st_uid == 0 and parent != Path("/tmp"):
+            parent.chmod(0o755)
+
+    def application() -> None:
+        command = f"umask 027; echo x > {filtered.root}/mine; cat {filtered.root}/secret"
+        done = subprocess.run(["/bin/sh", "-c", command], user=1234, group=1235, extra_groups=[], check=False, cwd="/")
+        assert done.returncode != 0
+
+    filtered.run_application(application)
+    created = filtered.seen[0]
+    assert isinstance(created, CreateFile)
+    assert (created.path, created.metadata.security) == (f"{filtered.root}/mine", b"1234:1235:640")
+
+
+def test_rename_without_replacing_is_honoured_and_exchange_refused(filtered: Filtered) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    here = -100
+
+    def rename(old: str, new: str, flags: int) -> int:
+        names = os.fsencode(filtered.root / old), os.fsencode(filtered.root / new)
+        return 0 if libc.renameat2(here, names[0], here, names[1], flags) == 0 else ctypes.get_errno()
+
+    def application() -> None:
+        (filtered.root / "a").touch()
+        (filtered.root / "b").touch()
+        assert rename("a", "b", RENAME_NOREPLACE) == errno.EEXIST
+        assert rename("a", "b", RENAME_EXCHANGE) == errno.EINVAL
+        assert rename("a", "c", RENAME_NOREPLACE) == 0
+
+    filtered.run_application(application)
+    assert filtered.seen[2:] == [Rename(f"{filtered.root}/a", f"{filtered.root}/c")]
+
+
+def test_what_has_no_operation_is_refused_and_not_silently_unreplicated(filtered: Filtered) -> None:
+    (filtered.root / "existing-link").symlink_to("/etc/passwd")
+    (filtered.root / "twin").touch()
+    os.link(filtered.root / "twin", filtered.root.parent / "other-name")
+
+    def refused(action: object, *arguments: object) -> int | None:
+        try:
+            action(*arguments)  # type: ignore[operator]
+        except OSError as error:
+            return error.errno
+        return 0
+
+    def application() -> None:
+        root = filtered.root
+        (root / "f").touch()
+        assert refused(os.link, root / "f", root / "g") == errno.EPERM
+        assert refused(os.symlink, "f", root / "g") == errno.EPERM
+        assert refused(os.mkfifo, root / "g") == errno.EPERM
+        assert refused(os.setxattr, root / "f", "user.x", b"1") == errno.EOPNOTSUPP
+        assert refused(os.mkdir, os.fsencode(root) + b"/\xff") == errno.EINVAL
+        assert refused(os.mkdir, root / "line\nbreak") == errno.EINVAL
+        assert refused((root / "twin").write_bytes, b"x") == errno.EOPNOTSUPP
+        assert sorted(path.name for path in root.iterdir()) == ["f", "twin"]
+        assert refused(os.stat, root / "existing-link") == errno.ENOENT
+
+    filtered.run_application(application)
+    assert filtered.reported() == [("CreateFile", "f")]
+
+
+def test_changed_program_loses_its_set_user_id_bit(filtered: Filtered) -> None:
+    (filtered.root / "program").touch()
+    (filtered.root / "program").chmod(0o4755)
+
+    def application() -> None:
+        with (filtered.root / "program").open("ab") as file:
+            file.write(b"x")
+
+    filtered.run_application(application)
+    assert (filtered.root / "program").stat().st_mode & 0o7777 == 0o755
+    last = filtered.seen[-1]
+    assert isinstance(last, SetMetadata)
+    assert last.metadata.security.endswith(b":755")
+
+
+def test_sink_that_raises_neither_harms_the_application_nor_the_other_sinks(filtered: Filtered) -> None:
+    complaints: list[str] = []
+
+    def broken(_operation: object) -> None:
+        raise RuntimeError("planted")
+
+    async def case(host: Host) -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context["message"]))
+        await host.file_filter.attach(str(filtered.root), broken)
+        await asyncio.to_thread((filtered.root / "f").touch)
+
+    filtered.run(case)
+    assert ("CreateFile", "f") in filtered.reported()
+    assert "a sink raised" in complaints[0]
+
+
+def test_stopping_unmounts_even_while_a_file_is_open(filtered: Filtered) -> None:
+    opened: list[int] = []
+
+    def application() -> None:
+        opened.append(os.open(filtered.root / "f", os.O_CREAT | os.O_WRONLY))
+        os.write(opened[0], b"written")
+
+    filtered.run_application(application)
+    assert mounts.topmost(str(filtered.root)) is None
+    assert (filtered.root / "f").read_bytes() == b"written"
+    with pytest.raises(OSError, match="not connected"):
+        os.write(opened[0], b"late")
+    with pytest.raises(OSError, match="not connected"):
+        os.close(opened[0])
+
+
+def test_unmounting_behind_the_filters_back_is_noticed(filtered: Filtered) -> None:
+    complaints: list[str] = []
+
+    async def case(host: Host) -> None:
+        gone = asyncio.Event()
+
+        def complained(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+            complaints.append(context["message"])
+            gone.set()
+
+        asyncio.get_running_loop().set_exception_handler(complained)
+        await asyncio.to_thread(subprocess.run, ["umount", str(filtered.root)], check=True)
+        await gone.wait()
+        with pytest.raises(FilterError, match="not mounted"):
+            await host.file_filter.attach(str(filtered.root), filtered.seen.append)
+
+    filtered.run(case)
+    assert "no longer seen" in complaints[0]
+
+
+DAEMON = textwrap.dedent(
+    """
+    import asyncio, sys
+    from bodydouble.adapters.linux import FilterSettings, LinuxHostSettings, open_host
+    async def main():
+        async with open_host(LinuxHostSettings(filter=FilterSettings(kind="fuse", roots=[sys.argv[1]]))):
+            print("mounted", flush=True)
+            await asyncio.Event().wait()
+    asyncio.run(main())
+    """
+)
+
+
+def test_mount_of_a_killed_predecessor_is_repaired(filtered: Filtered) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", DAEMON, str(filtered.root)], stdout=subprocess.PIPE, text=True
+    ) as daemon:
+        assert daemon.stdout is not None
+        assert daemon.stdout.readline() == "mounted\n"
+        (filtered.root / "kept").write_bytes(b"x")
+        daemon.send_signal(signal.SIGKILL)
+    with pytest.raises(OSError, match="not connected"):
+        filtered.root.stat()
+
+    def application() -> None:
+        (filtered.root / "kept").unlink()
+
+    filtered.run_application(application)
+    assert filtered.seen == [RemoveFile(f"{filtered.root}/kept")]
+    assert mounts.topmost(str(filtered.root)) is None
+
+
+def test_mount_of_a_living_daemon_is_left_alone(filtered: Filtered, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mounts, "_DYING_SECONDS", 0.2)
+    with subprocess.Popen(
+        [sys.executable, "-c", DAEMON, str(filtered.root)], stdout=subprocess.PIPE, text=True
+    ) as daemon:
+        assert daemon.stdout is not None
+        assert daemon.stdout.readline() == "mounted\n"
+        try:
+            with pytest.raises(FilterError, match="already filters"):
+                filtered.run_application(lambda: None)
+            assert mounts.topmost(str(filtered.root)) == mounts.TYPE
+        finally:
+            daemon.send_signal(signal.SIGINT)
+    assert mounts.topmost(str(filtered.root)) is None
+
+
+def test_more_than_one_root_and_the_whole_system_are_refused() -> None:
+    async def open_with(*roots: str) -> None:
+        async with open_host(LinuxHostSettings(filter=FilterSettings(kind="fuse", roots=list(roots)))):
+            pass
+
+    for roots in (("/srv/a", "/srv/b"), (), ("/",)):
+        with pytest.raises(InputError, match=r"host\.filter\.roots"):
+            asyncio.run(open_with(*roots))
+
+
+def test_missing_directory_is_refused() -> None:
+    async def open_with_missing() -> None:
+        async with open_host(LinuxHostSettings(filter=FilterSettings(kind="fuse", roots=["/nowhere/at/all"]))):
+            pass
+
+    with pytest.raises(FilterError, match="No such file"):
+        asyncio.run(open_with_missing())
+
+
+def test_bytes_that_went_in_before_an_error_are_reported(filtered: Filtered, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = os.pwrite
+
+    def full_after_three(fd: int, data: bytes, offset: int) -> int:
+        if offset >= 3:
+            raise OSError(errno.ENOSPC, "planted")
+        return original(fd, data[:3], offset)
+
+    def application() -> None:
+        with (filtered.root / "f").open("wb", buffering=0) as file, pytest.raises(OSError, match="No space"):
+            file.write(b"abcdef")
+
+    monkeypatch.setattr(os, "pwrite", full_after_three)
+    filtered.run_application(application)
+    writes = [each for each in filtered.seen if isinstance(each, Write)]
+    assert [(each.offset, each.data) for each in writes] == [(0, b"abc")]
+    assert (filtered.root / "f").read_bytes() == b"abc"

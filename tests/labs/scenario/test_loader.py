@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+
+from bodydouble.errors import InputError
+from bodydouble_labs.errors import ScenarioError
+from bodydouble_labs.scenario import document
+from bodydouble_labs.scenario.loader import find, load, shipped_directory, shipped_names
+from bodydouble_labs.scenario.schema import scenario_schema
+from bodydouble_labs.scenario.steps import ACTIONS, FaultStep, NetworkStep, PutStep, action_of, title_of
+
+SHIPPED = find("iis5-power-loss")
+
+
+def refused(tmp_path: Path, old: str, new: str) -> ScenarioError:
+    """The error of the shipped scenario with its first ``old`` replaced."""
+    text = SHIPPED.read_text()
+    assert old in text
+    file = tmp_path / "broken.yaml"
+    file.write_text(text.replace(old, new, 1))
+    with pytest.raises(ScenarioError) as caught:
+        load(file)
+    return caught.value
+
+
+def line_of(text: str) -> int:
+    lines = SHIPPED.read_text().splitlines()
+    return next(number for number, line in enumerate(lines, 1) if text in line)
+
+
+def test_every_shipped_scenario_loads() -> None:
+    for name in shipped_names():
+        assert load(find(name)).name == name
+
+
+def test_the_power_loss_scenario_keeps_its_words() -> None:
+    scenario = load(SHIPPED)
+    assert scenario.protected_root == r"C:\InetPub"
+    assert [step.phase for step in scenario.timeline if step.phase] == ["prepare", "safety", "liveness"]
+    assert sum(isinstance(step, FaultStep) for step in scenario.timeline) == 1
+    assert {name.rpartition("/")[2] for name in scenario.files} == {"POSTOVER.BAT", "PREBACK.BAT"}
+    assert scenario.source.ip == "10.0.0.10"
+    assert scenario.target.computer_name == "TARGET"
+    assert scenario.client.address == "10.0.0.100/24"
+
+
+def test_the_scripts_are_the_notes_with_their_placeholders() -> None:
+    text = (shipped_directory() / "scripts" / "POSTOVER.BAT").read_text()
+    assert r"<drive>\<directory>\chngname /s source_name" in text
+    assert 'rem net start "Content Index"' in text
+    text = (shipped_directory() / "scripts" / "PREBACK.BAT").read_text()
+    assert 'net stop "IIS Admin Service" /y' in text
+
+
+def test_shipped_schema_file_is_the_models() -> None:
+    file = Path(document.__file__).with_name("scenario.schema.json")
+    assert json.loads(file.read_text()) == scenario_schema()
+
+
+def test_the_schema_is_one_and_accepts_the_shipped_scenario() -> None:
+    Draft202012Validator.check_schema(scenario_schema())
+    value = document.parse(SHIPPED.read_bytes(), "x").value
+    assert list(Draft202012Validator(scenario_schema()).iter_errors(value)) == []
+
+
+def test_the_schema_alone_refuses_two_actions_in_a_step() -> None:
+    value = document.parse(SHIPPED.read_bytes(), "x").value
+    value["timeline"][2]["power"] = "on"
+    assert list(Draft202012Validator(scenario_schema()).iter_errors(value))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "said"),
+    [
+        ("role: server", "rolle: server", "hosts.source.rolle", "unknown key 'rolle' - did you mean 'role'?"),
+        ("role: server", "role: srever", "hosts.source.role", "expected client or server, found the text 'srever'"),
+        ("title:", "titel:", "titel", "unknown key 'titel' - did you mean 'title'?"),
+        ("title:", "shade: 1\ntitle:", "shade", "unknown key 'shade'; known here: format, name"),
+        ("  max_rto: 28\n", "", "expect", "the key 'max_rto' is missing"),
+        ("max_rto: 28", "max_rto: '28'", "expect.max_rto", "expected a number, found the text '28'"),
+        ("pages: 20", "pages: 2.5", "site.pages", "expected a whole number, found 2.5"),
+        ("pages: 20", "pages: 0", "site.pages", "expected at least 1, found 0"),
+        ("every: 1,", "every: ,", "workload.readers[0].every", "expected a number, found nothing"),
+        ("format: 1", "format: 2", "format", "expected 1, found 2"),
+        ("name: orders", "name: by-name", "workload.writers[0].name", "is already taken on line"),
+        ("10.0.0.10/24", "10.0.1.10/24", "hosts.source.address", "is not a host address of the network's subnet"),
+        ("10.0.0.10/24", "10.0.0.20/24", "hosts.target.address", "the address '10.0.0.20' is already taken"),
+        ("10.0.0.10/24", "10.0.0.410/24", "hosts.source.address", "expected an address like"),
+        ("subnet: 10.0.0.0/24", "subnet: 10.0.0.7/24", "network.subnet", "expected a subnet like"),
+        ("computer_name: SOURCE", "computer_name: source", "hosts.source.computer_name", "a NetBIOS computer name"),
+        ("computer_name: SOURCE", "computer_name: TARGET", "hosts.target.computer_name", "is already taken"),
+        ("role: client", "role: server", "hosts.client", "the key 'operating_system' is missing"),
+        (r"root: 'C:\InetPub", r"root: 'D:\InetPub", "site.root", "source has no drive D: (drives: C)"),
+        (r"include: 'C:\InetPub'", r"include: 'C:\Other'", "site.root", "no rule of the replication set includes it"),
+        (r"include: 'C:\InetPub'", "include: InetPub", "protection.replication_set.rules[0].include", "backslashes"),
+        (r"{include: 'C:\InetPub'}", "{}", "protection.replication_set.rules[0]", "exactly one of 'include'"),
+        (
+            "{source: source, target: target",
+            "{source: source, target: tagret",
+            "protection.connection.target",
+            "did you",
+        ),
+        ("    on: target\n    source: source", "    on: source\n    source: source", "protection.monitor.on", "target"),
+        ("on: source\n    command", "on: sourc\n    command", "timeline[0].on", "did you mean 'source'?"),
+        ("on: source\n    command", "on: client\n    command", "timeline[0].on", "'client' is a client"),
+        ("network: disconnect", "netwrk: disconnect", "timeline[2].netwrk", "did you mean 'network'?"),
+        ("network: disconnect", "network: cut", "timeline[2].network", "expected connect or disconnect"),
+        ("network: disconnect", "network: disconnect\n    power: on", "timeline[2].power", "has network and power"),
+        ("    network: disconnect\n", "", "timeline[2]", "the step has no action; expected one of command"),
+        ("run_for: 180", "run_for: soon", "timeline[17].run_for", "expected a number, found the text 'soon'"),
+        ("run_for: 180", "run_for: 180\n    within: 3", "timeline[17].within", "takes no 'within'"),
+        ("workload: stop", "workload: start", "timeline[31].workload", "already started"),
+        ("restore: source", "restore: target", "timeline[27].restore", "expected the source 'source'"),
+        ("protect: monitor", "wait_for: failed-over", "timeline[16]", "'protect: monitor' has to come before"),
+        ("from: scripts/PREBACK.BAT", "from: PRE.BAT", "timeline[4].put[1].from", "no such file"),
+        ("from: scripts/PREBACK.BAT", "from: ../x", "timeline[4].put[1].from", "beneath the scenario file's directory"),
+        ("source_name: SOURCE", "sauce: X", "timeline[4].put[0].replace.sauce", "does not occur"),
+        ("title:", "name: x\ntitle:", "name", "the key is already given on line 4"),
+        ("format: 1", "format: &a 1\nx: *a", "x", "aliases"),
+        ("{segment: lan,", "!!python/object:os.system {segment: lan,", "network", "the tag"),
+        ("format: 1", "? [a]\n: 1", "", "a key must be text"),
+        ("expect:\n", "expect:\n\t- x\n", "", "not valid YAML"),
+        ("max_rto: 28", "max_rto: 1e999", "expect.max_rto", "cannot read '1e999'"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, old: str, new: str, key: str, said: str) -> None:
+    error = refused(tmp_path, old, new)
+    assert error.key == key
+    assert said in str(error)
+    assert str(error).startswith(f"{tmp_path}/broken.yaml:{error.line}: ")
+
+
+def test_the_line_is_the_offending_keys(tmp_path: Path) -> None:
+    assert refused(tmp_path, "max_rpo: 5", "max_rpo: five").line == line_of("max_rpo: 5")
+    assert refused(tmp_path, "restore: source", "restore: x").line == line_of("restore: source")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"", "the file is empty"),
+        (b"- 1\n", "expected a mapping, found a list"),
+        (b"\xff\xfe", "not UTF-8 text"),
+        (b"a: \x00", "not valid YAML"),
+        (b"a: " + b"[" * 30 + b"]" * 30, "nested more than 20 deep"),
+        (b"a: " + b"[" * 20_000, "nested far too deeply"),
+        (b"a: 1\n---\nb: 2\n", "not valid YAML"),
+        (b"#" * (document.MAX_BYTES + 1), "a scenario file has at most"),
+    ],
+)
+def test_what_is_no_scenario_at_all_is_refused(tmp_path: Path, text: bytes, said: str) -> None:
+    file = tmp_path / "broken.yaml"
+    file.write_bytes(text)
+    with pytest.raises(ScenarioError, match=said):
+        load(file)
+
+
+def test_a_missing_file_and_a_directory_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ScenarioError, match="no such file"):
+        load(tmp_path / "none.yaml")
+    with pytest.raises(ScenarioError, match="not a regular file"):
+        load(tmp_path)
+
+
+def test_an_unknown_name_lists_what_exists() -> None:
+    with pytest.raises(InputError, match=r"did you mean 'iis5-power-loss'\?; shipped scenarios: .*iis5-power-loss"):
+        find("iis5-powerloss")
+
+
+def test_put_files_beside_the_scenario_win_over_shipped_ones(tmp_path: Path) -> None:
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "scripts" / "PREBACK.BAT").write_bytes(b"rem mine\n")
+    file = tmp_path / "own.yaml"
+    file.write_text(SHIPPED.read_text())
+    assert load(file).files["scripts/PREBACK.BAT"] == b"rem mine\n"
+
+
+def test_on_and_off_are_words_and_the_library_keeps_its_own_rules() -> None:
+    assert document.parse(b"{power: on, other: yes}", "x").value == {"power": "on", "other": "yes"}
+    assert yaml.safe_load("a: on") == {"a": True}
+
+
+def test_every_action_has_a_step_class_named_by_its_key() -> None:
+    for key, class_ in ACTIONS.items():
+        assert key in class_.__struct_fields__
+    step = NetworkStep(on="source", network="connect")
+    assert action_of(step) == "network"
+    assert title_of(step) == "network connect on source"
+    assert title_of(PutStep(on="target", put=[])) == "put on target"
+    assert title_of(NetworkStep(step="Plug it", on="source", network="connect")) == "Plug it"

@@ -1,0 +1,203 @@
+"""A daemon's services behind a real control server on loopback, in a thread of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from tests.product.failover.fakes import Target
+
+from bodydouble.control.api import Backends, build_app
+from bodydouble.control.server import ControlServer
+from bodydouble.control.settings import ControlSettings
+from bodydouble.control.statistics import StatisticsRing
+from bodydouble.errors import ConnectionStateError, InputError
+from bodydouble.vocabulary.records import (
+    ConnectionStatus,
+    ConnectRequest,
+    Progress,
+    ReplicationSet,
+    RestorationStatus,
+    RestoreRequest,
+    TargetConnectionStatus,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from starlette.types import ASGIApp
+
+TOKEN = "correct horse"
+
+
+@dataclass
+class FakeCounters:
+    queue_operations: int = 1
+    queue_bytes: int = 2
+    operations_generated: int = 3
+    operations_acknowledged: int = 4
+    operations_applied: int = 5
+
+
+class FakeReplication:
+    def __init__(self) -> None:
+        self.saved: dict[str, ReplicationSet] = {}
+        self.connected: dict[int, ConnectionStatus] = {}
+        self.polls_until_mirrored = 0
+        self.end_state = "replicating"
+        self.defect = False
+
+    def counters(self) -> FakeCounters:
+        return FakeCounters()
+
+    def sets(self) -> list[ReplicationSet]:
+        if self.defect:
+            raise RuntimeError("planted")
+        return list(self.saved.values())
+
+    async def save_set(self, replication_set: ReplicationSet) -> None:
+        if not replication_set.rules:
+            raise InputError("rules: expected at least one")
+        self.saved[replication_set.name] = replication_set
+
+    async def delete_set(self, name: str) -> None:
+        del self.saved[name]
+
+    def connections(self) -> list[ConnectionStatus]:
+        if self.polls_until_mirrored:
+            self.polls_until_mirrored -= 1
+        else:
+            self.connected = {
+                key: ConnectionStatus(
+                    id=key, replication_set=item.replication_set, target=item.target, port=item.port,
+                    state=cast("Any", self.end_state), mirror=Progress(files_done=1, files_total=1),
+                )
+                for key, item in self.connected.items()
+            }  # fmt: skip
+        return list(self.connected.values())
+
+    def target_connections(self) -> list[TargetConnectionStatus]:
+        return [
+            TargetConnectionStatus(
+                source="WEB1", replication_set="IIS", connected=True, mirroring=False, restore_required=True
+            )
+        ]
+
+    async def connect(self, request: ConnectRequest) -> ConnectionStatus:
+        if request.replication_set not in self.saved:
+            raise InputError(f"no replication set {request.replication_set!r}")
+        id_ = len(self.connected) + 1
+        self.connected[id_] = ConnectionStatus(
+            id=id_, replication_set=request.replication_set, target=request.target, port=request.port, state="mirroring"
+        )
+        return self.connected[id_]
+
+    async def disconnect(self, id_: int) -> None:
+        del self.connected[id_]
+
+    async def start_mirror(self, id_: int) -> ConnectionStatus:
+        if self.connected[id_].state == "stopped":
+            raise ConnectionStateError("stopped: connect first")
+        return self.connected[id_]
+
+
+class FakeRestoration:
+    def __init__(self) -> None:
+        self.begun: list[RestorationStatus] = []
+        self.end_state = "complete"
+
+    async def restore(self, request: RestoreRequest) -> RestorationStatus:
+        status = RestorationStatus(id=len(self.begun) + 1, request=request, state="running", progress=Progress())
+        self.begun.append(status)
+        return status
+
+    def restorations(self) -> list[RestorationStatus]:
+        return [
+            RestorationStatus(
+                id=item.id,
+                request=item.request,
+                state=cast("Any", self.end_state),
+                progress=Progress(),
+                detail="no room",
+            )
+            for item in self.begun
+        ]
+
+
+class Served:
+    """What a test reaches: the fakes and the port on which they are served."""
+
+    def __init__(self) -> None:
+        self.target = Target()
+        self.replication = FakeReplication()
+        self.restoration = FakeRestoration()
+        self.statistics: StatisticsRing
+        self.port = 0
+
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Wait, in the test's own thread, for something that the daemon's thread brings about."""
+        passed = threading.Event()
+        for _ in range(1000):
+            if condition():
+                return
+            passed.wait(0.01)
+        raise AssertionError("the condition never held")
+
+    async def build(self, token: str = TOKEN) -> ASGIApp:
+        await self.target.start()
+        replication = cast("Any", self.replication)
+        self.statistics = StatisticsRing(self.target.clock, replication, self.target.service)
+        return build_app(
+            Backends(
+                self.target.host,
+                self.target.events,
+                replication,
+                cast("Any", self.restoration),
+                self.target.service,
+                self.statistics,
+            ),
+            token,
+        )
+
+    async def run(self, started: threading.Event, stop: asyncio.Event) -> None:
+        app = await self.build()
+        server = ControlServer(ControlSettings(token=TOKEN, port=0), app)
+        tasks = [
+            asyncio.create_task(server.run(), name="control"),
+            asyncio.create_task(self.statistics.run(), name="statistics"),
+        ]
+        await server.ready.wait()
+        self.port = server.port
+        started.set()
+        await stop.wait()
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        await self.target.stop()
+
+
+@contextmanager
+def serving() -> Iterator[Served]:
+    """Serve the fakes in a thread, so that a test may run its own loop against them."""
+    served = Served()
+    started = threading.Event()
+    inside: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        inside.append((asyncio.get_running_loop(), stop))
+        await served.run(started, stop)
+
+    thread = threading.Thread(target=lambda: asyncio.run(main()), name="daemon under test")
+    thread.start()
+    assert started.wait(10)
+    try:
+        yield served
+    finally:
+        loop, stop = inside[0]
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(10)
+        assert not thread.is_alive()

@@ -1,0 +1,352 @@
+"""A target's ports over a make-believe network, and a loop whose clock jumps to the next timer."""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from bodydouble.errors import DuplicateIdentityError, FileSystemError, IdentityError, ScriptError, ServiceError
+from bodydouble.failover.service import FailoverService
+from bodydouble.ports import Host
+from bodydouble.state.events import EventLog
+from bodydouble.state.store import StateStore
+from bodydouble.vocabulary.operations import (
+    AnyOperation,
+    CreateFile,
+    Entry,
+    MakeDirectory,
+    Metadata,
+    Rename,
+    Truncate,
+    Write,
+)
+from bodydouble.vocabulary.records import (
+    HostIdentity,
+    InterfaceAddress,
+    MonitorRequest,
+    MonitorScripts,
+    ScriptResult,
+    ServiceState,
+    ServiceStatus,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
+
+T = TypeVar("T")
+
+SOURCE = "WEB1"
+ADDRESS = "10.0.0.10"
+SECOND = "10.0.0.11"
+ADAPTER = "Local Area Connection"
+
+
+class JumpingSelector(selectors.DefaultSelector):
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready: list[tuple[selectors.SelectorKey, int]] = super().select(0)
+        if not ready and timeout:
+            self.now += timeout
+        return ready
+
+
+class JumpingLoop(asyncio.SelectorEventLoop):
+    def __init__(self) -> None:
+        self.selector = JumpingSelector()
+        super().__init__(self.selector)
+
+    def time(self) -> float:
+        return self.selector.now
+
+
+def run_jumping(main: Coroutine[Any, Any, T]) -> T:
+    with asyncio.Runner(loop_factory=JumpingLoop) as runner:
+        return runner.run(main)
+
+
+async def until(condition: Callable[[], object], within: float = 600.0) -> float:
+    """Wait for a condition; returns the instant at which it held."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + within
+    while not condition():
+        assert loop.time() < end, "the condition never held"
+        await asyncio.sleep(0.001)
+    return loop.time()
+
+
+class Wire:
+    """Who answers for which address besides the target."""
+
+    def __init__(self) -> None:
+        self.answering = {ADDRESS, SECOND}
+
+    def cut(self) -> None:
+        self.answering.clear()
+
+    def heal(self) -> None:
+        self.answering |= {ADDRESS, SECOND}
+
+
+class FakePinger:
+    def __init__(self, wire: Wire) -> None:
+        self.wire = wire
+        self.sent: list[float] = []
+
+    async def ping(self, address: str, timeout: float) -> float | None:  # noqa: ASYNC109 - the port's signature
+        self.sent.append(asyncio.get_running_loop().time())
+        if address in self.wire.answering:
+            await asyncio.sleep(0.001)
+            return 0.001
+        await asyncio.sleep(timeout)
+        return None
+
+
+class FakeIdentity:
+    """Records what is done to the host's identity; ``failures`` counts down failing calls by verb."""
+
+    def __init__(self, wire: Wire, log: list[str]) -> None:
+        self.wire = wire
+        self.log = log
+        self.names: list[str] = []
+        self.addresses = [InterfaceAddress(interface=ADAPTER, address="10.0.0.20/24")]
+        self.failures: Counter[str] = Counter()
+
+    async def query(self) -> HostIdentity:
+        if self.failures["query"]:
+            self.failures["query"] -= 1
+            raise IdentityError("the names cannot be read")
+        return HostIdentity(
+            primary_name="TARGET", permanent_name="TARGET", added_names=list(self.names), addresses=list(self.addresses)
+        )
+
+    def _note(self, verb: str, what: str) -> None:
+        if self.failures[verb]:
+            self.failures[verb] -= 1
+            raise IdentityError(f"{verb} {what}: the system refused")
+        self.log.append(f"{verb} {what}")
+
+    async def add_name(self, name: str) -> None:
+        self._note("add-name", name)
+        if name not in self.names:
+            self.names.append(name)
+
+    async def remove_name(self, name: str) -> None:
+        self._note("remove-name", name)
+        if name in self.names:
+            self.names.remove(name)
+
+    async def add_address(self, interface: str, address: str) -> None:
+        assert address.partition("/")[0] not in self.wire.answering, "two machines use one address"
+        self._note("add-address", address)
+        item = InterfaceAddress(interface=interface, address=address)
+        if item not in self.addresses:
+            self.addresses.append(item)
+
+    async def remove_address(self, interface: str, address: str) -> None:
+        self._note("remove-address", address)
+        item = InterfaceAddress(interface=interface, address=address)
+        if item in self.addresses:
+            self.addresses.remove(item)
+
+    async def announce(self, _interface: str, address: str) -> None:
+        self._note("announce", address)
+
+    async def in_use(self, _interface: str, address: str) -> bool:
+        await asyncio.sleep(0.5)
+        return address.partition("/")[0] in self.wire.answering
+
+    def holds(self, address: str) -> bool:
+        return address in [item.address.partition("/")[0] for item in self.addresses]
+
+    def reboot(self) -> None:
+        self.names.clear()
+        del self.addresses[1:]
+
+
+class FakeScripts:
+    def __init__(self, log: list[str]) -> None:
+        self.log = log
+        self.environments: list[dict[str, str]] = []
+        self.results: dict[str, ScriptResult | ScriptError] = {}
+
+    async def run(
+        self, path: str, _arguments: Sequence[str], environment: Mapping[str, str], _timeout: float
+    ) -> ScriptResult:
+        self.log.append(f"script {path}")
+        self.environments.append(dict(environment))
+        result = self.results.get(path, ScriptResult(exit_code=0, output=""))
+        if isinstance(result, ScriptError):
+            raise result
+        return result
+
+
+class FakeServices:
+    def __init__(self) -> None:
+        self.running: dict[str, bool] = {"W3SVC": False}
+        self.refuse = False
+
+    async def query(self, name: str) -> ServiceStatus:
+        if name not in self.running:
+            raise ServiceError(f"no service {name!r}")
+        state: ServiceState = "running" if self.running[name] else "stopped"
+        return ServiceStatus(name=name, display_name=name, state=state, startup="manual")
+
+    async def start(self, name: str) -> None:
+        if self.refuse:
+            raise ServiceError(f"{name} did not start")
+        self.running[name] = True
+
+    async def stop(self, name: str) -> None:
+        self.running[name] = False
+
+
+class FakeClock:
+    def now(self) -> datetime:
+        return datetime(2002, 12, 2, 9, tzinfo=UTC) + timedelta(seconds=asyncio.get_running_loop().time())
+
+
+class MemoryFiles:
+    """A volume in memory: as much as state files need. ``refuse`` counts down batches that fail."""
+
+    case_sensitive = True
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.refuse = 0
+
+    async def list_directory(self, _path: str) -> list[Entry]:
+        return []
+
+    async def stat(self, path: str) -> Entry | None:
+        if path in self.files:
+            return Entry(path, False, len(self.files[path]), 0, Metadata())
+        return None
+
+    async def read(self, path: str, offset: int, size: int) -> bytes:
+        return self.files[path][offset : offset + size]
+
+    async def apply(self, operations: Sequence[AnyOperation], *, durable: bool = True) -> None:
+        assert durable
+        await asyncio.sleep(0.001)
+        if self.refuse:
+            self.refuse -= 1
+            raise FileSystemError("no_space", operations[0].path)
+        for operation in operations:
+            self._apply(operation)
+
+    def _apply(self, operation: AnyOperation) -> None:
+        match operation:
+            case CreateFile():
+                self.files.setdefault(operation.path, b"")
+            case Truncate():
+                self.files[operation.path] = self.files[operation.path][: operation.size]
+            case Write():
+                content = self.files[operation.path]
+                end = operation.offset + len(operation.data)
+                self.files[operation.path] = content[: operation.offset] + operation.data + content[end:]
+            case Rename():
+                self.files[operation.new_path] = self.files.pop(operation.path)
+            case MakeDirectory():
+                pass
+            case _:
+                raise AssertionError(operation)
+
+    async def free_space(self, _path: str) -> int:
+        return 1 << 40
+
+
+class NoFilter:
+    async def attach(self, _root: str, _sink: object) -> Any:
+        return self
+
+    def detach(self) -> None:
+        """Nothing was attached."""
+
+
+class Target:
+    """A target with its failover service; `restarted` starts the daemon again over the same disk."""
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+        self.wire = Wire()
+        self.identity = FakeIdentity(self.wire, self.log)
+        self.pinger = FakePinger(self.wire)
+        self.scripts = FakeScripts(self.log)
+        self.services = FakeServices()
+        self.files = MemoryFiles()
+        self.clock = FakeClock()
+        self.stand_in_failures = 0
+        self.host = Host(self.files, NoFilter(), self.identity, self.services, self.scripts, self.pinger, self.clock)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> FailoverService:
+        self.events = EventLog(self.files, "/state", self.clock)
+        await self.events.open()
+        self.store = StateStore(self.files, "/state")
+        self.service = FailoverService(self.host, self.store, self.events, self._stand_in)
+        self._task = asyncio.create_task(self.service.run(), name="failover")
+        waiting = asyncio.create_task(self.service.ready.wait(), name="ready")
+        await asyncio.wait([self._task, waiting], return_when=asyncio.FIRST_COMPLETED)
+        if self._task.done():
+            self._task.result()
+        return self.service
+
+    async def _stand_in(self, source: str) -> None:
+        if self.stand_in_failures:
+            self.stand_in_failures -= 1
+            raise FileSystemError("no_space", "/state/targets.json")
+        self.log.append(f"stand-in {source}")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+            if not self._task.cancelled():
+                self._task.result()
+
+    async def restarted(self, *, reboot: bool) -> FailoverService:
+        await self.stop()
+        if reboot:
+            self.identity.reboot()
+        return await self.start()
+
+    @property
+    def state(self) -> str:
+        return next(iter(self.service._running.values())).monitor.state
+
+    def codes(self) -> list[int]:
+        return [event.code for event in self.events.after(0)]
+
+    def texts(self) -> str:
+        return "\n".join(event.text for event in self.events.after(0))
+
+    async def in_state(self, state: str) -> float:
+        return await until(lambda: self.state == state)
+
+
+def request(**changes: Any) -> MonitorRequest:
+    settings: dict[str, Any] = {
+        "source": SOURCE,
+        "addresses": [InterfaceAddress(interface=ADAPTER, address=f"{ADDRESS}/24")],
+        "scripts": MonitorScripts(
+            pre_failover="/s/preover",
+            post_failover="/s/postover",
+            pre_failback="/s/preback",
+            post_failback="/s/postback",
+        ),
+    }
+    return MonitorRequest(**(settings | changes))
+
+
+def both_addresses() -> list[InterfaceAddress]:
+    return [InterfaceAddress(interface=ADAPTER, address=f"{address}/24") for address in (ADDRESS, SECOND)]
+
+
+def duplicate(name: str) -> DuplicateIdentityError:
+    return DuplicateIdentityError(f"another machine answers for {name}")

@@ -1,0 +1,255 @@
+"""An in-memory volume for both file ports, with injectable failures, and a host made of it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from bodydouble.errors import FileSystemError
+from bodydouble.ports import Host
+from bodydouble.replication.rules import fold
+from bodydouble.vocabulary import paths
+from bodydouble.vocabulary.operations import (
+    AnyOperation,
+    CreateFile,
+    Entry,
+    MakeDirectory,
+    Metadata,
+    RemoveDirectory,
+    RemoveFile,
+    Rename,
+    SetMetadata,
+    SetTimes,
+    Truncate,
+    Write,
+)
+from bodydouble.vocabulary.records import HostIdentity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bodydouble.ports import Sink
+
+Picture = dict[str, tuple[bool, bytes, int, Metadata]]
+
+
+@dataclass
+class Node:
+    path: str
+    directory: bool
+    data: bytearray = field(default_factory=bytearray)
+    mtime: int = 0
+    metadata: Metadata = field(default_factory=Metadata)
+
+
+class MemoryVolume:
+    """FileSystem, FileFilter, and the face that applications use (`do`)."""
+
+    def __init__(self, *, case_sensitive: bool = True) -> None:
+        self.case_sensitive = case_sensitive
+        self.nodes: dict[str, Node] = {"/": Node("/", True)}
+        self.sinks: list[tuple[str, Sink]] = []
+        self.applied: list[AnyOperation] = []
+        self.fail: Callable[[AnyOperation], str | None] = lambda _operation: None
+        self.on_applied: Callable[[AnyOperation], None] = lambda _operation: None
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.no_filter = False
+        self.protected = "/state"
+
+    def key(self, path: str) -> str:
+        return path if self.case_sensitive else fold(path)
+
+    def get(self, path: str) -> Node | None:
+        return self.nodes.get(self.key(path))
+
+    def inside(self, path: str) -> list[Node]:
+        key = self.key(path)
+        return [node for k, node in self.nodes.items() if k != key and paths.is_beneath(k, key)]
+
+    def children(self, path: str) -> list[Node]:
+        key = self.key(path)
+        return [node for k, node in self.nodes.items() if k != "/" and paths.parent(k) == key]
+
+    # --- applications ---
+
+    def do(self, operation: AnyOperation) -> None:
+        """An application's change: takes effect, then every filter hears of it."""
+        self.change(operation)
+        for root, sink in list(self.sinks):
+            touched = [operation.path] + ([operation.new_path] if isinstance(operation, Rename) else [])
+            if any(paths.is_beneath(self.key(path), self.key(root)) for path in touched):
+                sink(operation)
+
+    def picture(self, root: str) -> Picture:
+        """What the lab compares: everything beneath a root, without the times of directories."""
+        nodes = sorted([*self.inside(root), *([n] if (n := self.get(root)) else [])], key=lambda n: n.path)
+        return {n.path: (n.directory, bytes(n.data), 0 if n.directory else n.mtime, n.metadata) for n in nodes}
+
+    # --- semantics ---
+
+    def change(self, op: AnyOperation) -> None:  # noqa: C901, PLR0912 - one case an operation
+        match op:
+            case MakeDirectory():
+                self._parent(op.path)
+                node = self.nodes.setdefault(self.key(op.path), Node(op.path, True))
+                if not node.directory:
+                    raise FileSystemError("exists", op.path)
+                node.metadata = op.metadata
+            case CreateFile():
+                self._parent(op.path)
+                node = self.nodes.setdefault(self.key(op.path), Node(op.path, False, mtime=op.mtime_ns))
+                if node.directory:
+                    raise FileSystemError("exists", op.path)
+                node.metadata, node.mtime = op.metadata, op.mtime_ns
+            case Write():
+                node = self._file(op.path)
+                node.data.extend(bytes(max(0, op.offset - len(node.data))))
+                node.data[op.offset : op.offset + len(op.data)] = op.data
+                node.mtime = op.mtime_ns
+            case Truncate():
+                node = self._file(op.path)
+                node.data = node.data[: op.size] + bytes(max(0, op.size - len(node.data)))
+                node.mtime = op.mtime_ns
+            case Rename():
+                self._rename(op)
+            case RemoveFile():
+                self._file(op.path)
+                del self.nodes[self.key(op.path)]
+            case RemoveDirectory():
+                if not self._any(op.path).directory:
+                    raise FileSystemError("not_found", op.path)
+                if self.children(op.path):
+                    raise FileSystemError("not_empty", op.path)
+                del self.nodes[self.key(op.path)]
+            case SetMetadata():
+                self._any(op.path).metadata = op.metadata
+            case SetTimes():
+                self._any(op.path).mtime = op.mtime_ns
+
+    def _any(self, path: str) -> Node:
+        node = self.get(path)
+        if node is None:
+            raise FileSystemError("not_found", path)
+        return node
+
+    def _file(self, path: str) -> Node:
+        node = self._any(path)
+        if node.directory:
+            raise FileSystemError("io", path)
+        return node
+
+    def _parent(self, path: str) -> None:
+        parent = self.get(paths.parent(path))
+        if parent is None or not parent.directory:
+            raise FileSystemError("not_found", path)
+
+    def _rename(self, op: Rename) -> None:
+        node = self._any(op.path)
+        self._parent(op.new_path)
+        there = self.get(op.new_path)
+        if there is not None and there is not node:
+            if there.directory != node.directory:
+                raise FileSystemError("exists", op.new_path)
+            if there.directory and self.children(op.new_path):
+                raise FileSystemError("not_empty", op.new_path)
+        if node.directory and there is not node and paths.is_beneath(self.key(op.new_path), self.key(op.path)):
+            raise FileSystemError("io", op.path)
+        moved = [node, *self.inside(op.path)]
+        for each in moved:
+            del self.nodes[self.key(each.path)]
+        for each in moved:
+            each.path = op.new_path + each.path[len(op.path) :]
+            self.nodes[self.key(each.path)] = each
+
+    # --- FileSystem ---
+
+    def _entry(self, node: Node) -> Entry:
+        return Entry(node.path, node.directory, len(node.data), node.mtime, node.metadata)
+
+    async def list_directory(self, path: str) -> list[Entry]:
+        await asyncio.sleep(0)
+        node = self.get(path)
+        if node is None or not node.directory:
+            raise FileSystemError("not_found", path)
+        return [self._entry(child) for child in sorted(self.children(path), key=lambda n: paths.name(n.path))]
+
+    async def stat(self, path: str) -> Entry | None:
+        await asyncio.sleep(0)
+        node = self.get(path)
+        return None if node is None else self._entry(node)
+
+    async def read(self, path: str, offset: int, size: int) -> bytes:
+        await asyncio.sleep(0)
+        data = bytes(self._file(path).data[offset : offset + size])
+        await asyncio.sleep(0)
+        return data
+
+    async def apply(self, operations: Sequence[AnyOperation], *, durable: bool = True) -> None:
+        assert durable
+        if any(not paths.is_beneath(op.path, self.protected) for op in operations):
+            await self.gate.wait()
+        for operation in operations:
+            code = self.fail(operation)
+            if code is not None:
+                raise FileSystemError(code, operation.path)
+            self.change(operation)
+            if not paths.is_beneath(operation.path, self.protected):
+                self.applied.append(operation)
+                self.on_applied(operation)
+        await asyncio.sleep(0)
+
+    async def free_space(self, path: str) -> int:
+        return (1 << 40) - len(path)
+
+    # --- FileFilter ---
+
+    async def attach(self, root: str, sink: Sink) -> MemoryAttachment:
+        await asyncio.sleep(0)
+        if self.no_filter:
+            from bodydouble.errors import FilterError  # noqa: PLC0415 - only this case needs it
+
+            raise FilterError(f"{root}: no filter")
+        self.sinks.append((root, sink))
+        return MemoryAttachment(self, (root, sink))
+
+
+@dataclass
+class MemoryAttachment:
+    volume: MemoryVolume
+    hold: tuple[str, Sink]
+
+    def detach(self) -> None:
+        with suppress(ValueError):
+            self.volume.sinks.remove(self.hold)
+
+
+class FixedIdentity:
+    """Only says who it is; the active name is somebody else's, as during a failover script."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    async def query(self) -> HostIdentity:
+        return HostIdentity(primary_name="BORROWED", permanent_name=self.name, added_names=[], addresses=[])
+
+
+class TickingClock:
+    def __init__(self) -> None:
+        self.at = datetime(2002, 12, 2, 9, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        self.at += timedelta(milliseconds=1)
+        return self.at
+
+
+def memory_host(name: str, volume: MemoryVolume) -> Host:
+    unused: Any = None
+    identity: Any = FixedIdentity(name)
+    return Host(
+        file_system=volume, file_filter=volume, identity=identity, services=unused, scripts=unused, pinger=unused,
+        clock=TickingClock(),
+    )  # fmt: skip
