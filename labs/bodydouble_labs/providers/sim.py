@@ -45,18 +45,26 @@ class SimProvider:
         """See `bodydouble_labs.providers.base.Provider.run`."""
         world = World(seed, keep_trace=self._keep_trace, capture=self._pcap)
         stage = SimStage(world, scenario)
+        kept: list[str] = []
         try:
-            world.run(_drive(stage, main))
-            return RunOutcome(world.trace.digest, stage.elapsed(), [])
+            try:
+                world.run(_drive(stage, main))
+            finally:
+                kept += self._keep(world, stage, directory)
+            return RunOutcome(world.trace.digest, stage.elapsed(), kept)
         finally:
-            self._keep(world, stage, directory)
             world.close()
 
-    def _keep(self, world: World, stage: SimStage, directory: Path) -> None:
+    def _keep(self, world: World, stage: SimStage, directory: Path) -> list[str]:
+        """Write what was asked to be kept, also of a run that broke off; the files' names."""
+        kept = []
         if self._pcap:
             write_pcapng(stage.segment.frames(), directory / CAPTURE, start=world.start)
+            kept.append(CAPTURE)
         if self._keep_trace:
             (directory / TRACE).write_text("".join(f"{line}\n" for line in world.trace.lines))
+            kept.append(TRACE)
+        return kept
 
 
 async def _drive(stage: SimStage, main: Callable[[Stage], Awaitable[None]]) -> None:

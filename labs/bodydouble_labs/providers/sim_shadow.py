@@ -68,6 +68,11 @@ class Shadow:
         node = self._find(path)
         return 0 if node is None else node.inner
 
+    @property
+    def digest(self) -> int:
+        """64 bits of the hash of the whole volume."""
+        return self._root.inner >> 64
+
     def apply(self, operation: AnyOperation) -> None:
         """Follow one operation that has taken effect on the volume.
 

@@ -8,7 +8,7 @@ from bodydouble.vocabulary.paths import normalise
 from bodydouble_labs.errors import FaultError, LabError
 from bodydouble_labs.history import History
 from bodydouble_labs.providers.sim_host import SimHost
-from bodydouble_labs.providers.sim_order import OrderWatch, SourceStates
+from bodydouble_labs.providers.sim_order import OrderWatch, SourceStates, VolumeWitness
 from bodydouble_sim.machine import Machine
 from bodydouble_sim.network.resolver import resolve
 from bodydouble_sim.windows.machine import DEFAULT_CAPACITY, Windows2000
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from bodydouble.vocabulary.operations import AnyOperation
     from bodydouble_labs.scenario.model import Scenario
     from bodydouble_sim.world import World
 
@@ -43,6 +44,23 @@ class SimStage:
         self._watch: OrderWatch | None = None
         self._detach: Callable[[], None] = lambda: None
         self._remember_states(scenario)
+        for name, host in self.hosts.items():
+            for letter, witness in host.witnesses.items():
+                self._follow(f"{name} {letter}:", witness)
+
+    def _follow(self, place: str, witness: VolumeWitness) -> None:
+        """Every operation of a volume, and what it made of it, is an event that runs have to agree on."""
+
+        def changed(operation: AnyOperation) -> None:
+            self._world.trace.record("volume", place, type(operation).__name__, operation.path, witness.shadow.digest)
+
+        def read_anew() -> None:
+            self._world.trace.record("volume", place, "started", witness.shadow.digest)
+
+        witness.listeners.append(changed)
+        witness.restarted.append(read_anew)
+        # What comes after a restart is a mirror or a restoration, and no prefix of anything until it is complete.
+        witness.restarted.append(self.stop_watching_order)
 
     def _remember_states(self, scenario: Scenario) -> None:
         """The source's states are remembered from the beginning: the replica may lag behind when the watch begins."""

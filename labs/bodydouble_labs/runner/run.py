@@ -40,10 +40,14 @@ class Run:
 
 @dataclass
 class _Seen:
-    """What a run has shown so far; complete also when the run was broken off."""
+    """What a run has shown so far; complete also when the run was broken off.
+
+    ``wall`` is seconds on the wall until the timeline was over: rendering what was captured comes after that.
+    """
 
     history: History
     outcome: RunOutcome
+    wall: float = 0.0
     reason: str = ""
     interrupted: bool = False
 
@@ -69,27 +73,36 @@ def conduct(
         skipped = results.skipped(scenario=scenario, provider=provider.name, seed=seed, reason=missing)
         return Run(scenario, skipped, History())
     directory.mkdir(parents=True, exist_ok=True)
-    began = wall_clock()
-    seen = _perform(scenario, provider, seed, directory, progress)
-    wall = wall_clock() - began
-    result = _judge(scenario, provider.name, seed, seen, wall)
+    seen = _perform(scenario, provider, seed, directory, wall_clock=wall_clock, progress=progress)
+    result = _judge(scenario, provider.name, seed, seen)
     written = report.write(directory, result, seen.history, scenario)
     listed = list(dict.fromkeys([*result.artifacts, *written]))
     result = msgspec.structs.replace(result, artifacts=listed)
     return Run(scenario, result, seen.history, seen.interrupted)
 
 
-def _perform(scenario: Scenario, provider: Provider, seed: int, directory: Path, progress: ProgressListener) -> _Seen:
+def _perform(
+    scenario: Scenario,
+    provider: Provider,
+    seed: int,
+    directory: Path,
+    *,
+    wall_clock: Callable[[], float],
+    progress: ProgressListener,
+) -> _Seen:
     """Let the provider run the timeline; whatever breaks it off becomes the reason why the run is invalid."""
     seen = _Seen(History(), RunOutcome("", 0.0, []))
+    began = wall_clock()
 
     def note(now: Progress) -> None:
         seen.outcome = RunOutcome("", now.elapsed, [])
+        seen.wall = wall_clock() - began
         progress(now)
 
     async def main(stage: Stage) -> None:
         seen.history = stage.history
         await Runner(scenario, stage, seed, note).run()
+        seen.wall = wall_clock() - began
 
     try:
         seen.outcome = provider.run(scenario, seed, directory, main)
@@ -102,7 +115,7 @@ def _perform(scenario: Scenario, provider: Provider, seed: int, directory: Path,
     return seen
 
 
-def _judge(scenario: Scenario, provider: str, seed: int, seen: _Seen, wall: float) -> Result:
+def _judge(scenario: Scenario, provider: str, seed: int, seen: _Seen) -> Result:
     # A run that was broken off is not judged: what the product did not get to do is not its failure.
     checks: list[Check] = [] if seen.interrupted else run_checkers(seen.history, scenario)
     return results.assemble(
@@ -113,7 +126,7 @@ def _judge(scenario: Scenario, provider: str, seed: int, seen: _Seen, wall: floa
         checks=checks,
         trace_hash=seen.outcome.trace_hash,
         virtual_s=seen.outcome.virtual_seconds,
-        wall_s=wall,
+        wall_s=seen.wall,
         artifacts=seen.outcome.artifacts,
         reason=seen.reason,
     )

@@ -28,6 +28,10 @@ class Wiring:
         """Whether a host has power."""
         return name in self._spans
 
+    def all_powered(self) -> bool:
+        """Whether every host has power."""
+        return all(name in self._spans for name in self._stage.hosts)
+
     def reachable(self, name: str) -> bool:
         """Whether a host's daemon should answer on the network."""
         return self.powered(name) and self.connected(name) and self._installed.get(name, False)

@@ -645,6 +645,6 @@ def test_who_cannot_send_heartbeats_does_not_fail_over_and_says_so_once() -> Non
         await target.service.create_monitor(request())
         await asyncio.sleep(600)  # virtual seconds, many times Time to Fail
         assert target.state == "monitoring"
-        assert target.codes.count(EventCode.HEARTBEAT_NOT_SENT) == 1
+        assert target.codes().count(EventCode.HEARTBEAT_NOT_SENT) == 1
 
     scenario(play)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.product.replication.memory import MemoryVolume
 from tests.product.replication.site import Relay, Site, request, running, until
 
 from bodydouble.errors import FileSystemError
@@ -26,9 +27,6 @@ from bodydouble.vocabulary.operations import (
     Write,
 )
 from bodydouble.vocabulary.records import ReplicationSet, Rule
-
-if TYPE_CHECKING:
-    from tests.product.replication.memory import MemoryVolume
 
 RULES = ReplicationSet(
     name="web",
@@ -170,15 +168,28 @@ def test_replica_is_a_source_prefix_after_the_mirror(before: list[Any], steps: l
     asyncio.run(play(before, [], steps, "full", prefix_check))
 
 
-def test_mirror_that_ignores_what_came_in_between_does_not_converge(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(FileWatch, "patch", lambda _self, data, _offset, _limit: data)
+async def written_while_read() -> None:
+    """An application writes into the chunk that the mirror has just read and not yet queued."""
     path = "/web/a"
     before = [CreateFile(path, Metadata(), 1000), Write(path, 0, b"L" * 500_000, 1000)]
-    steps: list[Any] = []
-    for number in range(300):
-        steps += [Write(path, (number * 7919) % 500_000, b"x", 2000), 1]
+    original = MemoryVolume.read
+
+    async def read(self: MemoryVolume, path: str, offset: int, size: int) -> bytes:
+        data = await original(self, path, offset, size)
+        if self.sinks and path == "/web/a":
+            self.do(Write(path, offset + 10, b"in between", 2000))
+        return data
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MemoryVolume, "read", read)
+        await play(before, [Write(path, 0, b"M" * 500_000, 1000)], [], "full")
+
+
+def test_mirror_takes_in_what_is_written_while_it_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    asyncio.run(written_while_read())
+    monkeypatch.setattr(FileWatch, "patch", lambda _self, data, _offset, _limit: data)
     with pytest.raises(AssertionError):
-        asyncio.run(play(before, [Write(path, 0, b"M" * 500_000, 1000)], steps, "full"))
+        asyncio.run(written_while_read())
 
 
 def test_hot_file_does_not_keep_the_mirror_from_ending() -> None:
