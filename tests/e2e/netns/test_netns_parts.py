@@ -208,6 +208,11 @@ def test_results_where_the_drives_hide_them_are_refused() -> None:
         NetnsProvider().run(SCENARIO, 1, Path("/mnt/results"), main)
 
 
+def test_power_loss_of_the_target_is_not_claimed_where_nothing_unflushed_is_lost() -> None:
+    (reason,) = requirements.of_scenario(load(find("iis5-site-power-loss")))
+    assert "host target: a power cut on the netns provider loses no un-flushed data" in reason
+
+
 def test_second_drive_is_refused() -> None:
     hosts = dict(SCENARIO.hosts)
     hosts["source"] = msgspec.structs.replace(hosts["source"], drives={"C": "ntfs", "D": "ntfs"})

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from bodydouble_labs.errors import ScenarioError
 from bodydouble_labs.scenario import document
 from bodydouble_labs.scenario.loader import find, load, shipped_directory, shipped_names
 from bodydouble_labs.scenario.schema import scenario_schema
-from bodydouble_labs.scenario.steps import ACTIONS, FaultStep, NetworkStep, PutStep, action_of, title_of
+from bodydouble_labs.scenario.steps import ACTIONS, FaultStep, NetworkStep, PutStep, RestoreStep, action_of, title_of
 
 SHIPPED = find("iis5-power-loss")
 
@@ -106,20 +107,20 @@ def test_the_schema_alone_refuses_two_actions_in_a_step() -> None:
             "did you",
         ),
         ("    on: target\n    source: source", "    on: source\n    source: source", "protection.monitor.on", "target"),
-        ("on: source\n    command", "on: sourc\n    command", "timeline[0].on", "did you mean 'source'?"),
-        ("on: source\n    command", "on: client\n    command", "timeline[0].on", "'client' is a client"),
-        ("network: disconnect", "netwrk: disconnect", "timeline[2].netwrk", "did you mean 'network'?"),
-        ("network: disconnect", "network: cut", "timeline[2].network", "expected connect or disconnect"),
-        ("network: disconnect", "network: disconnect\n    power: on", "timeline[2].power", "has network and power"),
-        ("    network: disconnect\n", "", "timeline[2]", "the step has no action; expected one of command"),
-        ("run_for: 180", "run_for: soon", "timeline[17].run_for", "expected a number, found the text 'soon'"),
-        ("run_for: 180", "run_for: 180\n    within: 3", "timeline[17].within", "takes no 'within'"),
-        ("workload: stop", "workload: start", "timeline[31].workload", "already started"),
-        ("restore: source", "restore: target", "timeline[27].restore", "expected the source 'source'"),
-        ("protect: monitor", "wait_for: failed-over", "timeline[16]", "'protect: monitor' has to come before"),
-        ("from: scripts/PREBACK.BAT", "from: PRE.BAT", "timeline[4].put[1].from", "no such file"),
-        ("from: scripts/PREBACK.BAT", "from: ../x", "timeline[4].put[1].from", "beneath the scenario file's directory"),
-        ("source_name: SOURCE", "sauce: X", "timeline[4].put[0].replace.sauce", "does not occur"),
+        ("on: source\n    command", "on: sourc\n    command", "timeline[N].on", "did you mean 'source'?"),
+        ("on: source\n    command", "on: client\n    command", "timeline[N].on", "'client' is a client"),
+        ("network: disconnect", "netwrk: disconnect", "timeline[N].netwrk", "did you mean 'network'?"),
+        ("network: disconnect", "network: cut", "timeline[N].network", "expected connect or disconnect"),
+        ("network: disconnect", "network: disconnect\n    power: on", "timeline[N].power", "has network and power"),
+        ("    network: disconnect\n", "", "timeline[N]", "the step has no action; expected one of command"),
+        ("run_for: 180", "run_for: soon", "timeline[N].run_for", "expected a number, found the text 'soon'"),
+        ("run_for: 180", "run_for: 180\n    within: 3", "timeline[N].within", "takes no 'within'"),
+        ("workload: stop", "workload: start", "timeline[N].workload", "already started"),
+        ("restore: source", "restore: target", "timeline[N].restore", "expected the source 'source'"),
+        ("protect: monitor", "wait_for: failed-over", "timeline[N]", "'protect: monitor' has to come before"),
+        ("from: scripts/PREBACK.BAT", "from: PRE.BAT", "timeline[N].put[1].from", "no such file"),
+        ("from: scripts/PREBACK.BAT", "from: ../x", "timeline[N].put[1].from", "beneath the scenario file's directory"),
+        ("source_name: SOURCE", "sauce: X", "timeline[N].put[0].replace.sauce", "does not occur"),
         ("title:", "name: x\ntitle:", "name", "the key is already given on line 4"),
         ("format: 1", "format: &a 1\nx: *a", "x", "aliases"),
         ("{segment: lan,", "!!python/object:os.system {segment: lan,", "network", "the tag"),
@@ -130,14 +131,17 @@ def test_the_schema_alone_refuses_two_actions_in_a_step() -> None:
 )
 def test_what_is_wrong_is_named(tmp_path: Path, old: str, new: str, key: str, said: str) -> None:
     error = refused(tmp_path, old, new)
-    assert error.key == key
+    assert re.sub(r"timeline\[\d+\]", "timeline[N]", error.key) == key
     assert said in str(error)
     assert str(error).startswith(f"{tmp_path}/broken.yaml:{error.line}: ")
 
 
 def test_the_line_is_the_offending_keys(tmp_path: Path) -> None:
     assert refused(tmp_path, "max_rpo: 5", "max_rpo: five").line == line_of("max_rpo: 5")
-    assert refused(tmp_path, "restore: source", "restore: x").line == line_of("restore: source")
+    error = refused(tmp_path, "restore: source", "restore: x")
+    assert error.line == line_of("restore: source")
+    number = next(index for index, step in enumerate(load(SHIPPED).timeline) if isinstance(step, RestoreStep))
+    assert error.key == f"timeline[{number}].restore"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@
 Capabilities: power off, power on, reboot, cable, console commands, snapshots beside the product, samples of the
 replica. Not in this body: single operations (`bodydouble_labs.history.History.order_checked` stays 0), determinism
 (no trace hash), drives other than C:, and **loss of un-flushed data**: a killed host's page cache survives in the
-kernel, so a power cut here ends every process and silences the wire, but keeps each byte that was written.
+kernel, so a power cut here ends every process and silences the wire, but keeps each byte that was written. A scenario
+in which the target loses its power asks just that and is skipped.
 
 Needs root on Linux, ``/dev/fuse``, util-linux (as of Debian 12) and the extras ``linux`` and ``fuse``; see
 `requirements`.
