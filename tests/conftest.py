@@ -28,7 +28,9 @@ def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
         elif marker := item.get_closest_marker("program"):
             missing = [name for name in marker.args if shutil.which(name) is None]
             if missing:
-                item.add_marker(pytest.mark.skip(reason=f"needs {', '.join(missing)} (ci/bootstrap as root installs it)"))
+                item.add_marker(
+                    pytest.mark.skip(reason=f"needs {', '.join(missing)} (ci/bootstrap as root installs it)")
+                )
 
 
 def _pyfuse3_is_installed() -> bool:

@@ -1,7 +1,7 @@
 """Every error that Bodydouble raises on purpose, in one tree.
 
 BodydoubleError
-├── InputError                 a file, key, argument or request from outside is wrong (exit status 2)
+├── InputError                 a file, key, argument or request is wrong (exit status 2)
 ├── PathError                  a path is malformed, too long or leaves the place it must stay in
 ├── FileSystemError            an operation on a volume failed (code: not_found, exists, not_empty, no_space, denied, io)
 ├── FilterError                changes under a path cannot be intercepted

@@ -99,7 +99,9 @@ class Identity(Protocol):
         """Stop answering for an added name. Nothing happens when the host does not answer for it."""
 
     async def add_address(self, interface: str, address: str) -> None:
-        """Add ``address`` (``10.0.0.10/24``) to ``interface`` until removed or the next boot; idempotent, announces nothing.
+        """Add ``address`` (``10.0.0.10/24``) to ``interface`` until removed or the next boot.
+
+        Idempotent; announces nothing.
 
         Raises:
             IdentityError: unknown interface, malformed address, the system refused.
@@ -144,7 +146,11 @@ class Scripts(Protocol):
     """Runs an administrator's script files."""
 
     async def run(
-        self, path: str, arguments: Sequence[str], environment: Mapping[str, str], timeout: float
+        self,
+        path: str,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        timeout: float,  # noqa: ASYNC109 - the script is killed, the caller is not cancelled
     ) -> ScriptResult:
         """Run the script to its end and return exit code and output.
 
@@ -163,7 +169,7 @@ class Scripts(Protocol):
 class Pinger(Protocol):
     """ICMP echo."""
 
-    async def ping(self, address: str, timeout: float) -> float | None:
+    async def ping(self, address: str, timeout: float) -> float | None:  # noqa: ASYNC109 - None is an answer here
         """Seconds until the echo reply came, or None when none came within ``timeout`` seconds.
 
         Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -39,12 +40,15 @@ def offences(pattern: re.Pattern[str], text: str) -> list[str]:
 
 def code_only(source: str) -> str:
     """The source without docstrings and comments: words about simulation are no questions to it."""
-    import ast
-
     tree = ast.parse(source)
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+        if (
+            isinstance(body, list)
+            and body
+            and isinstance(body[0], ast.Expr)
+            and isinstance(body[0].value, ast.Constant)
+        ):
             body[0].value = ast.Constant(value=None)
     return ast.unparse(tree)
 

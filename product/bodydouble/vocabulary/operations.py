@@ -103,15 +103,7 @@ class SetTimes(Operation, frozen=True, tag="times"):
 
 
 AnyOperation = (
-    MakeDirectory
-    | CreateFile
-    | Write
-    | Truncate
-    | Rename
-    | RemoveFile
-    | RemoveDirectory
-    | SetMetadata
-    | SetTimes
+    MakeDirectory | CreateFile | Write | Truncate | Rename | RemoveFile | RemoveDirectory | SetMetadata | SetTimes
 )
 
 

@@ -1,7 +1,7 @@
 """Paths in product form: pure rules, the same on every host.
 
-Source of the limits: the replication-set rules of Double-Take's guides (paths of up to 259 characters on Windows); POSIX
-hosts allow 4,096 bytes.
+Source of the limits: the replication-set rules of Double-Take's guides (paths of up to 259 characters on Windows);
+POSIX hosts allow 4,096 bytes.
 """
 
 from __future__ import annotations

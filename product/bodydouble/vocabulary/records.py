@@ -5,27 +5,27 @@ Durations are seconds, times are aware UTC, sizes are bytes.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime  # noqa: TC003 - msgspec evaluates annotations
 from typing import Literal
 
 import msgspec
 
 
-class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Base of every record: immutable, strict about unknown fields."""
 
 
 # --- the host -------------------------------------------------------------------------------------------------------
 
 
-class InterfaceAddress(Record):
+class InterfaceAddress(Record, frozen=True):
     """One address on one interface: ``address`` with its prefix length (``10.0.0.10/24``)."""
 
     interface: str
     address: str
 
 
-class HostIdentity(Record):
+class HostIdentity(Record, frozen=True):
     """Names and addresses of a host. ``primary_name`` is the active one; ``added_names`` are answered for as well."""
 
     primary_name: str
@@ -40,7 +40,7 @@ ServiceState = Literal[
 StartupType = Literal["automatic", "manual", "disabled", "unknown"]
 
 
-class ServiceStatus(Record):
+class ServiceStatus(Record, frozen=True):
     """One service: short name, display name, state, startup type."""
 
     name: str
@@ -49,7 +49,7 @@ class ServiceStatus(Record):
     startup: StartupType
 
 
-class ScriptResult(Record):
+class ScriptResult(Record, frozen=True):
     """How a script ended. ``output`` is standard output and error together, cut at 64 KiB."""
 
     exit_code: int
@@ -60,7 +60,7 @@ class ScriptResult(Record):
 # --- replication ----------------------------------------------------------------------------------------------------
 
 
-class Rule(Record):
+class Rule(Record, frozen=True):
     """Include or exclude ``path`` (product form, wildcards ``*`` and ``?`` in the last component); recursive or not."""
 
     path: str
@@ -68,7 +68,7 @@ class Rule(Record):
     recursive: bool = True
 
 
-class ReplicationSet(Record):
+class ReplicationSet(Record, frozen=True):
     """A named list of rules. The most specific rule wins; at a tie exclude wins."""
 
     name: str
@@ -79,7 +79,7 @@ MirrorKind = Literal["full", "difference", "checksum"]
 OrphanAction = Literal["keep", "log", "delete"]
 
 
-class ConnectRequest(Record):
+class ConnectRequest(Record, frozen=True):
     """Connect a replication set of this source to a target, One To One.
 
     Attributes:
@@ -115,7 +115,7 @@ SourceState = Literal[
 ]
 
 
-class Progress(Record):
+class Progress(Record, frozen=True):
     """How far a mirror or a restoration is. ``bytes_total`` counts what was found so far while scanning."""
 
     files_done: int = 0
@@ -124,7 +124,7 @@ class Progress(Record):
     bytes_total: int = 0
 
 
-class ConnectionStatus(Record):
+class ConnectionStatus(Record, frozen=True):
     """The source's side of a connection.
 
     Attributes:
@@ -148,7 +148,7 @@ class ConnectionStatus(Record):
     mirror: Progress = Progress()
 
 
-class TargetConnectionStatus(Record):
+class TargetConnectionStatus(Record, frozen=True):
     """The target's side of a connection: ``applied`` is the last sequence number made durable."""
 
     source: str
@@ -159,7 +159,7 @@ class TargetConnectionStatus(Record):
     applied: int = 0
 
 
-class RestoreRequest(Record):
+class RestoreRequest(Record, frozen=True):
     """Restoration Manager's fields; sent to the machine to restore *from*.
 
     Attributes:
@@ -179,7 +179,7 @@ class RestoreRequest(Record):
     orphans: OrphanAction = "delete"
 
 
-class RestorationStatus(Record):
+class RestorationStatus(Record, frozen=True):
     """A restoration: ``running``, ``complete`` or ``failed`` (then ``detail`` says why)."""
 
     id: int
@@ -192,7 +192,7 @@ class RestorationStatus(Record):
 # --- failover -------------------------------------------------------------------------------------------------------
 
 
-class MonitorScripts(Record):
+class MonitorScripts(Record, frozen=True):
     """Script files (product form) run on the target; empty means none."""
 
     pre_failover: str = ""
@@ -201,7 +201,7 @@ class MonitorScripts(Record):
     post_failback: str = ""
 
 
-class MonitorRequest(Record):
+class MonitorRequest(Record, frozen=True):
     """Watch one source from this target.
 
     Attributes:
@@ -235,7 +235,7 @@ MonitorState = Literal[
 Bullet = Literal["green", "yellow", "red"]
 
 
-class MonitorStatus(Record):
+class MonitorStatus(Record, frozen=True):
     """What the Failover Control Center shows: see the application note, "Monitoring Failover".
 
     Attributes:
@@ -252,7 +252,7 @@ class MonitorStatus(Record):
     addresses_answering: list[str] = []
 
 
-class FailbackDecision(Record):
+class FailbackDecision(Record, frozen=True):
     """The answer to failback's prompt: continue or stop monitoring."""
 
     decision: Literal["continue", "stop"]
@@ -261,7 +261,7 @@ class FailbackDecision(Record):
 # --- observation ----------------------------------------------------------------------------------------------------
 
 
-class Event(Record):
+class Event(Record, frozen=True):
     """One line of the events log; ``number`` counts from 1 and never repeats, ``code`` as listed in `events`."""
 
     number: int
@@ -270,7 +270,7 @@ class Event(Record):
     text: str
 
 
-class Sample(Record):
+class Sample(Record, frozen=True):
     """One second of statistics. ``at`` is seconds on the daemon's own steady clock."""
 
     at: float
@@ -283,7 +283,7 @@ class Sample(Record):
     time_to_fail: float | None
 
 
-class DaemonStatus(Record):
+class DaemonStatus(Record, frozen=True):
     """Everything at a glance."""
 
     version: str

@@ -641,7 +641,7 @@ def test_who_cannot_send_heartbeats_does_not_fail_over_and_says_so_once() -> Non
         async def forbidden(_address: str, timeout: float) -> float | None:  # noqa: ASYNC109, ARG001 - the port's signature
             raise IdentityError("ICMP echo is not allowed")
 
-        target.pinger.ping = forbidden  # type: ignore[method-assign] # no ICMP socket may be opened
+        target.pinger.ping = forbidden  # type: ignore[assignment, method-assign] # no ICMP socket may be opened
         await target.service.create_monitor(request())
         await asyncio.sleep(600)  # virtual seconds, many times Time to Fail
         assert target.state == "monitoring"
