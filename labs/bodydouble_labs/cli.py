@@ -78,7 +78,7 @@ def lab() -> None:
     type=click.Path(file_okay=False, path_type=Path),
     help="Directory for the report.  [default: ./results/SCENARIO-PROVIDER-SEED]",
 )
-@click.option("--pcap/--no-pcap", default=False, show_default=True, help="Keep the network's frames for Wireshark.")
+@click.option("--pcap/--no-pcap", default=True, show_default=True, help="Keep the network's frames for Wireshark.")
 @pass_session
 @click.pass_context
 def run(  # noqa: PLR0917 - click passes them by name

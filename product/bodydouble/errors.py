@@ -3,7 +3,7 @@
 BodydoubleError
 ├── InputError                 a file, key, argument or request is wrong (exit status 2)
 ├── PathError                  a path is malformed, too long or leaves the place it must stay in
-├── FileSystemError            an operation on a volume failed (code: not_found, exists, not_empty, no_space, denied, io)
+├── FileSystemError            an operation on a volume failed; its code says how
 ├── FilterError                changes under a path cannot be intercepted
 ├── IdentityError              a name or an address could not be added, removed or read
 │   └── DuplicateIdentityError somebody else on the network already answers for it

@@ -9,6 +9,8 @@ from bodydouble_labs.checkers import outages, story
 from bodydouble_labs.checkers.check import Check, count
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bodydouble_labs.checkers.outages import Outage
     from bodydouble_labs.history import History
     from bodydouble_labs.scenario.model import Expectations, Scenario
@@ -19,7 +21,8 @@ NAME = "availability"
 def check(history: History, expect: Expectations, scenario: Scenario) -> Check:
     """Check that clients were served, and that what they were served was right.
 
-    Claimed on ``pass``: no answer ever carried wrong content; every client (readers by address and by name, writers)
+    Claimed on ``pass``: no answer ever carried wrong content, save for records that a power loss cut short within the
+    RPO; every client (readers by address and by name, writers)
     recovered from each of its outages; each outage belongs to a power loss or to a planned failback (see
     `outages.outages`); readers' failover outages, from the start of the first failed to the end of the first good
     request, took no longer than ``max_rto``, and their planned ones no longer than ``max_planned_outage``.
@@ -28,15 +31,20 @@ def check(history: History, expect: Expectations, scenario: Scenario) -> Check:
     ``invalid``: there is no reader, one made no request, or a power loss was not seen by any client.
     """
     found = outages.outages(history, scenario)
-    if problems := _lies(history) + _outage_problems(found, expect):
+    at_risk = story.at_risk(history, scenario)
+    if problems := _lies(history, at_risk) + _outage_problems(found, expect):
         return Check(NAME, "fail", "; ".join(problems))
     if reason := _unseen(history, scenario, found):
         return Check(NAME, "invalid", reason)
-    return Check(NAME, "pass", _summary(history, found))
+    return Check(NAME, "pass", _summary(history, found, at_risk))
 
 
-def _lies(history: History) -> list[str]:
-    wrong = [request for request in history.requests if request.outcome == "wrong-content"]
+def _lies(history: History, at_risk: Mapping[str, float]) -> list[str]:
+    wrong = [
+        request
+        for request in history.requests
+        if request.outcome == "wrong-content" and not outages.is_torn_record(request, at_risk)
+    ]
     if not wrong:
         return []
     first = min(wrong, key=attrgetter("started"))
@@ -78,7 +86,7 @@ def _text(outage: Outage) -> str:
     return f"{outage.client} by {outage.via} was out from {outage.started:.3f} s{length} ({failed})"
 
 
-def _summary(history: History, found: outages.Outages) -> str:
+def _summary(history: History, found: outages.Outages, at_risk: Mapping[str, float]) -> str:
     good = sum(request.outcome == "ok" for request in history.requests)
     parts = [f"{good:,} of {count(len(history.requests), 'request')} good"]
     if found.rto_s is not None:
@@ -88,4 +96,6 @@ def _summary(history: History, found: outages.Outages) -> str:
         parts.append(f"planned outage {found.planned_s:.3f} s")
     if missing := sum(map(outages.is_missing_record, history.requests)):
         parts.append(f"{count(missing, 'read')} of records that the power loss took")
+    if torn := sum(outages.is_torn_record(request, at_risk) for request in history.requests):
+        parts.append(f"{count(torn, 'read')} of records that the power loss cut short")
     return "; ".join(parts)

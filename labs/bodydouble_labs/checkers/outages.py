@@ -1,8 +1,9 @@
 """Outages: what clients could not get, and when.
 
 A client is *out* from the start of the first request that failed to the end of the first one that was answered well
-again. A record that the server answers is missing (status, ``missing record``) neither begins nor ends an outage: the
-server was there, and whether the record may be missing is the loss checker's question.
+again. An answer about a record that was lost (status, ``missing record``; or the record cut short by a power loss, see
+`is_torn_record`) neither begins nor ends an outage: the server was there, and whether the record may be lost is the
+loss checker's question.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from bodydouble_labs.checkers import story
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from bodydouble_labs.history import History, Request
     from bodydouble_labs.scenario.model import Scenario
@@ -90,9 +91,10 @@ def outages(history: History, scenario: Scenario) -> Outages:
     result = Outages([], [], [])
     cuts = story.cut_windows(history, scenario)
     planned = story.planned_windows(history, scenario)
+    at_risk = story.at_risk(history, scenario)
     for _, requests in _by_client(history.requests):
         unspent = list(cuts)
-        for outage in of_client(requests):
+        for outage in of_client(requests, at_risk):
             window = next((window for window in unspent if touches(outage, window)), None)
             if window is not None:
                 unspent.remove(window)
@@ -104,8 +106,8 @@ def outages(history: History, scenario: Scenario) -> Outages:
     return result
 
 
-def of_client(requests: Iterable[Request]) -> list[Outage]:
-    """The outages of one client, whose requests may come in any order."""
+def of_client(requests: Iterable[Request], at_risk: Mapping[str, float]) -> list[Outage]:
+    """The outages of one client, whose requests may come in any order; ``at_risk`` as `story.at_risk` finds it."""
     found: list[Outage] = []
     failing: list[Request] = []
     for request in sorted(requests, key=attrgetter("started", "ended")):
@@ -113,7 +115,7 @@ def of_client(requests: Iterable[Request]) -> list[Outage]:
             if failing:
                 found.append(_outage(failing, request.ended))
             failing = []
-        elif not is_missing_record(request):
+        elif not (is_missing_record(request) or is_torn_record(request, at_risk)):
             failing.append(request)
     if failing:
         found.append(_outage(failing, None))
@@ -123,6 +125,12 @@ def of_client(requests: Iterable[Request]) -> list[Outage]:
 def is_missing_record(request: Request) -> bool:
     """Whether the server answered that an acknowledged record is not there."""
     return request.outcome == "status" and request.detail.startswith(MISSING_RECORD)
+
+
+def is_torn_record(request: Request, at_risk: Mapping[str, float]) -> bool:
+    """Whether the answer is a record that a power loss caught before it was whole on the stand-in."""
+    cut = at_risk.get(request.record)
+    return request.outcome == "wrong-content" and cut is not None and request.started >= cut
 
 
 def _outage(failing: Sequence[Request], ended: float | None) -> Outage:

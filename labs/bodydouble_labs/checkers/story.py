@@ -53,6 +53,17 @@ def cut_windows(history: History, scenario: Scenario) -> list[Window]:
     return [Window(at, _first_after(heals, at)) for at in power_losses(history, scenario)]
 
 
+def at_risk(history: History, scenario: Scenario) -> dict[str, float]:
+    """Records that a power loss may take within the RPO, wholly or in part, with the instant of that power loss."""
+    limit = scenario.expect.max_rpo
+    return {
+        record.key: cut
+        for cut in power_losses(history, scenario)
+        for record in history.records
+        if record.acknowledged is not None and record.acknowledged >= cut - limit and record.started <= cut
+    }
+
+
 def planned_windows(history: History, scenario: Scenario) -> list[Window]:
     """Each failback until the services run on the source.
 

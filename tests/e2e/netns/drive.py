@@ -24,7 +24,7 @@ from bodydouble_labs.scenario.loader import find, load
 from bodydouble_labs.scenario.steps import RunForStep
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator
 
     from bodydouble_labs.providers.base import LabHost, Stage
     from bodydouble_labs.scenario.model import Scenario
@@ -84,11 +84,24 @@ async def life(stage: Stage) -> None:
         tell(announced=[await announcement(wire)], plugged=await stage.ping("10.0.0.10"))
     await source.power_off()
     tell(dark=await stage.ping("10.0.0.10"), console=await console(source), off=dict(await source.service_states()))
-    await source.power_on()
+    tell(asked_while_booting=await states_seen_during(source, source.power_on()))
     tell(back=dict(await source.service_states()), again=await fetch("10.0.0.10", "/new/page.htm"))
     tell(events=(await daemon_says(source))["events"])
-    await source.reboot()
+    tell(asked_while_rebooting=await states_seen_during(source, source.reboot()))
     tell(rebooted=dict(await source.service_states()), stopped=(await daemon_says(source))["events"])
+
+
+async def states_seen_during(host: LabHost, change: Coroutine[Any, Any, None]) -> list[dict[str, str]]:
+    """What a collector that keeps asking for services sees while the host goes down or comes up."""
+    changing = asyncio.create_task(change, name="change")
+    seen: list[dict[str, str]] = []
+    while not changing.done():
+        states = dict(await host.service_states())
+        if states not in seen:
+            seen.append(states)
+        await asyncio.sleep(0)
+    await changing
+    return seen
 
 
 @contextmanager

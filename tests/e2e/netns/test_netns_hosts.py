@@ -69,6 +69,12 @@ def test_power_brings_back_automatic_services_and_what_was_written(life: dict[st
     assert life["events"].count("Bodydouble 0.1.0 started") == 2
 
 
+@pytest.mark.parametrize("change", ["asked_while_booting", "asked_while_rebooting"])
+def test_who_asks_for_services_of_a_host_between_off_and_up_is_answered_none(life: dict[str, Any], change: str) -> None:
+    assert life[change]
+    assert all(states in ({}, dict.fromkeys(IIS, "running")) for states in life[change])
+
+
 def test_reboot_is_orderly_and_brings_the_host_back(life: dict[str, Any]) -> None:
     assert life["rebooted"] == dict.fromkeys(IIS, "running")
     assert life["stopped"].count("Bodydouble stopped") == 1

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bodydouble_labs.checkers import availability, outages
+from bodydouble_labs.checkers import availability, outages, story
 from bodydouble_labs.history import Request
 
 if TYPE_CHECKING:
@@ -163,7 +163,30 @@ def test_outages_are_exactly_the_runs_of_failed_requests(good: list[bool]) -> No
     requests = [
         Request("r", "http-get", "name", float(n), n + 0.5, "ok" if fine else "timeout") for n, fine in enumerate(good)
     ]
-    found = outages.of_client(reversed(requests))
+    found = outages.of_client(reversed(requests), {})
     inside = {n for outage in found for n in range(len(good)) if outage.started <= n < (outage.ended or 999) - 0.5}
     assert inside == {n for n, fine in enumerate(good) if not fine}
     assert sum(outage.failed for outage in found) == good.count(False)
+
+
+def altered_read_of_the_last_record_before_the_cut(history: History, scenario: Scenario, age: float) -> None:
+    """A reader gets other bytes on the stand-in; the record was acknowledged ``age`` seconds before the cut or more."""
+    cut = story.power_losses(history, scenario)[0]
+    record = [r for r in history.records if r.acknowledged is not None and r.acknowledged <= cut - age][-1]
+    history.requests.append(
+        Request("by-address", "http-get", "address", cut + 60.05, cut + 60.06, "wrong-content", record=record.key)
+    )
+
+
+def test_a_record_that_the_power_loss_cut_short_within_the_rpo_is_no_lie(history: History, scenario: Scenario) -> None:
+    altered_read_of_the_last_record_before_the_cut(history, scenario, age=0.0)
+    check = run(history, scenario)
+    assert check.verdict == "pass", check
+    assert "1 read of records that the power loss cut short" in check.detail
+
+
+def test_an_altered_record_older_than_the_rpo_is_a_lie(history: History, scenario: Scenario) -> None:
+    altered_read_of_the_last_record_before_the_cut(history, scenario, age=scenario.expect.max_rpo + 0.1)
+    check = run(history, scenario)
+    assert check.verdict == "fail"
+    assert "wrong content" in check.detail

@@ -74,6 +74,7 @@ class NetnsHost:
         self._mac = f"02:bd:00:00:00:{number:02x}"
         self._cable = True
         self._machine: PoweredMachine | None = None
+        self._up: PoweredMachine | None = None  # the machine while its system runs: neither booting nor going down
 
     # --- power and cable --------------------------------------------------------------------------------------------
 
@@ -91,6 +92,7 @@ class NetnsHost:
         machine = self._machine = await PoweredMachine.switch_on(self._plan, self.paths.logs / "init.log")
         await self._wire.plug_in(Plug(self._port, self._mac, self._cable), machine.namespaces_of)
         await machine.order(Order("boot"))
+        self._up = machine
 
     async def power_off(self) -> None:
         """Cut the power: first nothing reaches the wire any more, then everything on the host is killed.
@@ -99,6 +101,7 @@ class NetnsHost:
             FaultError: the kernel still knows the host's init, or its address still answers.
         """
         machine = self._powered()
+        self._up = None
         await self._wire.cut(self._port)
         self._silent_since = self._capture.frames_from(self._mac)
         await machine.kill()
@@ -128,6 +131,7 @@ class NetnsHost:
             LabError: see `power_on`.
         """
         machine = self._powered()
+        self._up = None
         await machine.shut_down()
         await self._wire.unplug(self._port)
         self._machine = None
@@ -155,6 +159,7 @@ class NetnsHost:
 
     async def release(self) -> None:
         """End whatever still runs, without ceremony."""
+        self._up = None
         if self._machine is not None:
             await self._machine.kill()
             self._machine = None
@@ -170,7 +175,9 @@ class NetnsHost:
         machine = self._powered()
         before = await self.service_states()
         self.paths.config.write_text(configuration(*self._tokens, self._services), encoding="utf-8")
+        self._up = None
         await machine.order(Order("install"))
+        self._up = machine
         after = await self.service_states()
         for name in self._services:
             if before.get(name) != after.get(name):
@@ -214,10 +221,20 @@ class NetnsHost:
             raise LabError(f"{self.name}: cannot save {path}: {errors.decode(errors='replace').strip()}")
 
     async def service_states(self) -> Mapping[str, str]:
-        """The services' states; a service that is not installed is left out, an off host has none."""
-        if self._machine is None:
+        """The services' states; a service that is not installed is left out, a host that is not up has none.
+
+        Raises:
+            LabError: the system is up and does not answer.
+        """
+        machine = self._up
+        if machine is None:
             return {}
-        states = {name: await door.service_state(self.paths.door, name) for name in self._services}
+        try:
+            states = {name: await door.service_state(self.paths.door, name) for name in self._services}
+        except LabError:
+            if self._up is not machine:  # it went down while it was asked
+                return {}
+            raise
         return {name: state for name, state in states.items() if state is not None}
 
     # --- the volume -------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ _ETHERNET, _IPV4 = 1, 0x0800
 
 #: RFC 5227 probes three times; an answer on one segment takes far less than this.
 _PROBES = 3
-_PROBE_SECONDS = 0.3
+_PROBE_SECONDS = 0.15  # a neighbour's kernel answers within milliseconds, and clients wait for the end of this
 
 
 @dataclass(frozen=True, slots=True)
