@@ -59,7 +59,13 @@ def test_json_is_the_only_thing_on_standard_output(tmp_path: Path) -> None:
     assert done.exit_code == 0
     result = json.loads(done.stdout)
     assert (result["verdict"], result["scenario"], result["seed"]) == ("pass", "short", 1)
-    assert set(result["artifacts"]) == {"result.json", "events.jsonl", "history.json", "timeline.html"}
+    assert set(result["artifacts"]) == {
+        "result.json",
+        "events.jsonl",
+        "history.json",
+        "timeline.html",
+        "lan.pcapng",
+    }
     assert json.loads(Path("here/result.json").read_text())["trace_hash"] == result["trace_hash"]
 
 
