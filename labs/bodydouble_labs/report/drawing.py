@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bodydouble.vocabulary.events import EventCode
-from bodydouble_labs.report import wording
+from bodydouble_labs.report import pills, wording
 from bodydouble_labs.report.shapes import Badge, Bar, Drawing, Line, Path, Text
 from bodydouble_labs.report.spans import thin
 
@@ -18,16 +18,18 @@ if TYPE_CHECKING:
     from bodydouble_labs.report.spans import Span
     from bodydouble_labs.scenario.model import Scenario
 
-LEFT, PLOT, RIGHT = 196.0, 1040.0, 24.0
+LEFT, PLOT, RIGHT = 196.0, 1032.0, 24.0
 LANE, BAR = 22.0, 13.0
 THIN = {"good": 6.0, "on": 6.0, "stopped": 3.0, "unplugged": 3.0}
 """Heights of bars in unremarkable states: what matters stands out without colour as well."""
 GRAPH = 64.0
-BADGE = 19.0
-"""Room that one numbered disc needs."""
-CHARACTER, BOLD = 6.3, 6.9
+BADGE, BADGE_ROWS, BADGE_NEAR = 19.5, 3, 6.0
+"""Height of a row of numbered pills, how many rows there are, and the distance within which steps share a pill."""
+CHARACTER, BOLD, DIGIT = 6.3, 6.9, 7.3
 """Width of a small character, generously."""
-MAX_TICKS = 400
+EVENT_ROW, EVENT_ROWS = 13.0, 4
+"""Height of a row of events' names, and how many there are at most."""
+MAX_TICKS, MAX_OUTAGES, MAX_STAND_INS = 400, 20, 100
 
 LABELLED: dict[int, str] = {
     EventCode.MIRROR_COMPLETE: "mirror complete",
@@ -75,14 +77,20 @@ def _heading(drawing: Drawing, text: str, y: float) -> float:
 
 def _steps(drawing: Drawing, shown: Timeline, y: float) -> float:
     drawing.texts.append(Text(0, y + 14, "steps (numbers below)"))
-    rows: list[float] = []
-    for step in shown.steps:
-        x = drawing.x(step.mark.at)
-        row = next((number for number, last in enumerate(rows) if last + BADGE <= x), len(rows))
-        rows[row:] = [x, *rows[row + 1 :]]
-        title = f"{wording.clock(step.mark.at)}  {step.number}. {step.mark.text}"
-        drawing.badges.append(Badge(x, y + 10 + row * BADGE, str(step.number), "step", title))
-    y += max(len(rows), 1) * BADGE + 6
+    packed = pills.pack(
+        [drawing.x(step.mark.at) for step in shown.steps],
+        lambda text: max(DIGIT * len(text) + 4, 17.2),
+        near=BADGE_NEAR,
+        rows=BADGE_ROWS,
+        right=drawing.width - 1,
+        gap=2.0,
+        before=8.6,
+    )
+    for pill in packed:
+        steps = shown.steps[pill.first - 1 : pill.last]
+        title = "\n".join(f"{wording.clock(step.mark.at)}  {step.number}. {step.mark.text}" for step in steps)
+        drawing.badges.append(Badge(pill.left, y + 10 + pill.row * BADGE, pill.width, pill.text, "step", title))
+    y += (1 + max((pill.row for pill in packed), default=0)) * BADGE + 6
     return _faults(drawing, shown, y)
 
 
@@ -110,29 +118,37 @@ def _flag(drawing: Drawing, mark: Mark, text: str, place: tuple[float, float]) -
 def _clients(drawing: Drawing, shown: Timeline, y: float) -> float:
     for lane in shown.clients:
         y = _lane(drawing, lane, lane.label, "client", y)
-        for kind, listed in (
-            ("failover", shown.outages.failover),
-            ("planned", shown.outages.planned),
-            ("unexplained", shown.outages.unexplained),
-        ):
-            for outage in [outage for outage in listed if outage.client == lane.of][:20]:
-                _outage(drawing, outage, kind, y - LANE)
+        # Labels may lie on what was served, never on what was not, nor on each other.
+        taken = [(drawing.x(s.begins), drawing.x(s.ends)) for s in lane.spans if s.state != "good"]
+        for kind, listed in shown.outages_by_kind().items():
+            for outage in [outage for outage in listed if outage.client == lane.of][:MAX_OUTAGES]:
+                _outage(drawing, outage, kind, y - LANE, taken)
     return y
 
 
-def _outage(drawing: Drawing, outage: Outage, kind: str, y: float) -> None:
+def _outage(drawing: Drawing, outage: Outage, kind: str, y: float, taken: list[tuple[float, float]]) -> None:
     ended = drawing.end if outage.ended is None else outage.ended
     length = "never ended" if outage.ended is None else f"{outage.duration:.1f} s"
-    left, right = drawing.x(outage.started), drawing.x(ended)
+    left, right = _failing(drawing.x(outage.started), drawing.x(ended), taken)
     title = f"{outage.client}: {kind} outage from {wording.clock(outage.started)}, {length}, {outage.failed} failed"
-    text = next((t for t in (f"{length} {kind}", length) if right - left > CHARACTER * len(t) + 4), "")
-    if text:
-        drawing.texts.append(Text((left + right) / 2, y + 13.8, text, "outage", "middle", title))
-        return
-    width = BOLD * len(length) + 6
-    begin = right + 3 if right + width < drawing.width else left - width - 3
-    drawing.bars.append(Bar(begin, y + 2.5, width, 15, "pill", title))
-    drawing.texts.append(Text(begin + width / 2, y + 13.8, length, "outage beside", "middle", title))
+    for text in (f"{length} {kind}", length):
+        width = BOLD * len(text) + 6
+        if right - left > width:
+            drawing.texts.append(Text((left + right) / 2, y + 13.8, text, "outage", "middle", title))
+            return
+        for begin in (right + 3, left - width - 3):
+            inside = drawing.plot_left <= begin and begin + width < drawing.width
+            if inside and all(end <= begin or start >= begin + width for start, end in taken):
+                taken.append((begin, begin + width))
+                drawing.bars.append(Bar(begin, y + 2.5, width, 15, "pill", title))
+                drawing.texts.append(Text(begin + width / 2, y + 13.8, text, "outage beside", "middle", title))
+                return
+
+
+def _failing(left: float, right: float, bars: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Where an outage's bars are: it ends with the first answer, they end when that was asked for."""
+    ends = [end for start, end in bars if start < right and left < end]
+    return (left, min(right, max(ends))) if ends else (left, right)
 
 
 def _lane(drawing: Drawing, lane: Lane, label: str, css: str, y: float) -> float:
@@ -181,11 +197,32 @@ def _host(drawing: Drawing, shown: Timeline, host: str, y: float) -> float:
     for lane in shown.power:
         if lane.of == host:
             y = _lane(drawing, lane, lane.label, "power", y)
+    for lane in shown.stand_ins:
+        if lane.of == host:
+            y = _stand_in(drawing, lane, y)
     for lane in shown.services:
         if lane.of == host:
             y = _lane(drawing, lane, lane.label, "service", y)
     y = _queue(drawing, shown.queues[host], shown.end, y)
     return _events(drawing, [mark for mark in shown.events if mark.host == host], y)
+
+
+def _stand_in(drawing: Drawing, lane: Lane, y: float) -> float:
+    drawing.texts.append(Text(0, y + 14, lane.label))
+    drawing.bars.append(Bar(drawing.plot_left, y + 9.5, drawing.plot_width, 1, "track"))
+    spans = lane.spans[:MAX_STAND_INS]
+    for span in spans:
+        left, right = drawing.x(span.begins), drawing.x(span.ends)
+        text = f"stands in as {span.title}"
+        title = f"{text} {wording.clock(span.begins)} to {wording.clock(span.ends)}"
+        drawing.bars.append(Bar(left, y + 2, max(right - left, 1.2), 16, "stand-in", title))
+        width = BOLD * len(text) + 8
+        if right - left > width:
+            drawing.texts.append(Text((left + right) / 2, y + 13.8, text, "stand-in-name", "middle", title))
+        elif len(spans) == 1:
+            begin = right + 4 if right + 4 + width <= drawing.width else max(left - width, drawing.plot_left)
+            drawing.texts.append(Text(begin, y + 13.8, text, "stand-in-name", "start", title))
+    return y + LANE
 
 
 def _queue(drawing: Drawing, curve: Curve, end: float, y: float) -> float:
@@ -195,7 +232,7 @@ def _queue(drawing: Drawing, curve: Curve, end: float, y: float) -> float:
     drawing.texts.append(Text(0, y + 16, "queue"))
     drawing.lines.append(Line(drawing.plot_left, bottom, drawing.plot_left + drawing.plot_width, bottom, "zero"))
     if not most:
-        _scale(drawing, ("always empty" if curve else "no samples", bottom))
+        _scale(drawing, ("empty in each sample" if curve else "no samples", bottom))
         return bottom + 8
     _scale(drawing, (wording.size(most), y + 14), ("0", bottom))
     for part in curve:
@@ -212,21 +249,26 @@ def _polyline(points: Sequence[tuple[float, float]]) -> str:
 def _events(drawing: Drawing, marks: Sequence[Mark], y: float) -> float:
     drawing.texts.append(Text(0, y + 14, "product events"))
     drawing.bars.append(Bar(drawing.plot_left, y + 9.5, drawing.plot_width, 1, "track"))
-    edges: list[float] = []
+    labels: list[Text] = []
     for mark in marks[:MAX_TICKS]:
         x = drawing.x(mark.at)
         css = "event grave" if mark.code in GRAVE else "event"
-        drawing.lines.append(Line(x, y + 3, x, y + 17, css, f"{wording.clock(mark.at)}  {mark.code} {mark.text}"))
+        title = f"{wording.clock(mark.at)}  {mark.code} {wording.headline(mark.text)}"
+        drawing.lines.append(Line(x, y + 3, x, y + 17, css, title))
         if label := LABELLED.get(mark.code):
-            _event_label(drawing, edges, label, x, y)
-    return y + 22 + 13 * len(edges)
+            _event_label(drawing, labels, label, x, y + 27)
+    drawing.texts += labels
+    return y + 22 + (max(text.y for text in labels) - y - 27 + EVENT_ROW if labels else 0)
 
 
-def _event_label(drawing: Drawing, edges: list[float], label: str, x: float, y: float) -> None:
-    left = min(x, drawing.width - CHARACTER * len(label))
-    row = next((number for number, edge in enumerate(edges) if edge <= left), len(edges))
-    edges[row:] = [left + CHARACTER * len(label) + 8, *edges[row + 1 :]]
-    drawing.texts.append(Text(left - 1, y + 27 + 13 * row, label, "event-name"))
+def _event_label(drawing: Drawing, labels: list[Text], label: str, x: float, y: float) -> None:
+    """Write the label in the highest row with room; not at all beside an equal one, nor when all rows are full."""
+    left = min(x + 2, drawing.width - CHARACTER * len(label))
+    near = [text for text in labels if text.x + CHARACTER * len(text.text) + 8 > left]
+    taken = {text.y for text in near}
+    row = next((row for row in range(EVENT_ROWS) if y + row * EVENT_ROW not in taken), None)
+    if row is not None and label not in {text.text for text in near}:
+        labels.append(Text(left, y + row * EVENT_ROW, label, "event-name"))
 
 
 def _verticals(drawing: Drawing, shown: Timeline, bottom: float) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from bodydouble.vocabulary.events import EventCode
 from bodydouble_labs.checkers import outages
 from bodydouble_labs.report.spans import Span, bounded, clip, join, segments
 from bodydouble_labs.scenario.steps import NetworkStep, title_of
@@ -14,6 +16,7 @@ from bodydouble_labs.scenario.steps import NetworkStep, title_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from bodydouble_labs.checkers.outages import Outage
     from bodydouble_labs.history import History, Mark, Request
     from bodydouble_labs.scenario.model import Scenario
 
@@ -21,6 +24,8 @@ CLIENT_STATES = ("good", "missing", "failed", "wrong")
 """What a client was given, from the mildest to the worst: ``missing`` is an honest "I do not have that record"."""
 SAMPLE_GAP = 15.0
 """Seconds without a sample after which a curve is interrupted (a daemon that is off publishes none)."""
+PRODUCT_SERVICE = "Bodydouble"
+"""The product's own service; it is shown after the site's. All others are in ``history.json`` only."""
 
 Curve = list[list[tuple[float, float]]]
 
@@ -54,12 +59,18 @@ class Timeline:
     faults: list[Mark]
     power: list[Lane]
     services: list[Lane]
+    stand_ins: list[Lane]
     clients: list[Lane]
     outages: outages.Outages
     queues: dict[str, Curve]
     time_to_fail: Curve
     time_out: float
     events: list[Mark]
+
+    def outages_by_kind(self) -> dict[str, list[Outage]]:
+        """The outages under the words that explain them."""
+        found = self.outages
+        return {"failover": found.failover, "planned": found.planned, "unexplained": found.unexplained}
 
 
 def timeline(history: History, scenario: Scenario) -> Timeline:
@@ -76,6 +87,7 @@ def timeline(history: History, scenario: Scenario) -> Timeline:
         faults=[mark for mark in marks if mark.kind in ("fault", "heal")],
         power=[Lane("power and network", _power(history, scenario, host, end), host) for host in hosts],
         services=[lane for host in hosts for lane in _services(history, scenario, host, end)],
+        stand_ins=[lane for host in hosts for lane in _stand_ins(history, marks, host, end)],
         clients=_clients(history, scenario, end),
         outages=outages.outages(history, scenario),
         queues={host: _queue(history, host) for host in hosts},
@@ -122,17 +134,58 @@ def _unplugged(history: History, scenario: Scenario, host: str, end: float) -> l
 
 
 def _services(history: History, scenario: Scenario, host: str, end: float) -> list[Lane]:
-    on = [(p.at, end if p.until is None else p.until) for p in history.power if p.host == host]
+    on = _windows(history, host, end)
     mine = sorted((sample for sample in history.services if sample.host == host), key=attrgetter("at"))
     seen = {sample.service for sample in mine}
-    known = [name for name in scenario.site.services if name in seen]
     lanes = []
-    for name in known + sorted(seen - set(known)):
+    for name in dict.fromkeys([*scenario.site.services, PRODUCT_SERVICE]):
+        if name not in seen:
+            continue
         spans = [
             span for span in join(Span(s.at, end, s.state) for s in mine if s.service == name) if span.state != "off"
         ]
         lanes.append(Lane(name, clip(spans, on) if on else spans, host))
     return lanes
+
+
+def _windows(history: History, host: str, end: float) -> list[tuple[float, float]]:
+    return [(p.at, end if p.until is None else p.until) for p in history.power if p.host == host]
+
+
+def _stand_ins(history: History, marks: Iterable[Mark], host: str, end: float) -> list[Lane]:
+    """A lane with the spans in which the host holds another's addresses or name; none for a host that never does."""
+    spans: list[Span] = []
+    held: set[str] = set()
+    for mark in marks:
+        if mark.kind != "event" or mark.host != host:
+            continue
+        identity = _identity(mark.text)
+        if mark.code in (EventCode.ADDRESS_ADDED, EventCode.NAME_ADDED):
+            if not held:
+                spans.append(Span(mark.at, end, "stands-in"))
+            held.add(identity)
+            title = _with(spans[-1].title, identity, first=mark.code == EventCode.NAME_ADDED)
+            spans[-1] = replace(spans[-1], title=title)
+        elif held and mark.code in (EventCode.ADDRESS_REMOVED, EventCode.NAME_REMOVED, EventCode.FAILBACK_COMPLETE):
+            held -= held if mark.code == EventCode.FAILBACK_COMPLETE else {identity}
+            if not held:
+                spans[-1] = replace(spans[-1], ends=mark.at)
+    on = _windows(history, host, end)
+    return [Lane("identity", clip(spans, on) if on else spans, host)] if spans else []
+
+
+def _with(titles: str, identity: str, *, first: bool) -> str:
+    """The words with one more, a name before the addresses."""
+    words = titles.split()
+    if identity in words:
+        return titles
+    return " ".join([identity, *words] if first else [*words, identity])
+
+
+def _identity(text: str) -> str:
+    """What an event says was added or removed: ``SOURCE``, or an address without its prefix's length."""
+    found = re.match(r"(?:(?:address|name)\s+)?([^\s/]+)", text, re.IGNORECASE)
+    return found.group(1) if found else ""
 
 
 def _clients(history: History, scenario: Scenario, end: float) -> list[Lane]:

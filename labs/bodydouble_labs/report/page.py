@@ -29,6 +29,7 @@ def render(result: Result, history: History, scenario: Scenario) -> str:
         lstrip_blocks=True,
     )
     environment.filters["clock"] = wording.clock
+    environment.filters["split"] = wording.split
     shown = timeline(history, scenario)
     return environment.get_template("timeline.html.j2").render(
         result=result,

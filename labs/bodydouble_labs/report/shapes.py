@@ -52,10 +52,11 @@ class Path:
 
 @dataclass(frozen=True, slots=True)
 class Badge:
-    """A numbered disc."""
+    """A numbered pill: ``x`` is its left edge, ``y`` its middle."""
 
     x: float
     y: float
+    width: float
     text: str
     css: str
     title: str

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bodydouble.vocabulary.events import EventCode
-from bodydouble_labs.report import wording
+from bodydouble_labs.report import pills, wording
 from bodydouble_labs.report.lanes import CLIENT_STATES, timeline
 
 if TYPE_CHECKING:
@@ -76,10 +76,10 @@ LOOKS = {
     "wrong": _Look("‼", "!", "bold magenta"),
     "fault": _Look("▼", "v", "bold red"),
     "heal": _Look("▲", "^", "bold green"),
-    "step": _Look("╵", "'", "cyan"),
+    "stands-in": _Look("═", "#", "cyan"),
 }
 LEVELS, ASCII_LEVELS = "▁▂▃▄▅▆▇█", "01234567"
-_SEVERITY = ("on", "off", "unplugged", *CLIENT_STATES, "step", "heal", "fault")
+_SEVERITY = ("on", "off", "unplugged", "stands-in", *CLIENT_STATES, "heal", "fault")
 
 
 def print_timeline(result: Result, history: History, scenario: Scenario, console: Console) -> None:
@@ -93,8 +93,9 @@ def print_timeline(result: Result, history: History, scenario: Scenario, console
     _print(console, Text(_plain(f"{scenario.name} on {result.provider}, seed {result.seed}")), Text())
     for line in _lanes(canvas, shown):
         console.print(line, no_wrap=True, overflow="crop")
-    legend = canvas.legend("good", "failed", "missing", "wrong", "off", "unplugged", "fault", "heal")
-    _print(console, legend, Text(), *_moments(history, shown))
+    console.print(canvas.legend("good", "failed", "missing", "wrong", "off", "unplugged", "stands-in", "fault", "heal"))
+    _print(console, Text())
+    _moments(console, history, shown)
     print_verdict(result, console)
 
 
@@ -106,7 +107,7 @@ def print_verdict(result: Result, console: Console) -> None:
             cells = [_verdict(check.verdict, console), Text(_plain(check.name)), Text(_plain(check.detail))]
             table.add_row(*(_spelled(console, cell) for cell in cells))
         console.print(Text(), table, sep="\n")
-    figures = [f"{name} {value}" for name, value in wording.figures(result)[:3]]
+    figures = [f"{name if name.isupper() else name.lower()} {value}" for name, value in wording.figures(result)[:3]]
     length = f"{result.virtual_s:,.0f} s in {result.wall_s:,.1f} s ({result.ratio:,.0f}x)"
     reason = [_plain(result.reason)] if result.reason else []
     tail = ", ".join(reason if result.verdict == "skipped" else [*figures, length, *reason])
@@ -161,6 +162,15 @@ class _Canvas:
                 states[column] = mark.kind
         return self.line(label, [self.look(state) for state in states])
 
+    def steps(self, label: str, at: Sequence[float]) -> Text:
+        """The numbers of the steps, ranges where they crowd."""
+        cells = [" "] * self.columns
+        places = [float(self.column(instant)) for instant in at]
+        for pill in pills.pack(places, len, near=0, rows=1, right=self.columns, gap=1):
+            left = max(0, int(pill.left))
+            cells[left : left + len(pill.text)] = pill.text
+        return self.line(label, [(sign, "cyan") for sign in cells[: self.columns]])
+
     def levels(
         self, label: str, points: Iterable[tuple[float, float]], top: float, style: Callable[[float], str]
     ) -> Text:
@@ -191,19 +201,26 @@ class _Canvas:
         return (look.ascii if self._ascii else look.sign, look.style)
 
     def legend(self, *states: str) -> Text:
-        text = Text(" " * LABEL)
+        text, length = Text(" " * LABEL), 0
         for state in states:
             sign, style = self.look(state)
-            text.append(sign, style).append(f" {state}  ", "dim")
+            words = f" {state.replace('-', ' ')}  "
+            length += 1 + len(words)
+            if length > self.columns and length > 1 + len(words):
+                text.append("\n" + " " * LABEL)
+                length = 1 + len(words)
+            text.append(sign, style).append(words, "dim")
         return text
 
 
 def _lanes(canvas: _Canvas, shown: Timeline) -> Iterator[Text]:
     yield canvas.axis()
-    yield canvas.marks("steps", [step.mark for step in shown.steps])
+    yield canvas.steps("steps", [step.mark.at for step in shown.steps])
     yield canvas.marks("faults", shown.faults)
     for lane in shown.power:
         yield canvas.spans(lane.of, lane.spans)
+    for lane in shown.stand_ins:
+        yield canvas.spans(f"{lane.of} as {lane.spans[0].title.partition(' ')[0]}", lane.spans)
     for lane in shown.clients:
         yield canvas.spans(lane.of, lane.spans)
     points = [point for part in shown.time_to_fail for point in part]
@@ -214,7 +231,7 @@ def _urgency(time_out: float) -> Callable[[float], str]:
     return lambda left: "red" if left <= 0 else "yellow" if left < 0.75 * time_out else "green"
 
 
-def _moments(history: History, shown: Timeline) -> Iterator[Text]:
+def _moments(console: Console, history: History, shown: Timeline) -> None:
     marks = [mark for mark in shown.events if mark.code in MOMENTS] + shown.faults
     marks += [mark for mark in history.marks if mark.kind == "phase"]
     listed = [(mark.at, mark.host, _moment(mark)) for mark in sorted(marks, key=attrgetter("at"))]
@@ -222,15 +239,24 @@ def _moments(history: History, shown: Timeline) -> Iterator[Text]:
         (
             outage.started,
             outage.client,
-            f"out for {outage.duration:.2f} s" if outage.ended else "out, and never recovered",
+            f"out ({kind}), and never recovered"
+            if outage.ended is None
+            else f"out for {outage.duration:.2f} s ({kind})",
         )
-        for outage in shown.outages.failover + shown.outages.planned + shown.outages.unexplained
+        for kind, outages in shown.outages_by_kind().items()
+        for outage in outages
     ]
     listed.sort(key=lambda moment: moment[0])
+    table = Table.grid(padding=(0, 2))
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column()
     for at, who, what in listed[:MOST_MOMENTS]:
-        yield Text.assemble((f"{wording.clock(at):>10}  ", "dim"), f"{_plain(who):<12}  ", _plain(what))
+        cells = [Text(wording.clock(at), "dim"), Text(_plain(who)), Text(_plain(what))]
+        table.add_row(*(_spelled(console, cell) for cell in cells))
     if len(listed) > MOST_MOMENTS:
-        yield Text(f"{'':>10}  and {len(listed) - MOST_MOMENTS} more in events.jsonl", "dim")
+        table.add_row("", "", Text(f"and {len(listed) - MOST_MOMENTS} more in events.jsonl", "dim"))
+    console.print(table)
 
 
 def _moment(mark: Mark) -> str:

@@ -38,6 +38,19 @@ def size(amount: float) -> str:
     return f"{amount:.1f} GiB"
 
 
+def headline(text: str) -> str:
+    """The first line of a text that may be of many lines, as an event with a script's output is."""
+    return split(text)[0]
+
+
+def split(text: str) -> tuple[str, str]:
+    """The first line of a text, and the others without blank ones."""
+    lines = [line.rstrip() for line in text.splitlines() if line.strip()]
+    if len(lines) > 1:
+        return lines[0].removesuffix(":"), "\n".join(lines[1:])
+    return "".join(lines), ""
+
+
 def seconds(value: float | None) -> str:
     """A measured duration, or that there was none."""
     return "none" if value is None else f"{value:.2f} s"

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bodydouble_labs.history import History, Mark, Request, ServiceSample
+from bodydouble.vocabulary.events import EventCode
+from bodydouble_labs.history import History, Mark, PowerSpan, Request, ServiceSample
 from bodydouble_labs.report.lanes import Lane, timeline
 
 if TYPE_CHECKING:
@@ -39,6 +40,55 @@ def test_a_service_of_a_host_without_power_is_not_drawn(history: History, scenar
     history.services.append(ServiceSample(90.0, "target", "W3SVC", "off"))
     shown = timeline(history, scenario)
     assert "off" not in {span.state for lane in shown.services for span in lane.spans}
+
+
+def test_only_the_sites_services_and_the_products_own_are_shown(history: History, scenario: Scenario) -> None:
+    for name in ("Eventlog", "RpcSs", "Bodydouble", "cisvc"):
+        history.services.append(ServiceSample(5.0, "target", name, "running"))
+    shown = timeline(history, scenario)
+    labels = [lane.label for lane in shown.services if lane.of == "target"]
+    assert labels == [*(name for name in scenario.site.services if name in labels), "Bodydouble"]
+    assert {"Eventlog", "RpcSs", "cisvc"} <= {sample.service for sample in history.services}
+
+
+def event(at: float, code: EventCode, text: str, host: str = "target") -> Mark:
+    return Mark(at, "event", host, text, code=int(code))
+
+
+ADDED = event(10.0, EventCode.ADDRESS_ADDED, "Address 10.0.0.10/24 added to Local Area Connection")
+NAMED = event(11.0, EventCode.NAME_ADDED, "Name SOURCE added")
+UNNAMED = event(50.0, EventCode.NAME_REMOVED, "Name SOURCE removed")
+REMOVED = event(60.0, EventCode.ADDRESS_REMOVED, "Address 10.0.0.10/24 removed from Local Area Connection")
+END = Mark(100.0, "step", "", "end")
+
+
+def stand_ins(scenario: Scenario, *marks: Mark, power: list[PowerSpan] | None = None) -> list[tuple[str, float, float]]:
+    shown = timeline(History(marks=[*marks, END], power=power or []), scenario)
+    return [(span.title, span.begins, span.ends) for lane in shown.stand_ins for span in lane.spans]
+
+
+def test_a_host_stands_in_from_the_first_thing_added_until_the_last_removed(scenario: Scenario) -> None:
+    assert stand_ins(scenario, ADDED, NAMED, UNNAMED, REMOVED) == [("SOURCE 10.0.0.10", 10.0, 60.0)]
+
+
+def test_a_failed_over_identity_that_is_never_given_back_is_held_to_the_end(scenario: Scenario) -> None:
+    assert stand_ins(scenario, ADDED, NAMED, UNNAMED) == [("SOURCE 10.0.0.10", 10.0, 100.0)]
+
+
+def test_a_complete_failback_ends_the_stand_in_whatever_was_not_reported(scenario: Scenario) -> None:
+    done = event(70.0, EventCode.FAILBACK_COMPLETE, "Failback of SOURCE is complete")
+    assert stand_ins(scenario, ADDED, NAMED, done) == [("SOURCE 10.0.0.10", 10.0, 70.0)]
+
+
+def test_only_what_was_added_is_said_to_stand_in(scenario: Scenario) -> None:
+    assert stand_ins(scenario, NAMED, UNNAMED) == [("SOURCE", 11.0, 50.0)]
+    assert stand_ins(scenario, UNNAMED, REMOVED) == []
+
+
+def test_a_host_without_power_does_not_stand_in(scenario: Scenario) -> None:
+    power = [PowerSpan("target", 0.0, 20.0), PowerSpan("target", 30.0, None)]
+    drawn = stand_ins(scenario, ADDED, REMOVED, power=power)
+    assert drawn == [("10.0.0.10", 10.0, 20.0), ("10.0.0.10", 30.0, 60.0)]
 
 
 def test_clients_are_listed_as_the_scenario_does_with_how_they_ask(history: History, scenario: Scenario) -> None:

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 from rich.console import Console
 
+from bodydouble.vocabulary.events import EventCode
 from bodydouble_labs.checkers import run_checkers
 from bodydouble_labs.history import History, Mark
 from bodydouble_labs.report import terminal
@@ -67,7 +68,41 @@ def test_important_moments_are_listed_with_their_times(history: History, scenari
     lines = [line.split() for line in printed(history, scenario, judged(history, scenario)).splitlines()]
     assert ["5:00.4", "source", "FAULT", "power-loss"] in lines
     assert ["5:26.1", "target", "5100", "failover", "of", "SOURCE", "complete"] in lines
-    assert ["5:00.5", "by-name", "out", "for", "26.01", "s"] in lines
+    assert ["5:00.5", "by-name", "out", "for", "26.01", "s", "(failover)"] in lines
+
+
+def test_steps_stand_on_their_lane_as_numbers_and_ranges(history: History, scenario: Scenario) -> None:
+    drawn = lane(printed(history, scenario, judged(history, scenario)), "steps")
+    assert drawn.split()[1:] == ["1-3", "4", "5-7", "8-9", "10-14", "15-16", "17"]
+
+
+def test_who_the_target_stands_in_as_has_a_lane(history: History, scenario: Scenario) -> None:
+    history.marks += [
+        Mark(325.6, "event", "target", "Name SOURCE added", code=EventCode.NAME_ADDED),
+        Mark(501.0, "event", "target", "Name SOURCE removed", code=EventCode.NAME_REMOVED),
+    ]
+    text = printed(history, scenario, judged(history, scenario))
+    drawn = lane(text, "target as SOURCE")
+    assert drawn.index("═") >= lane(text, "by-name").index("✗")
+    assert drawn.rindex("═") <= lane(text, "by-name").rindex("✗")
+
+
+def test_a_long_moment_is_continued_beneath_itself(history: History, scenario: Scenario) -> None:
+    history.marks.append(Mark(310.0, "fault", "source", "one two three four five six seven eight nine ten"))
+    text = printed(history, scenario, judged(history, scenario), width=50)
+    lines = text.splitlines()
+    number = next(number for number, line in enumerate(lines) if "FAULT one" in line)
+    assert lines[number + 1].startswith(" " * lines[number].index("FAULT"))
+    assert lines[number + 1].split()[-1] == "ten"
+
+
+@pytest.mark.parametrize("width", [60, 80, 110])
+def test_the_legend_stays_within_the_terminal(history: History, scenario: Scenario, width: int) -> None:
+    lines = printed(history, scenario, judged(history, scenario), width=width).splitlines()
+    begins = next(number for number, line in enumerate(lines) if "━ good" in line)
+    legend = " ".join(lines[begins : lines.index("", begins)]).split()
+    assert legend[-4:] == ["▼", "fault", "▲", "heal"]
+    assert all(line.startswith(" " * 20) for line in lines[begins : lines.index("", begins)])
 
 
 def test_checks_and_verdict_close_the_output(history: History, scenario: Scenario) -> None:
