@@ -209,3 +209,15 @@ def test_what_was_skipped_always_fits_into_one_answer() -> None:
 
 async def _never_saved(_replica: Replica) -> None:
     raise AssertionError
+
+
+def test_mirror_that_a_missing_filter_prevents_is_not_announced() -> None:
+    async def scenario() -> None:
+        source, target = seeded(), Site("WEB2")
+        source.volume.no_filter = True
+        async with running(source, target):
+            await protect(source, target.service.port)
+            await until(lambda: EventCode.REPLICATION_ERROR in source.codes())
+            assert EventCode.MIRROR_STARTED not in source.codes()
+
+    run(scenario())
