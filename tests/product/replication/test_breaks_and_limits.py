@@ -1,4 +1,4 @@
-"""Defects that a review found: each test failed before its mending."""
+"""What a break in the wrong moment, or a peer or setting at its limits, must not do: each was once a defect."""
 
 from __future__ import annotations
 
