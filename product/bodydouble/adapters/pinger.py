@@ -81,6 +81,8 @@ def _open() -> socket.socket:
             icmp = socket.socket(socket.AF_INET, kind, socket.IPPROTO_ICMP)
         except PermissionError:
             continue
+        except OSError as error:
+            raise IdentityError(f"no ICMP socket: {error.strerror}") from error
         icmp.setblocking(False)
         return icmp
     raise IdentityError("ICMP echo is not allowed: run as root, or put the group in net.ipv4.ping_group_range")

@@ -19,7 +19,8 @@ def read_token(path: Path) -> str:
     try:
         token = path.read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot read the token: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"{path}: cannot read the token: {reason}") from error
     if not token:
         raise InputError(f"{path}: expected a token, the file is empty")
     return token

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 DEFAULT_PORT = 6330
@@ -18,7 +20,7 @@ class ControlSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 
     token: str
     address: str = "127.0.0.1"
-    port: int = DEFAULT_PORT
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = DEFAULT_PORT
 
     def __repr__(self) -> str:
         return f"ControlSettings(address={self.address!r}, port={self.port}, token=...)"

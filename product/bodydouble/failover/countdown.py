@@ -136,10 +136,16 @@ def indicators(
     return Indicators(
         time_to_fail=left,
         counter=counter_words(state, left),
-        bullet=countdown.bullet(now) if state == "monitoring" and countdown else "red",
+        bullet=_bullet(state, countdown, now),
         status_line=_status_line(state, source, assuming),
         tray=RED if state in ("failed-over", "failing-back") else RED_AND_GREEN,
     )
+
+
+def _bullet(state: MonitorState, countdown: Countdown | None, now: float) -> Bullet:
+    if state != "monitoring":
+        return "red"
+    return "green" if countdown is None else countdown.bullet(now)  # the first countdown is about to begin, and full
 
 
 def _time_to_fail(state: MonitorState, countdown: Countdown | None, now: float) -> float | None:

@@ -205,7 +205,7 @@ class Monitor:
         while True:
             try:
                 answer = await self._host.pinger.ping(address, self.request.interval)
-            except BodydoubleError as error:
+            except (BodydoubleError, OSError) as error:
                 self._cannot_ask(countdown, str(error))
             else:
                 if answer is None:

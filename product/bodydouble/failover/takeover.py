@@ -14,7 +14,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from bodydouble.errors import BodydoubleError, DuplicateIdentityError, ScriptError
+from bodydouble.errors import BodydoubleError, DuplicateIdentityError
 from bodydouble.vocabulary.events import EventCode
 
 if TYPE_CHECKING:
@@ -72,13 +72,14 @@ class Takeover:
                 return False
         await self._run_pre_script("pre-failover", self._request.scripts.pre_failover)
         missing = await self._assume_addresses(self._request.addresses)
-        named = await self._assume_name()
+        # Who could take none of the addresses, because the source still has them, does not answer to its name either.
+        named = len(missing) < len(self._request.addresses) and await self._assume_name()
         await self._run_post_script("post-failover", self._request.scripts.post_failover)
         while missing or not named:
             if await self._pause(leave):
                 return False
             missing = await self._assume_addresses(missing)
-            named = named or await self._assume_name()
+            named = named or (len(missing) < len(self._request.addresses) and await self._assume_name())
         self.assuming = ""
         self._events.record(EventCode.FAILOVER_COMPLETE, f"Failover of {self._request.source} is complete")
         return True
@@ -183,7 +184,7 @@ class Takeover:
             result = await self._host.scripts.run(
                 path, [], await self._environment(event), self._request.script_timeout
             )
-        except ScriptError as error:
+        except (BodydoubleError, OSError) as error:
             self._report(f"{event} script {path}", str(error))
         else:
             self._events.record(EventCode.SCRIPT_ENDED, _script_text(event, path, result))
@@ -191,7 +192,7 @@ class Takeover:
     async def _environment(self, event: ScriptEvent) -> dict[str, str]:
         try:
             target = (await self._host.identity.query()).permanent_name
-        except BodydoubleError as error:
+        except (BodydoubleError, OSError) as error:
             self._report("look up this machine's name", str(error))
             target = ""
         return {"BODYDOUBLE_SOURCE": self._request.source, "BODYDOUBLE_TARGET": target, "BODYDOUBLE_EVENT": event}
@@ -208,6 +209,9 @@ class Takeover:
             return False
         except TimeoutError:
             self._report(what, f"not done within {STEP_TIMEOUT:.0f} s")
+            return False
+        except OSError as error:  # whatever the system refuses, the other steps and monitors go on
+            self._report(what, str(error))
             return False
         self._failures.pop(what, None)
         return True

@@ -100,8 +100,8 @@ def weigh(body: Body) -> int:
     """Bytes of memory that one element counts for: payload and names."""
     if not isinstance(body, Operation):
         return 256
-    names = len(body.path) + (len(body.new_path) if isinstance(body, Rename) else 0)
-    return payload_size(body) + names
+    names = body.path + (body.new_path if isinstance(body, Rename) else "")
+    return payload_size(body) + len(names.encode("utf-8", "surrogatepass"))
 
 
 class SequenceCheck:

@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from bodydouble.replication.context import Context
 
 MAX_SKIPPED = 1000
+MAX_SKIPPED_BYTES = 512 * 1024
+"""Longer answers than one frame holds would end the session, and the next one just so."""
 MAX_OFFSET = 2**62
 _PAGE_BYTES = 256 * 1024
 _PAGE_DIGEST_BYTES = 16 * 1024 * 1024
@@ -114,6 +116,7 @@ class Replica:
         self._file_system = context.host.file_system
         self._save = save
         self._skipped: dict[str, None] = {}
+        self._skipped_bytes = 0
         self._overflow = False
         self.selection = self._select()
 
@@ -139,6 +142,7 @@ class Replica:
         self.applied = 0
         self.mirroring = False
         self._skipped.clear()
+        self._skipped_bytes = 0
         self._overflow = False
 
     # --- checks on what a peer sends ---
@@ -176,6 +180,12 @@ class Replica:
         Raises:
             ReplicaDivergedError: an operation failed after the mirror was complete, or the volume is full.
         """
+        stream, self.stream = self.stream, ""  # should this fail half-way, there is no position to resume at
+        answers = await self._carry_out(items)
+        self.stream, self.applied = stream, items[-1].sequence
+        return answers
+
+    async def _carry_out(self, items: list[Item]) -> list[AnyMessage]:
         answers: list[AnyMessage] = []
         operations: list[AnyOperation] = []
         for item in items:
@@ -186,7 +196,6 @@ class Replica:
             else:
                 operations.append(item.body)
         await self._flush(operations)
-        self.applied = items[-1].sequence
         return answers
 
     async def _flush(self, operations: list[AnyOperation]) -> None:
@@ -234,7 +243,10 @@ class Replica:
             self._remember(operation.path)
 
     def _remember(self, path: str) -> None:
-        if len(self._skipped) < MAX_SKIPPED:
+        if path in self._skipped:
+            return
+        self._skipped_bytes += len(path.encode())
+        if len(self._skipped) < MAX_SKIPPED and self._skipped_bytes <= MAX_SKIPPED_BYTES:
             self._skipped[path] = None
         else:
             self._overflow = True
@@ -276,6 +288,7 @@ class Replica:
         answer = Settled(sequence, list(self._skipped), self._overflow)
         self.mirroring = bool(self._skipped) or self._overflow
         self._skipped.clear()
+        self._skipped_bytes = 0
         self._overflow = False
         return answer
 

@@ -229,6 +229,10 @@ class ReplicationService:
         self._find_set(request.replication_set)
         if not request.target or not 0 < request.port <= 65535:  # noqa: PLR2004 - TCP's range
             raise InputError(f"target {request.target!r} port {request.port}: expected a host and a port of 1 to 65535")
+        try:
+            request.target.encode("idna")
+        except UnicodeError as error:
+            raise InputError(f"target {request.target!r} is not a host name: {error}") from error
         for connection in self._of_set(request.replication_set):
             earlier = connection.record.request
             if (earlier.target.casefold(), earlier.port) == (request.target.casefold(), request.port):

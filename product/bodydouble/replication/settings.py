@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 MIB = 1024 * 1024
+
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
+Amount = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class ReplicationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How this daemon replicates, as source and as target.
 
+    The bounds hold for what is read from a configuration.
+
     Attributes:
-        token: shared secret of every machine that replicates with this one; never shown.
+        token: shared secret of every machine that replicates with this one; never shown; at least 8 characters.
         address: local address that the target side listens on.
         port: its TCP port; 0 takes a free one (see `ReplicationService.port`).
         retry_interval: seconds between attempts to reach a target.
@@ -26,18 +33,18 @@ class ReplicationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
         max_sessions: target sessions at one time.
     """
 
-    token: str
+    token: Annotated[str, msgspec.Meta(min_length=8)]
     address: str = "0.0.0.0"  # noqa: S104 - a target serves every route unless told otherwise
-    port: int = 6320
-    retry_interval: float = 5.0
-    slow_retry_interval: float = 30.0
-    connect_timeout: float = 10.0
-    ping_interval: float = 5.0
-    peer_timeout: float = 15.0
-    queue_bytes: int = 128 * MIB
-    mirror_window_bytes: int = 8 * MIB
-    receive_bytes: int = 8 * MIB
-    max_sessions: int = 64
+    port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 6320
+    retry_interval: Seconds = 5.0
+    slow_retry_interval: Seconds = 30.0
+    connect_timeout: Seconds = 10.0
+    ping_interval: Seconds = 5.0
+    peer_timeout: Seconds = 15.0
+    queue_bytes: Amount = 128 * MIB
+    mirror_window_bytes: Amount = 8 * MIB
+    receive_bytes: Amount = 8 * MIB
+    max_sessions: Amount = 64
 
     def __repr__(self) -> str:
         return f"ReplicationSettings(address={self.address!r}, port={self.port}, token=...)"

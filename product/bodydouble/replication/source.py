@@ -116,6 +116,7 @@ class SourceConnection:
         self._kick = asyncio.Event()
         self._suspended = ""
         self._streams = 0
+        self._offered: ReplicationSet | None = None
         self._session_open = False
         self._last = ConnectionStatus(
             id=record.id,
@@ -248,16 +249,19 @@ class SourceConnection:
                 reader, writer = await asyncio.open_connection(request.target, request.port)
         except TimeoutError as error:
             raise ConnectionAbortedError(f"no connection within {settings.connect_timeout:g} s") from error
+        except UnicodeError as error:  # what getaddrinfo makes of names such as "a..b"
+            raise ConnectionAbortedError(f"{request.target!r} is not a host name: {error}") from error
         return Wire(reader, writer, settings.peer_timeout)
 
     async def _greet(self, wire: Wire) -> Welcome:
         stream = self.stream.name if self.stream is not None and self.stream.alive else ""
+        self._offered = self._find_set()
         await wire.send(
             Hello(
                 version=VERSION,
                 token=self._context.settings.token,
                 source=self._context.source_name,
-                replication_set=self._find_set(),
+                replication_set=self._offered,
                 purpose=self._purpose,
                 stream=stream,
                 recognise_restore=self.record.request.recognise_restore,
@@ -332,6 +336,8 @@ class SourceConnection:
             stream = SourceStream(name, self._context, self._find_set(), self._mirror_changed)
             await stream.open(kind, request.orphans, filtered=False)
         self.stream = stream
+        if self._find_set() != self._offered:
+            raise ConnectionStateError("the replication set was changed")  # the target was told of the earlier one
         self.mirror_ordered = False
 
     async def _drop_stream(self) -> None:

@@ -64,6 +64,7 @@ class SourceStream:
         self.failure: Exception | None = None
         self.dropped_operations = False
         self._whole = False
+        self._opening = False
         self._failed = asyncio.Event()
         self._acknowledged = asyncio.Event()
         self._answers: dict[int, asyncio.Future[AnyMessage]] = {}
@@ -81,6 +82,7 @@ class SourceStream:
         Raises:
             FilterError: changes under a root cannot be intercepted.
         """
+        self._opening = True  # no mirror is announced that a missing filter prevents
         self.start_mirror(kind, orphans)
         try:
             for root in self.selection.roots if filtered else []:
@@ -89,6 +91,8 @@ class SourceStream:
         except BaseException:
             self._shut()
             raise
+        self._opening = False
+        self._on_mirror(True, True)
         self._mirror_task = asyncio.create_task(self._run_mirrors(), name=f"bodydouble-mirror-{self.name}")
 
     async def close(self) -> None:
@@ -177,7 +181,8 @@ class SourceStream:
         self._complete_at = None
         self._whole = whole or (self.mirroring and self._whole)
         self.mirroring = True
-        self._on_mirror(True, whole)
+        if not self._opening:
+            self._on_mirror(True, whole)
         self._mirror_wanted.set()
 
     async def _run_mirrors(self) -> None:

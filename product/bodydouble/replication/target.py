@@ -29,7 +29,7 @@ from bodydouble.replication.protocol import (
 from bodydouble.replication.queue import SequenceCheck, weigh
 from bodydouble.replication.replica import PositionRecord, Replica, ReplicaDivergedError, ReplicaRecord
 from bodydouble.replication.rules import check_set
-from bodydouble.replication.tasks import run_together
+from bodydouble.replication.tasks import run_together, to_the_end
 from bodydouble.vocabulary import paths
 from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.operations import Operation, Write
@@ -188,13 +188,24 @@ class TargetRegistry:
                     permanent=False,
                 )
 
-    async def claim(self, replica: Replica, session: TargetSession) -> None:
-        """Give the replica to ``session``; an older session of the same source ends first."""
+    async def claim(self, replica: Replica, session: TargetSession, hello: Hello) -> None:
+        """Give the replica to ``session``; an older session of the same source ends first.
+
+        Raises:
+            SessionRefusedError: another source was given the same place since ``admit`` looked.
+        """
         older = self._sessions.get(id(replica))
         if older is not None:
             older.sever("the source connected again")
         await replica.lock.acquire()
+        try:
+            if hello.purpose == "replicate":
+                self._check_place(replica, hello)
+        except SessionRefusedError:
+            replica.lock.release()
+            raise
         self._sessions[id(replica)] = session
+        session.replica = replica
 
     def release(self, replica: Replica, session: TargetSession) -> None:
         """``session`` has ended."""
@@ -295,6 +306,7 @@ class TargetSession:
     async def _attend(self, hello: Hello) -> None:
         try:
             replica = await self._registry.admit(hello)
+            await self._registry.claim(replica, self, hello)
         except SessionRefusedError as error:
             if self._registry.is_news(hello.source[:MAX_NAME], str(error)):
                 who = hello.source[:MAX_NAME]
@@ -319,8 +331,6 @@ class TargetSession:
             self._event(EventCode.REPLICATION_ERROR, f"session with {who} ended: {error}")
 
     async def _serve(self, hello: Hello, replica: Replica) -> None:
-        await self._registry.claim(replica, self)
-        self.replica = replica
         try:
             await run_together(severed=self._until_severed(), work=self._work(hello, replica))
         finally:
@@ -441,7 +451,8 @@ class TargetSession:
     async def _commit(self, replica: Replica, batch: list[Item]) -> None:
         """Apply, make the position durable, acknowledge: in this order, or a power cut loses what was confirmed."""
         try:
-            answers = await replica.execute(batch)
+            # To the end, position included: what a break leaves applied and uncounted would be applied twice.
+            answers = await to_the_end(replica.execute(batch))
         except ReplicaDivergedError as error:
             await self._diverged(replica, error)
             raise ProtocolError(f"the replica diverged: {error}") from error

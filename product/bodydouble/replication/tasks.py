@@ -37,10 +37,19 @@ async def cancel(*tasks: asyncio.Task[Any]) -> None:
 
 
 async def to_the_end(part: Coroutine[Any, Any, T]) -> T:
-    """Await ``part``, and when cancelled meanwhile let it end first: a change to a volume is not left half made."""
+    """Await ``part``, and when cancelled meanwhile let it end first: a change to a volume is not left half made.
+
+    Cancelling more than once changes nothing: a session that lost its connection may be severed as well.
+    """
     task = asyncio.create_task(part, name=f"{getattr(asyncio.current_task(), 'get_name', str)()}/to-the-end")
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.gather(task, return_exceptions=True)
-        raise
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        if not task.cancelled():
+            task.exception()  # taken note of
+        raise cancelled
+    return task.result()

@@ -108,5 +108,9 @@ AnyOperation = (
 
 
 def payload_size(operation: Operation) -> int:
-    """Bytes that ``operation`` weighs in a queue: its data plus a fixed 64 for the rest."""
-    return 64 + (len(operation.data) if isinstance(operation, Write) else 0)
+    """Bytes that ``operation`` weighs in a queue: its data and security plus a fixed 256 for the objects themselves."""
+    if isinstance(operation, Write):
+        return 256 + len(operation.data)
+    if isinstance(operation, MakeDirectory | CreateFile | SetMetadata):
+        return 256 + len(operation.metadata.security)
+    return 256

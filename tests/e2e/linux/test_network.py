@@ -127,3 +127,18 @@ def test_connections_of_a_removed_address_die_and_others_live(namespaces: Namesp
         await server.wait_closed()
 
     run(namespaces, case, netbios=False)
+
+
+def test_nothing_is_said_of_an_address_on_an_interface_without_carrier(namespaces: Namespaces) -> None:
+    """Else a target whose own cable was pulled would add the address of a source that still serves."""
+
+    async def case(host: Host) -> None:
+        down = ("ip", "link", "set", namespaces.interface, "down")
+        for machine in (namespaces.second, namespaces.first):
+            await asyncio.to_thread(namespaces.command, machine, *down)
+            with pytest.raises(IdentityError, match=namespaces.interface):
+                await host.identity.in_use(namespaces.interface, "10.78.0.10/24")
+        with pytest.raises(IdentityError, match=namespaces.interface):
+            await host.identity.announce(namespaces.interface, "10.78.0.2/24")
+
+    run(namespaces, case, netbios=False)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -232,3 +233,26 @@ def test_interpreter_without_a_dot_is_refused() -> None:
 
     with pytest.raises(InputError, match=r"host\.scripts\.interpreters"):
         run(case, LinuxHostSettings(scripts=ScriptsSettings(interpreters={"bat": ["/bin/echo"]})))
+
+
+def test_cancelled_batch_is_over_before_the_next_one_begins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread cannot be cancelled: what it still does must not mix with what follows."""
+    slow, fsync = threading.Event(), os.fsync
+
+    def waiting(fd: int) -> None:
+        slow.wait(5)
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", waiting)
+
+    async def case(host: Host) -> None:
+        batch = asyncio.create_task(host.file_system.apply([CreateFile(f"{tmp_path}/a", NOTHING, 0)]), name="batch")
+        await asyncio.sleep(0.1)
+        batch.cancel()
+        await asyncio.sleep(0.1)
+        assert not batch.done()
+        slow.set()
+        await asyncio.wait([batch])
+        assert batch.cancelled()
+
+    run(case)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -83,3 +84,22 @@ def test_a_wrong_file_is_refused_with_file_and_key(file: Path, old: str, new: st
 def test_a_missing_file_is_refused_with_its_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nothing\.toml: cannot read the configuration: No such file"):
         load_config(tmp_path / "nothing.toml", HostSettings)
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [
+        ("[control]\ntoken = 'control secret'\nport = 70000", "control.port"),
+        ("[replication]\ntoken = 'replication secret'\nport = -1", "replication.port"),
+        ("[replication]\ntoken = ''", "replication.token"),
+        ("[replication]\ntoken = 'replication secret'\nretry_interval = -1.0", "replication.retry_interval"),
+        ("[replication]\ntoken = 'replication secret'\nmax_sessions = 0", "replication.max_sessions"),
+    ],
+)
+def test_numbers_and_secrets_that_cannot_be_are_refused_with_their_key(file: Path, line: str, key: str) -> None:
+    table = line.partition("\n")[0]
+    head, _, _ = GOOD.partition(table)
+    rest = "[replication]\ntoken = 'replication secret'\n" if table == "[control]" else ""
+    file.write_text(f"{head}{line}\n{rest}")
+    with pytest.raises(InputError, match=re.escape(f"{file}: {key}: ")):
+        load_config(file, HostSettings)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -646,5 +647,52 @@ def test_who_cannot_send_heartbeats_does_not_fail_over_and_says_so_once() -> Non
         await asyncio.sleep(600)  # virtual seconds, many times Time to Fail
         assert target.state == "monitoring"
         assert target.codes().count(EventCode.HEARTBEAT_NOT_SENT) == 1
+
+    scenario(play)
+
+
+@pytest.mark.parametrize("verb", ["in_use", "announce", "add_address", "add_name", "query"])
+def test_what_the_system_refuses_during_failover_does_not_end_the_daemon(verb: str) -> None:
+    """An adapter that goes down in the middle of it: every call on the identity may then fail with OSError."""
+
+    async def play(target: Target) -> None:
+        original, refusals = getattr(target.identity, verb), [OSError(errno.ENETDOWN, "Network is down")] * 2
+
+        async def refusing(*arguments: Any) -> Any:
+            if refusals and target.service.monitors()[0].state != "monitoring":
+                raise refusals.pop()
+            return await original(*arguments)
+
+        await target.service.create_monitor(request(scripts=MonitorScripts(post_failover="/post.sh")))
+        setattr(target.identity, verb, refusing)
+        target.wire.cut()
+        await target.in_state("failed-over")
+        assert target.identity.holds(ADDRESS)
+        assert any("Network is down" in event.text for event in target.events.after(0))
+
+    scenario(play)
+
+
+def test_a_new_monitor_is_not_shown_red() -> None:
+    async def play(target: Target) -> None:
+        assert (await target.service.create_monitor(request())).bullet == "green"
+
+    scenario(play)
+
+
+def test_name_is_not_assumed_while_another_machine_has_every_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def play(target: Target) -> None:
+        await target.service.create_monitor(request())
+        target.wire.cut()
+        original, claimed = target.identity.in_use, [True] * 3
+
+        async def in_use(interface: str, address: str) -> bool:
+            return bool(claimed and claimed.pop()) or await original(interface, address)
+
+        monkeypatch.setattr(target.identity, "in_use", in_use)
+        await until(lambda: len(claimed) == 1)
+        assert target.identity.names == []
+        await target.in_state("failed-over")
+        assert target.identity.names == [SOURCE]
 
     scenario(play)

@@ -57,7 +57,17 @@ class PosixFileSystem:
 
     async def apply(self, operations: Sequence[AnyOperation], *, durable: bool = True) -> None:
         """See the port."""
-        await self._in_thread(self._apply, operations, durable)
+        work = asyncio.ensure_future(self._in_thread(self._apply, operations, durable))
+        cancelled: asyncio.CancelledError | None = None
+        while not work.done():  # a thread cannot be cancelled, and must not go on beside the batch that comes next
+            try:
+                await asyncio.wait([work])
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            work.exception()  # taken note of
+            raise cancelled
+        work.result()
 
     async def free_space(self, path: str) -> int:
         """See the port."""
