@@ -136,6 +136,8 @@ class History:
     power: list[PowerSpan] = field(default_factory=list)
     replica_samples: list[ReplicaSample] = field(default_factory=list)
     order_violations: list[OrderViolation] = field(default_factory=list)
+    order_watched: bool = False
+    """Whether the provider undertook to compare the replica with source prefixes, operation by operation."""
     order_checked: int = 0
     """Replica states that were compared with source prefixes, operation by operation (0: provider cannot)."""
     trees: dict[str, Tree] = field(default_factory=dict)

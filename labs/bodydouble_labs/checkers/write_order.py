@@ -31,7 +31,8 @@ def check(history: History, expect: Expectations, scenario: Scenario) -> Check:
       record ``a`` that was acknowledged before ``b`` was begun. Records on different sides of a power loss are not
       compared: a record that the power loss took is the loss checker's matter.
 
-    A run that compared nothing is ``invalid``: no sample held a record that another one preceded.
+    A run that compared nothing is ``invalid``: no sample held a record that another one preceded, or the provider
+    undertook to compare operation by operation and compared none.
     """
     del expect
     if history.order_violations:
@@ -52,6 +53,8 @@ def check(history: History, expect: Expectations, scenario: Scenario) -> Check:
 
 
 def _evidence(history: History, compared: int) -> Check:
+    if history.order_watched and history.order_checked <= 1:  # the watch compares once when it begins
+        return Check(NAME, "invalid", "the replica was watched operation by operation, and none of them was compared")
     parts = []
     if history.order_checked:
         parts.append(f"{count(history.order_checked, 'replica state')} equal to a prefix of the source's operations")

@@ -107,6 +107,7 @@ class SimStage:
         host = self.hosts[target]
         watch = OrderWatch(states, host.witnesses[path[0]], self.history, self.elapsed, standing_in)
         self._watch = watch
+        self.history.order_watched = True
         self._detach = host.volume_of(path).add_filter(path, watch.application_wrote)
 
     def _silent(self, source: str) -> Callable[[], bool]:

@@ -98,6 +98,15 @@ def test_operation_by_operation_evidence_alone_passes(scenario: Scenario) -> Non
     assert run(History(order_checked=3), scenario).verdict == "pass"
 
 
+def test_a_watch_that_compared_nothing_is_invalid_whatever_the_samples_say(
+    history: History, scenario: Scenario
+) -> None:
+    history.order_watched, history.order_checked = True, 1
+    check = run(history, scenario)
+    assert check.verdict == "invalid"
+    assert "none of them was compared" in check.detail
+
+
 _RECORDS = st.lists(
     st.tuples(st.integers(0, 30), st.one_of(st.none(), st.integers(0, 10)), st.booleans()), min_size=1, max_size=12
 )
