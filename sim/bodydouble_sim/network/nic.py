@@ -18,6 +18,7 @@ class Nic:
     Attributes:
         static: addresses configured for every boot, with prefix length; a system may edit the list.
         up: whether the cable is in.
+        lost: frames that a missing cable lost; those to the adapter only while the network has a fault.
         arp: the adapter's ARP table; empty after every boot.
     """
 
@@ -28,6 +29,7 @@ class Nic:
         self.segment = segment
         self.static = static
         self.up = True
+        self.lost = 0
         self.arp = ArpTable(self, machine.world.loop)
         segment.attach(self)
 
@@ -57,6 +59,8 @@ class Nic:
         life = self.machine.incarnation
         if life is not None and self.up:
             self.segment.transmit(self, life, frame)
+        elif not self.up:
+            self.lost += 1
 
     def receive(self, frame: Frame, sent: int) -> None:
         """Take a frame from the wire, unless it was sent to an earlier life of this machine."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from zlib import crc32
 
 from bodydouble_sim.errors import MachineStateError
+from bodydouble_sim.network.faults import FaultTable
 from bodydouble_sim.network.frames import ARP, BROADCAST_MAC, TCP, Frame
 
 if TYPE_CHECKING:
@@ -20,12 +21,17 @@ _LOCAL_MAC = 0x02_50_56_00_00_00  # locally administered
 
 
 class Network:
-    """The segments of a world."""
+    """The segments of a world.
+
+    Attributes:
+        faults: what is wrong with the network at present.
+    """
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._macs = 0
         self.segments: dict[str, Segment] = {}
+        self.faults = FaultTable(world)
 
     def segment(self, name: str, subnet: str = "10.0.0.0/24", latency: float = 0.0002) -> Segment:
         """The segment of that name; made at the first call. ``latency`` is seconds from adapter to adapter."""
@@ -46,6 +52,8 @@ class Segment:
     Attributes:
         capture: the latest frames put on the wire, ``(virtual nanoseconds, frame)``; empty when the world captures
             nothing. `bodydouble_sim.network.capture.write_pcapng` renders them.
+        remarks: what faults did to captured frames, ``(virtual nanoseconds, frame, what)``.
+        faults: decides about every delivery while the network has a fault; None costs one test a frame.
     """
 
     def __init__(self, world: World, name: str, subnet: str, latency: float) -> None:
@@ -54,6 +62,8 @@ class Segment:
         self.latency = latency
         self.nics: list[Nic] = []
         self.capture: deque[tuple[int, Frame]] = deque(maxlen=_CAPTURED if world.capture else 0)
+        self.remarks: deque[tuple[int, Frame, str]] = deque(maxlen=self.capture.maxlen)
+        self.faults: FaultTable | None = None
         self._by_mac: dict[str, Nic] = {}
         self._latency = round(latency * 1_000_000_000)
         self._loop = world.loop
@@ -95,13 +105,25 @@ class Segment:
         if life.dead or not sender.up:
             return
         target = self._by_mac.get(frame[2])
-        if target is not None:
+        if self.faults is not None:
+            self._deliver_with_faults(self.faults, frame, sender, sent)
+        elif target is not None:
             if target.up:
                 target.receive(frame, sent)
         elif frame[2] == BROADCAST_MAC:
             for nic in self.nics:
                 if nic is not sender and nic.up:
                     nic.receive(frame, sent)
+
+    def _deliver_with_faults(self, faults: FaultTable, frame: Frame, sender: Nic, sent: int) -> None:
+        """Each adapter's copy of a frame has a fate of its own."""
+        target = self._by_mac.get(frame[2])
+        if target is not None:
+            faults.deliver(sender, target, frame, sent)
+        elif frame[2] == BROADCAST_MAC:
+            for nic in self.nics:
+                if nic is not sender:
+                    faults.deliver(sender, nic, frame, sent)
 
     def frames(self) -> list[tuple[int, Any]]:
         """The captured frames, oldest first."""
