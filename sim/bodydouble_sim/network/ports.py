@@ -116,7 +116,7 @@ class TcpPorts:
         flags, seq, ack, window, payload = frame[7:]
         waiting = self._time_wait.get(key)
         if waiting is not None and not flags & (SYN | RST):
-            if flags & FIN:
+            if payload or flags & FIN:  # it was acknowledged, and the acknowledgement was lost
                 self._answer(nic, key, ACK, waiting[0], waiting[1])
             return
         if flags & RST:
