@@ -149,10 +149,19 @@ class UdpTransport(asyncio.DatagramTransport):
             self.abort()
 
     def sendto(self, data: Any, addr: Any = None) -> None:
-        """Send one datagram; what cannot be sent is reported to ``error_received``."""
+        """Send one datagram; what cannot be sent is reported to ``error_received``.
+
+        Raises:
+            TypeError: not bytes.
+            ValueError: no address, or another than the peer of a connected endpoint.
+        """
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise TypeError(f"data argument must be a bytes-like object, not {type(data).__name__!r}")
         to = addr or self.remote
         if to is None:
             raise ValueError("no address to send to")
+        if self.remote not in (None, to):
+            raise ValueError(f"Invalid address: must be None or {self.remote}")
         if self._closing:
             return
         payload = bytes(data)

@@ -56,6 +56,8 @@ def conversation(seed: int, *, reset: bool = False) -> World:
             return await reader.read(-1)
         except ConnectionResetError:
             return b""
+        finally:
+            writer.close()
 
     async def main() -> bytes:
         await machines[1].spawn(asyncio.start_server(answer, "0.0.0.0", 80), name="server")
