@@ -5,6 +5,7 @@ BodydoubleError
     ├── RefusedError         an asyncio call that a simulated machine cannot serve (signals, subprocesses, TLS, sockets)
     ├── DeadlockError        nothing is scheduled and the main coroutine is not done
     ├── StalledError         callbacks keep one virtual instant alive for ever
+    ├── ConfigurationError   parts of a network contradict each other; the message names both places
     ├── MachineStateError    power, cable or identity request that does not fit the machine's present state
     └── DuplicateName        another machine answered for a NetBIOS name (also a DuplicateIdentityError)
 """
@@ -32,6 +33,10 @@ class StalledError(SimulationError):
 
 class MachineStateError(SimulationError):
     """A request that does not fit the machine's state (power it on twice, plug an unknown adapter, ...)."""
+
+
+class ConfigurationError(MachineStateError):
+    """Parts of a network that contradict each other (an address outside its subnet, one MAC twice, ...)."""
 
 
 class DuplicateName(SimulationError, DuplicateIdentityError):  # noqa: N818 - the term of RFC 1001 and of Windows

@@ -13,7 +13,7 @@ from collections import deque
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from bodydouble_sim.network.frames import ARP, ICMP, TCP, UNREACHABLE, Frame
+from bodydouble_sim.network.frames import ARP, ICMP, TCP, TIME_EXCEEDED, UNREACHABLE, Frame, hopped, time_to_live
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -100,9 +100,9 @@ class _Rendering:
         """The bytes of one frame, as on the wire."""
         if frame[0] != TCP:
             return _build(frame)
-        kind = (*frame[:5], frame[7])  # who to whom, and the flags
+        kind = (*frame[:5], frame[7], time_to_live(frame))  # who to whom, and the flags
         if kind not in self._built:
-            self._built[kind] = _build((*frame[:8], 0, 0, 0, b""))
+            self._built[kind] = _build(hopped((*frame[:8], 0, 0, 0, b""), time_to_live(frame)))
         return _patched(self._built[kind], frame)
 
 
@@ -139,7 +139,7 @@ def _arp(frame: Frame) -> Any:
 def _ip(frame: Frame) -> Any:
     from scapy.layers.inet import IP  # noqa: PLC0415 - as above
 
-    layer = IP(src=frame[3], dst=frame[4], ttl=128)  # Windows begins at 128
+    layer = IP(src=frame[3], dst=frame[4], ttl=time_to_live(frame))
     kind = frame[0]
     if kind == TCP:
         return layer / _tcp(frame)
@@ -156,14 +156,10 @@ def _tcp(frame: Frame) -> Any:
 
 def _icmp(frame: Frame) -> Any:
     from scapy.layers.inet import ICMP as ICMP_LAYER  # noqa: PLC0415 - as above
-    from scapy.layers.inet import IP, UDP  # noqa: PLC0415 - as above
 
     kind, code, identifier, sequence, payload = frame[5:]
-    if kind == UNREACHABLE:  # the wire carries the header that it is about (RFC 792)
-        quoted = IP(src=frame[4], dst=frame[3]) / UDP(
-            sport=int.from_bytes(payload[:2], "big"), dport=int.from_bytes(payload[2:], "big")
-        )
-        return ICMP_LAYER(type=kind, code=code) / quoted
+    if kind in (UNREACHABLE, TIME_EXCEEDED):  # the payload is the beginning of the packet that it is about (RFC 792)
+        return ICMP_LAYER(type=kind, code=code) / payload
     return ICMP_LAYER(type=kind, code=code, id=identifier, seq=sequence) / payload
 
 

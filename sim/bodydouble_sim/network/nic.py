@@ -19,10 +19,14 @@ class Nic:
         static: addresses configured for every boot, with prefix length; a system may edit the list.
         up: whether the cable is in.
         lost: frames that a missing cable lost; those to the adapter only while the network has a fault.
+        dropped: frames that found the adapter's queue full, or its port's at the switch.
+        gateway: the default gateway configured for the adapter, None: only its own networks are reached.
         arp: the adapter's ARP table; empty after every boot.
     """
 
-    def __init__(self, machine: Machine, name: str, mac: str, segment: Segment, static: list[str]) -> None:
+    def __init__(
+        self, machine: Machine, name: str, mac: str, segment: Segment, static: list[str], *, gateway: str | None = None
+    ) -> None:
         self.machine = machine
         self.name = name
         self.mac = mac
@@ -30,6 +34,8 @@ class Nic:
         self.static = static
         self.up = True
         self.lost = 0
+        self.dropped = 0
+        self.gateway = gateway
         self.arp = ArpTable(self, machine.world.loop)
         segment.attach(self)
 
@@ -40,6 +46,7 @@ class Nic:
         """Pull the cable: frames in flight are lost, and the machine is not told. Idempotent."""
         if self.up:
             self.up = False
+            self.segment.link_down(self)
             self.machine.world.trace.record("cable", self.machine.name, self.name, "out")
 
     def connect(self) -> None:

@@ -74,6 +74,7 @@ class TcpConnection(asyncio.Transport):
         "_timer",
         "_unsent",
         "_variance",
+        "hop",
         "key",
         "local",
         "local_port",
@@ -96,6 +97,7 @@ class TcpConnection(asyncio.Transport):
         self.nic = nic
         self.key = key
         self.local, self.local_port, self.remote, self.remote_port = key
+        self.hop = ports.stack.next_hop(nic, self.remote)
         self.state = CLOSED
         self.snd_una = self.snd_nxt = first
         self.snd_wnd = WINDOW
@@ -166,7 +168,7 @@ class TcpConnection(asyncio.Transport):
         window = WINDOW - self._inbox_size
         rest = (self.local_port, self.remote_port, flags, seq, self.rcv_nxt if flags & ACK else 0, window, payload)
         if nic is not None:
-            mac = nic.arp.lookup(remote)
+            mac = nic.arp.lookup(self.hop)
             if mac is not None:
                 nic.send((TCP, nic.mac, mac, self.local, remote, *rest))
                 return

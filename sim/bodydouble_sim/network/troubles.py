@@ -316,7 +316,7 @@ class _Intrusion(Fault):
         number = sum(machine.startswith("INTRUDER") for machine in world.machines) + 1
         self.machine = _Intruder(world, f"INTRUDER-{number}")
         self.address = address
-        self.nic = self.machine.plug(beside.segment, address)
+        self.nic = self.machine.plug(beside.segment, address, duplicate=True)
         self.nic.static.clear()
         super().__init__(world, name, Match(sender=self.machine.name))
 

@@ -271,7 +271,7 @@ def test_two_machines_answer_for_one_address_only_while_a_fault_explains_it(plan
     machines = [Powered(world, name) for name in "AB"]
     asker = Powered(world, "ASKER")
     for machine in machines:
-        machine.plug(segment, "10.0.0.5/24")
+        machine.plug(segment, "10.0.0.5/24", duplicate=True)
     asker.plug(segment, "10.0.0.9/24")
     asker.power_on()
     cut = Partition(world, ["A"], ["B"])
