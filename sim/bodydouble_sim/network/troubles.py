@@ -69,11 +69,11 @@ class _Chance(Fault):
             raise ValueError(f"{name}: {probability} is no probability; expected 0 to 1")
         super().__init__(world, name, *matches)
         self.probability = probability
-        self.random = world.random(f"fault:{name}")
+        self.dice = world.random(f"fault:{name}")
 
     def decide(self, frame: Frame) -> tuple[str, Deliveries]:
         """Strike, or let pass."""
-        if self.random.random() >= self.probability:
+        if self.dice.random() >= self.probability:
             return "", [(0, frame)]
         return self.strike(frame)
 
@@ -144,7 +144,7 @@ class Corruption(_Chance):
         if frame[0] not in (TCP, UDP) or not frame[-1]:
             return "", [(0, frame)]
         payload = bytearray(frame[-1])
-        payload[self.random.randrange(len(payload))] ^= 1 << self.random.randrange(_BITS)
+        payload[self.dice.randrange(len(payload))] ^= 1 << self.dice.randrange(_BITS)
         return "corrupted with a valid checksum", [(0, (*frame[:-1], bytes(payload)))]
 
 
@@ -155,7 +155,7 @@ class Latency(Fault):
         if delay < 0 or jitter < 0 or not delay + jitter:
             raise ValueError(f"{name}: expected a delay or jitter above 0, got {delay} and {jitter}")
         super().__init__(world, name, *matches)
-        self.random = world.random(f"fault:{name}")
+        self.dice = world.random(f"fault:{name}")
         self._delay = round(delay * _SECOND)
         self._jitter = jitter
         self._latest: dict[tuple[str, str], int] = {}
@@ -387,4 +387,4 @@ class SpoofedArp(_Intrusion):
 
 def _drawn(fault: _Chance | Latency, most: float) -> int:
     """Nanoseconds up to ``most`` seconds, at least one."""
-    return 1 + int(fault.random.random() * most * _SECOND)
+    return 1 + int(fault.dice.random() * most * _SECOND)

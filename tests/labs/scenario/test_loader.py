@@ -197,3 +197,66 @@ def test_every_action_has_a_step_class_named_by_its_key() -> None:
     assert title_of(step) == "network connect on source"
     assert title_of(PutStep(on="target", put=[])) == "put on target"
     assert title_of(NetworkStep(step="Plug it", on="source", network="connect")) == "Plug it"
+
+
+PARTITION = find("iis5-partition")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "said"),
+    [
+        (
+            "[source, target]\n  - step: Clients",
+            "[source]\n  - step: Clients",
+            "between",
+            "expected at least 2 item(s)",
+        ),
+        ("between: [source, target]", "between: [source, tagret]", "between[1]", "did you mean 'target'?"),
+        ("between: [source, target]", "between: [source, source]", "between", "expected two different hosts"),
+        (
+            "    between: [source, target]\n",
+            "",
+            "timeline[N]",
+            "the key 'between' is missing (the fault partition needs",
+        ),
+        ("probability: 0.05", "probability: 1.5", "probability", "expected at most 1, found 1.5"),
+        ("    probability: 0.05\n", "", "timeline[N]", "the key 'probability' is missing (the fault loss needs it)"),
+        ("probability: 0.05", "probability: 0.05\n    delay: 1", "delay", "the fault loss takes no 'delay'; it takes"),
+        ("heal: partition", "heal: loss", "heal", "no fault 'loss' lasts at this point"),
+        ("heal: partition", "heal: partitoin", "heal", "did you mean 'partition'?"),
+        (
+            "fault: partition\n    between: [source, target]",
+            "fault: power-loss",
+            "timeline[N]",
+            "the key 'on' is missing",
+        ),
+        (
+            "fault: partition\n    between: [source, target]",
+            "on: source\n    fault: power-loss\n    one_way: true",
+            "one_way",
+            "the fault power-loss has no direction",
+        ),
+    ],
+)
+def test_mistakes_in_network_faults_are_told_by_line_and_key(
+    tmp_path: Path, old: str, new: str, key: str, said: str
+) -> None:
+    text = PARTITION.read_text()
+    assert old in text
+    file = tmp_path / "broken.yaml"
+    file.write_text(text.replace(old, new, 1))
+    with pytest.raises(ScenarioError, match=re.escape(said)) as caught:
+        load(file)
+    assert re.sub(r"timeline\[\d+]", "timeline[N]", caught.value.key).endswith(key)
+    assert caught.value.line > 0
+
+
+def test_fault_that_lasts_cannot_begin_again(tmp_path: Path) -> None:
+    file = tmp_path / "broken.yaml"
+    file.write_text(
+        PARTITION.read_text()
+        .replace("  - step: The link is repaired\n    phase: liveness\n", "")
+        .replace("    heal: partition\n", "  - fault: partition\n    between: [client, target]\n")
+    )
+    with pytest.raises(ScenarioError, match="the fault 'partition' lasts already; heal it before"):
+        load(file)
