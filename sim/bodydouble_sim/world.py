@@ -13,6 +13,7 @@ from bodydouble_sim.disposal import retire
 from bodydouble_sim.errors import SimulationError
 from bodydouble_sim.loop import SimLoop
 from bodydouble_sim.network.segment import Network
+from bodydouble_sim.surroundings import Surroundings
 from bodydouble_sim.trace import Trace
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class World:
         self.network = Network(self)
         self.start = start
         self._randoms: dict[str, Random] = {}
+        self._surroundings = Surroundings(self)
 
     def random(self, subsystem: str) -> Random:
         """The one random stream of a subsystem, seeded by name: another's extra draw does not shift it."""
@@ -73,7 +75,8 @@ class World:
         gc.disable()
         gc.freeze()
         try:
-            result: T = self.loop.run_until_complete(self._lab_task(main))
+            with self._surroundings.entered():
+                result: T = self.loop.run_until_complete(self._lab_task(main))
             return result
         finally:
             for owner in self.incarnations:
