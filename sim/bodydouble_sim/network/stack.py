@@ -324,6 +324,11 @@ class IpStack:
             self.world.trace.record("loopback", self.machine.name, kind, *rest[:-1], len(rest[-1]), crc32(rest[-1]))
             self.loop.schedule(LOOPBACK, self._loop_back, (life, (kind, "", "", source, destination, *rest)))
             return
+        if ttl == TIME_TO_LIVE and nic.gateway is None and not self.machine.routes:  # the short way, most of the time
+            mac = nic.arp.lookup(destination)  # never there for a broadcast address
+            if mac is not None:
+                nic.send((kind, nic.mac, mac, source, destination, *rest))
+                return
         frame = (kind, nic.mac, BROADCAST_MAC, source, destination, *rest)
         if ttl != TIME_TO_LIVE:
             frame = hopped(frame, ttl)
