@@ -8,8 +8,10 @@ from bodydouble_sim.errors import MachineStateError
 from bodydouble_sim.handles import Incarnation
 from bodydouble_sim.network import nbns
 from bodydouble_sim.network.configuration import Plan, check_adapter
+from bodydouble_sim.network.dns import DnsClient
 from bodydouble_sim.network.netbios import NameTable
 from bodydouble_sim.network.nic import Nic
+from bodydouble_sim.network.resolver import DEFAULT_ORDER
 from bodydouble_sim.network.stack import IpStack
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ class Machine:
     Attributes:
         routes: its static routes (``route add``), network (``10.1.0.0/16``) to gateway.
         hosts: its hosts file, name (upper case) to address; survives power cycles.
+        name_order: the ways in which it finds the address for a name, in their order (`network.resolver`).
         power_loss_hooks: called in order when the power goes, after its code has been fenced off.
         address_conflict_hooks: called with adapter name, address and the other's MAC when a claim of ours is answered
             or somebody claims what is ours (Windows logs Tcpip 4198 and 4199 then).
@@ -47,6 +50,8 @@ class Machine:
         self._lives = 0
         self.stack = IpStack(self)
         self.netbios = NameTable(self)
+        self.dns = DnsClient(self)
+        self.name_order = DEFAULT_ORDER
         world.machines[name] = self
 
     def __repr__(self) -> str:
@@ -120,6 +125,7 @@ class Machine:
         self.world.incarnations.append(self.incarnation)
         self.world.trace.record("power", self.name, "on", self._lives)
         self.netbios.reset()
+        self.dns.reset()
         self.stack.start()
         self.stack.udp.handlers[nbns.PORT] = self.netbios.receive
         self.spawn(self._boot(), name=f"{self.name}/boot")

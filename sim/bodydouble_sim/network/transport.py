@@ -32,12 +32,20 @@ _BYTES = (bytes, bytearray, memoryview)
 class SimSocket:
     """What ``get_extra_info("socket")`` gives: addresses and options, but no file descriptor."""
 
-    def __init__(self, kind: int, name: tuple[str, int], peer: tuple[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        kind: int,
+        name: tuple[str, int],
+        peer: tuple[str, int] | None = None,
+        *,
+        connection: TcpConnection | None = None,
+    ) -> None:
         self.family = socket.AF_INET
         self.type = kind
         self.proto = socket.IPPROTO_TCP if kind == socket.SOCK_STREAM else socket.IPPROTO_UDP
         self._name = name
         self._peer = peer
+        self._connection = connection
         self._options: dict[tuple[int, int], Any] = {}
 
     def getsockname(self) -> tuple[str, int]:
@@ -55,8 +63,10 @@ class SimSocket:
         return self._peer
 
     def setsockopt(self, level: int, option: int, value: Any) -> None:
-        """Remembered; only SO_LINGER with zero seconds changes anything (how the connection is closed)."""
+        """Remembered; SO_LINGER with zero seconds and SO_KEEPALIVE change what the connection does."""
         self._options[level, option] = value
+        if self._connection is not None and (level, option) == (socket.SOL_SOCKET, socket.SO_KEEPALIVE):
+            self._connection.keep_alive(wanted=bool(value))
 
     def getsockopt(self, level: int, option: int, _: int = 0) -> Any:
         """What `setsockopt` was given, else 0."""
@@ -132,7 +142,9 @@ class TcpTransport(TcpConnection):
         self._extra = {
             "peername": (self.remote, self.remote_port),
             "sockname": (self.local, self.local_port),
-            "socket": SimSocket(socket.SOCK_STREAM, (self.local, self.local_port), (self.remote, self.remote_port)),
+            "socket": SimSocket(
+                socket.SOCK_STREAM, (self.local, self.local_port), (self.remote, self.remote_port), connection=self
+            ),
         }
         try:
             self.set_protocol(self._context.run(self._factory))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -178,8 +179,8 @@ def test_only_keep_alive_finds_a_peer_that_died_in_silence(
 
     async def client() -> float:
         reader, writer = await asyncio.open_connection(B, 80)
-        transport: Any = writer.transport
-        transport.keep_alive(wanted=wanted)
+        transport = writer.transport
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, int(wanted))
         await asyncio.sleep(20_000)  # a living peer answers, and the connection stays
         assert not transport.is_closing()
         b.power_off()
