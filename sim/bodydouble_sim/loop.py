@@ -43,17 +43,20 @@ class _StopLoop(Exception):  # noqa: N818 - a signal, not an error
 class SimLoop(NetworkCalls, asyncio.AbstractEventLoop):
     """An asyncio event loop on virtual time.
 
+    Args:
+        ready: gives out the ready handles; first in, first out, unless schedules are explored.
+
     Attributes:
         now: virtual nanoseconds since the world began.
         unhandled: contexts handed to `call_exception_handler` (an unretrieved task exception, a failing callback):
             a lab that finds one here has found a defect.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, ready: deque[asyncio.Handle] | None = None) -> None:
         self.now = 0
         self.unhandled: list[dict[str, Any]] = []
         self.lab = Incarnation(None, 1, 0)
-        self._ready: deque[asyncio.Handle] = deque()
+        self._ready: deque[asyncio.Handle] = deque() if ready is None else ready
         self._heap: list[tuple[int, int, Callable[[Any], None] | None, Any]] = []
         self._sequence = count().__next__
         self.next_number = count(1).__next__
