@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
+from bodydouble_labs.scenario.document import dotted
 from bodydouble_labs.scenario.phrases import listed, suggestion
 from bodydouble_labs.scenario.steps import (
     DecideStep,
@@ -59,8 +60,12 @@ def _check_distinct(document: Document, values: Iterable[tuple[Path, str]], what
     seen: dict[str, Path] = {}
     for path, value in values:
         if value in seen:
-            raise document.error(path, f"the {what} {value!r} is already taken on line {document.lines[seen[value]]}")
+            raise document.error(path, f"the {what} {value!r} is already taken on {_place(document, seen[value])}")
         seen[value] = path
+
+
+def _place(document: Document, path: Path) -> str:
+    return f"line {document.lines[path]} ({dotted(path)})"
 
 
 def _check_addresses(document: Document, scenario: Scenario) -> None:
@@ -76,7 +81,10 @@ def _check_addresses(document: Document, scenario: Scenario) -> None:
         except ValueError as error:
             raise document.error(path, f"expected an address like 10.0.0.10/24: {error}") from None
         if interface.network != subnet or interface.ip in (subnet.network_address, subnet.broadcast_address):
-            raise document.error(path, f"{host.address} is not a host address of the network's subnet {subnet}")
+            where = _place(document, ("network", "subnet"))
+            raise document.error(
+                path, f"{host.address} is not a host address of the network's subnet {subnet}, {where}"
+            )
         interfaces.append((path, str(interface.ip)))
     _check_distinct(document, interfaces, "address")
 
