@@ -40,7 +40,7 @@ class MachineStateError(SimulationError):
     """A request that does not fit the machine's state (power it on twice, plug an unknown adapter, ...)."""
 
 
-class ConfigurationError(MachineStateError):
+class ConfigurationError(SimulationError):
     """Parts of a network that contradict each other (an address outside its subnet, one MAC twice, ...)."""
 
 

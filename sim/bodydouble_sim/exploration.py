@@ -131,7 +131,7 @@ class ExploringQueue(deque[Any]):
         names = [_name(self[index]) for index in options]
         if decision.options != len(options) or names[decision.chosen : decision.chosen + 1] != [decision.ran]:
             raise TapeError(
-                f"decision {number + 1} of the tape ran {decision.ran}, number {decision.chosen} of {decision.options}; "
+                f"decision {number + 1} of the tape ran {decision.ran}, {decision.chosen} of {decision.options}; "
                 f"here {', '.join(names)} could run: the code or the scenario changed"
             )
         return decision.chosen
