@@ -139,6 +139,7 @@ class TcpPorts:
 
     def finished(self, connection: TcpConnection) -> None:
         """Both directions are closed and acknowledged: keep the ports in TIME-WAIT (RFC 793) and forget the rest."""
+        self._sweep_time_wait()  # a server that never connects to anybody would keep them all
         self._time_wait[connection.key] = (connection.snd_nxt, connection.rcv_nxt, self.stack.loop.now + TIME_WAIT)
         connection.end(None)
 
