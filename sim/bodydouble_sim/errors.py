@@ -4,7 +4,9 @@ BodydoubleError
 └── SimulationError          the simulator was used in a way it does not model, or a run cannot go on
     ├── RefusedError         an asyncio call that a simulated machine cannot serve (signals, subprocesses, TLS, sockets)
     ├── DeadlockError        nothing is scheduled and the main coroutine is not done
+    ├── TapeError            a decision tape cannot be read, or the run does not follow it
     ├── StalledError         callbacks keep one virtual instant alive for ever
+    ├── ConfigurationError   parts of a network contradict each other; the message names both places
     ├── MachineStateError    power, cable or identity request that does not fit the machine's present state
     └── DuplicateName        another machine answered for a NetBIOS name (also a DuplicateIdentityError)
 """
@@ -26,12 +28,20 @@ class DeadlockError(SimulationError):
     """Nothing is scheduled any more and the main coroutine is not done: it would wait for ever."""
 
 
+class TapeError(SimulationError):
+    """A decision tape cannot be read, or the run that should follow it has other choices than it recorded."""
+
+
 class StalledError(SimulationError):
     """Callbacks schedule callbacks without end and virtual time cannot advance."""
 
 
 class MachineStateError(SimulationError):
     """A request that does not fit the machine's state (power it on twice, plug an unknown adapter, ...)."""
+
+
+class ConfigurationError(SimulationError):
+    """Parts of a network that contradict each other (an address outside its subnet, one MAC twice, ...)."""
 
 
 class DuplicateName(SimulationError, DuplicateIdentityError):  # noqa: N818 - the term of RFC 1001 and of Windows

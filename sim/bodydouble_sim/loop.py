@@ -13,6 +13,7 @@ import sys
 import weakref
 from asyncio import events
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from heapq import heapify, heappop, heappush
 from itertools import count, repeat
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
@@ -42,17 +43,20 @@ class _StopLoop(Exception):  # noqa: N818 - a signal, not an error
 class SimLoop(NetworkCalls, asyncio.AbstractEventLoop):
     """An asyncio event loop on virtual time.
 
+    Args:
+        ready: gives out the ready handles; first in, first out, unless schedules are explored.
+
     Attributes:
         now: virtual nanoseconds since the world began.
         unhandled: contexts handed to `call_exception_handler` (an unretrieved task exception, a failing callback):
             a lab that finds one here has found a defect.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, ready: deque[asyncio.Handle] | None = None) -> None:
         self.now = 0
         self.unhandled: list[dict[str, Any]] = []
         self.lab = Incarnation(None, 1, 0)
-        self._ready: deque[asyncio.Handle] = deque()
+        self._ready: deque[asyncio.Handle] = deque() if ready is None else ready
         self._heap: list[tuple[int, int, Callable[[Any], None] | None, Any]] = []
         self._sequence = count().__next__
         self.next_number = count(1).__next__
@@ -162,7 +166,7 @@ class SimLoop(NetworkCalls, asyncio.AbstractEventLoop):
         if self._closed:
             raise SimulationError("the world of this loop is closed")
         if events._get_running_loop() is not None:  # noqa: SLF001 - asyncio's own accessor
-            raise SimulationError("an event loop runs in this thread already")
+            raise RefusedError("an event loop runs in this thread already")
 
     def _run(self, main: asyncio.Future[Any]) -> None:
         hooks = sys.get_asyncgen_hooks()
@@ -313,16 +317,20 @@ class SimLoop(NetworkCalls, asyncio.AbstractEventLoop):
         """Nothing to do: there is no executor."""
 
     def run_in_executor(self, executor: Any, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
-        """Run ``func`` inline at a later step of this instant: a run has one thread."""
-        if executor is not None:
-            raise RefusedError("executors run threads; pass None and the call runs inline")
+        """Run ``func`` inline at a later step of this instant, whichever executor: a run has one thread."""
+        del executor
         future: asyncio.Future[T] = self.create_future()
         self.call_soon(_settle, future, func, args)
         return future
 
     def set_default_executor(self, executor: Any) -> None:
-        """Refused: there are no threads in a run."""
-        raise RefusedError(f"no executor in a simulated run: {type(executor).__name__}")
+        """Without effect beyond asyncio's check: what is handed to an executor runs inline.
+
+        Raises:
+            TypeError: it is no ``ThreadPoolExecutor``.
+        """
+        if not isinstance(executor, ThreadPoolExecutor):
+            raise TypeError("executor must be ThreadPoolExecutor instance")
 
     # --- errors -----------------------------------------------------------------------------------------------------
 

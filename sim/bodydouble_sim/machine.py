@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from bodydouble_sim.errors import MachineStateError
 from bodydouble_sim.handles import Incarnation
 from bodydouble_sim.network import nbns
+from bodydouble_sim.network.configuration import Plan, check_adapter
+from bodydouble_sim.network.dns import DnsClient
 from bodydouble_sim.network.netbios import NameTable
 from bodydouble_sim.network.nic import Nic
+from bodydouble_sim.network.resolver import DEFAULT_ORDER
 from bodydouble_sim.network.stack import IpStack
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
 
     from bodydouble_sim.network.segment import Segment
     from bodydouble_sim.world import World
@@ -25,7 +28,9 @@ class Machine:
     """A computer with a power button.
 
     Attributes:
+        routes: its static routes (``route add``), network (``10.1.0.0/16``) to gateway.
         hosts: its hosts file, name (upper case) to address; survives power cycles.
+        name_order: the ways in which it finds the address for a name, in their order (`network.resolver`).
         power_loss_hooks: called in order when the power goes, after its code has been fenced off.
         address_conflict_hooks: called with adapter name, address and the other's MAC when a claim of ours is answered
             or somebody claims what is ours (Windows logs Tcpip 4198 and 4199 then).
@@ -38,12 +43,15 @@ class Machine:
         self.name = name
         self.nics: list[Nic] = []
         self.hosts: dict[str, str] = {}
+        self.routes: dict[str, str] = {}
         self.power_loss_hooks: list[Callable[[], None]] = []
         self.address_conflict_hooks: list[Callable[[str, str, str], None]] = []
         self.incarnation: Incarnation | None = None
         self._lives = 0
         self.stack = IpStack(self)
         self.netbios = NameTable(self)
+        self.dns = DnsClient(self)
+        self.name_order = DEFAULT_ORDER
         world.machines[name] = self
 
     def __repr__(self) -> str:
@@ -54,16 +62,42 @@ class Machine:
         """Whether the power is on."""
         return self.incarnation is not None
 
-    def plug(self, segment: Segment, address: str, mac: str | None = None, name: str | None = None) -> Nic:
-        """Put an adapter with a static address (``10.0.0.10/24``) into the machine and its cable into a segment.
+    def plug(
+        self,
+        segment: Segment | str,
+        address: str | Sequence[str],
+        mac: str | None = None,
+        *,
+        name: str | None = None,
+        gateway: str | None = None,
+        duplicate: bool = False,
+    ) -> Nic:
+        """Put an adapter with static addresses (``10.0.0.10/24``) into the machine and its cable into a segment.
 
         Adapters are named as Windows 2000 does: "Local Area Connection", "Local Area Connection 2", ...
+
+        Args:
+            segment: the segment, or its name.
+            address: one address, or several of which the first is the adapter's own.
+            mac: the adapter's MAC; one that nobody has when omitted.
+            name: the adapter's name.
+            gateway: its default gateway.
+            duplicate: whether an address may be another machine's as well, for a site whose administrator erred.
+
+        Raises:
+            ConfigurationError: no such segment, an address or gateway outside its subnet, or an address, MAC or
+                adapter name that is given already; the message names both places.
+            MachineStateError: the machine is on.
         """
         if self.powered:
             raise MachineStateError(f"{self.name} must be off while an adapter is put in")
         number = len(self.nics) + 1
         name = name or "Local Area Connection" + (f" {number}" if number > 1 else "")
-        nic = Nic(self, name, mac or self.world.network.next_mac(), segment, [address])
+        place = f"{self.name}/{name}"
+        wire = self.world.network.named(segment, place) if isinstance(segment, str) else segment
+        static = [address] if isinstance(address, str) else list(address)
+        check_adapter(self.world.network, wire, Plan(place, static, mac, gateway, duplicate))
+        nic = Nic(self, name, mac or self.world.network.next_mac(), wire, static, gateway=gateway)
         self.nics.append(nic)
         return nic
 
@@ -91,6 +125,7 @@ class Machine:
         self.world.incarnations.append(self.incarnation)
         self.world.trace.record("power", self.name, "on", self._lives)
         self.netbios.reset()
+        self.dns.reset()
         self.stack.start()
         self.stack.udp.handlers[nbns.PORT] = self.netbios.receive
         self.spawn(self._boot(), name=f"{self.name}/boot")

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from bodydouble_sim.disposal import retire
 from bodydouble_sim.errors import SimulationError
+from bodydouble_sim.exploration import DecisionTape, ExploringQueue
 from bodydouble_sim.loop import SimLoop
 from bodydouble_sim.network.segment import Network
+from bodydouble_sim.surroundings import Surroundings
 from bodydouble_sim.trace import Trace
 
 if TYPE_CHECKING:
@@ -32,18 +34,35 @@ class World:
         keep_trace: keep the trace readable (`Trace.lines`), not only its digest.
         start: what the virtual calendar says when the run begins.
         capture: keep the latest frames of every segment for `write_pcapng`.
+        explore: draw which ready task runs next instead of first in, first out; a tape: repeat what it recorded.
+
+    Attributes:
+        tape: the decisions of a run that explores, else None.
     """
 
-    def __init__(self, seed: int, *, keep_trace: bool = False, start: datetime = _START, capture: bool = True) -> None:
+    def __init__(
+        self,
+        seed: int,
+        *,
+        keep_trace: bool = False,
+        start: datetime = _START,
+        capture: bool = True,
+        explore: bool | DecisionTape = False,
+    ) -> None:
         self.seed = seed
         self.capture = capture
-        self.loop = SimLoop()  # type: ignore[abstract]  # the calls that it refuses are set by name
+        self._randoms: dict[str, Random] = {}
+        self.tape = DecisionTape(seed) if explore is True else explore or None
+        ready = None
+        if self.tape is not None:
+            ready = ExploringQueue(self.tape, self.random("schedule") if explore is True else None)
+        self.loop = SimLoop(ready)  # type: ignore[abstract]  # the calls that it refuses are set by name
         self.trace = Trace(self.loop, keep=keep_trace)
         self.machines: dict[str, Machine] = {}
         self.incarnations: list[Incarnation] = [self.loop.lab]
         self.network = Network(self)
         self.start = start
-        self._randoms: dict[str, Random] = {}
+        self._surroundings = Surroundings(self)
 
     def random(self, subsystem: str) -> Random:
         """The one random stream of a subsystem, seeded by name: another's extra draw does not shift it."""
@@ -73,7 +92,8 @@ class World:
         gc.disable()
         gc.freeze()
         try:
-            result: T = self.loop.run_until_complete(self._lab_task(main))
+            with self._surroundings.entered():
+                result: T = self.loop.run_until_complete(self._lab_task(main))
             return result
         finally:
             for owner in self.incarnations:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from bodydouble_labs.history import History, Tree
     from bodydouble_labs.scenario.model import Scenario
+    from bodydouble_labs.scenario.steps import FaultStep
 
 T = TypeVar("T")
 
@@ -87,10 +88,27 @@ class LabHost(Protocol):
         """A Windows path in the product's form on this body (``C:/InetPub``, ``/mnt/host/drives/C/InetPub``)."""
 
 
+class NetworkFaults(Protocol):
+    """What a provider can do to the network: an optional capability of a stage."""
+
+    def begin(self, step: FaultStep) -> None:
+        """Let the fault begin that a step describes."""
+
+    def heal(self, fault: str) -> int:
+        """Let a fault end; how many frames it touched, as the network itself counted."""
+
+    def unhealed(self) -> Mapping[str, int]:
+        """The faults that last, with how many frames each has touched."""
+
+
 class Stage(Protocol):
     """A built scenario: hosts, and the client's view of their network. Runner and workload run inside it."""
 
     history: History
+
+    @property
+    def network_faults(self) -> NetworkFaults | None:
+        """Faults of the network, or None where the provider has none (then `Provider.missing` says so)."""
 
     @property
     def hosts(self) -> Mapping[str, LabHost]:

@@ -24,7 +24,7 @@ class SimProvider:
     """Simulated machines on a virtual clock.
 
     Args:
-        pcap: write the latest frames of the network to ``lan.pcapng``.
+        pcap: write the latest frames of the network to ``lan.pcapng``; faults and product events are comments in it.
         keep_trace: write every event of the trace to ``trace.txt``, to find out where two runs part.
     """
 
@@ -59,7 +59,8 @@ class SimProvider:
         """Write what was asked to be kept, also of a run that broke off; the files' names."""
         kept = []
         if self._pcap:
-            write_pcapng(stage.segment.frames(), directory / CAPTURE, start=world.start)
+            frames, remarks = stage.segment.frames(), stage.segment.remarks
+            write_pcapng(frames, directory / CAPTURE, start=world.start, remarks=remarks, marks=stage.marks())
             kept.append(CAPTURE)
         if self._keep_trace:
             (directory / TRACE).write_text("".join(f"{line}\n" for line in world.trace.lines))

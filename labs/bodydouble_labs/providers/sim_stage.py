@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from bodydouble.vocabulary.paths import normalise
 from bodydouble_labs.errors import FaultError, LabError
 from bodydouble_labs.history import History
+from bodydouble_labs.providers.sim_faults import SimFaults
 from bodydouble_labs.providers.sim_host import SimHost
 from bodydouble_labs.providers.sim_order import OrderWatch, SourceStates, VolumeWitness
 from bodydouble_sim.machine import Machine
@@ -39,6 +40,9 @@ class SimStage:
             self.hosts[name] = SimHost(name, spec, machine)
         self.client = Machine(world, scenario.client.computer_name)
         self.client.plug(self.segment, scenario.client.address)
+        machines = {name: host.machine for name, host in self.hosts.items()}
+        (client,) = scenario.hosts.keys() - machines.keys()
+        self.network_faults = SimFaults(world, {**machines, client: self.client})
         self._began = world.loop.time()
         self._states: dict[tuple[str, str], SourceStates] = {}
         self._watch: OrderWatch | None = None
@@ -85,6 +89,14 @@ class SimStage:
     def wall_clock(self) -> datetime:
         """The virtual calendar."""
         return self._world.now()
+
+    def marks(self) -> list[tuple[int, str]]:
+        """The history's faults, repairs and product events as comments of a capture: virtual nanoseconds and text."""
+        return [
+            (round((self._began + mark.at) * 1_000_000_000), " ".join(filter(None, [mark.kind, mark.host, mark.text])))
+            for mark in self.history.marks
+            if mark.kind in ("fault", "heal", "event")
+        ]
 
     async def resolve(self, name: str) -> str:
         """Ask as the client machine does."""

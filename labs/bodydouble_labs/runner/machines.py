@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bodydouble_labs.errors import FaultError, LabError
 from bodydouble_labs.history import Mark
+from bodydouble_labs.runner.network import begin
 
 if TYPE_CHECKING:
     from bodydouble_labs.providers.base import LabHost
@@ -86,7 +87,10 @@ async def power(bench: Bench, step: PowerStep) -> None:
 
 
 async def fault(bench: Bench, step: FaultStep) -> None:
-    """Cut the power, and have it seen from outside that the host is gone."""
+    """Cut the power, and have it seen from outside that the host is gone; or let a fault of the network begin."""
+    if step.fault != "power-loss":
+        await begin(bench, step, FAULT_WINDOW)
+        return
     host = bench.host(step.on)
     if not bench.wiring.powered(step.on):
         raise LabError(f"{step.on} has no power to lose")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bodydouble.errors import BodydoubleError
 from bodydouble_labs.errors import LabError, UnmetError
 from bodydouble_labs.history import Mark
-from bodydouble_labs.runner import clients, machines, product
+from bodydouble_labs.runner import clients, machines, network, product
 from bodydouble_labs.runner.bench import Bench
 from bodydouble_labs.runner.collector import Collector
 from bodydouble_labs.runner.console import Console
@@ -40,6 +40,7 @@ ACTIONS: dict[str, Callable[[Bench, Any], Awaitable[None]]] = {
     "services": machines.services,
     "site": machines.site,
     "fault": machines.fault,
+    "heal": network.heal,
     "workload": clients.workload,
     "run_for": clients.run_for,
     "verify": clients.verify,
@@ -120,6 +121,7 @@ class Runner:
             await self._step(number, step)
             if self._stage.history.lab_errors:
                 return  # a client or the collector broke: what follows would prove nothing
+        network.check_unhealed(self.bench)
 
     async def _step(self, number: int, step: AnyStep) -> None:
         began = self._stage.elapsed()

@@ -138,10 +138,33 @@ class WaitForStep(StepBase, frozen=True, kw_only=True):
 
 
 class FaultStep(StepBase, frozen=True, kw_only=True):
-    """Inject a fault; an independent witness must see it, or the run is invalid."""
+    """Inject a fault; an independent witness must see it, or the run is invalid.
 
-    on: str
-    fault: Literal["power-loss"]
+    ``power-loss`` and ``link-flap`` happen to the host ``on``, ``lost-announcements`` to what it announces. The others
+    happen ``between`` two hosts. All but ``power-loss`` last until a ``heal`` step, or to the end of the run.
+
+    Attributes:
+        between: two hosts; with ``one_way`` only what goes from the first to the second is concerned.
+        probability: share of the frames that ``loss`` takes.
+        delay: seconds that ``latency`` adds to every frame.
+        down: seconds that ``link-flap`` keeps the link down each time.
+        up: seconds that it then leaves it up.
+    """
+
+    fault: Literal["power-loss", "partition", "loss", "latency", "lost-announcements", "link-flap"]
+    on: str = ""
+    between: Annotated[list[str], Meta(min_length=2, max_length=2)] | None = None
+    one_way: bool = False
+    probability: Annotated[float, Meta(gt=0, le=1)] | None = None
+    delay: Annotated[float, Meta(gt=0, le=60)] | None = None
+    down: Limit | None = None
+    up: Limit | None = None
+
+
+class HealStep(StepBase, frozen=True, kw_only=True):
+    """End a fault of the network; one that touched nothing did not happen, and the run is invalid."""
+
+    heal: Literal["partition", "loss", "latency", "lost-announcements", "link-flap"]
 
 
 class FailbackStep(StepBase, frozen=True, kw_only=True):
@@ -182,6 +205,7 @@ AnyStep = (
     | RunForStep
     | WaitForStep
     | FaultStep
+    | HealStep
     | FailbackStep
     | DecideStep
     | RestoreStep
@@ -202,6 +226,7 @@ ACTIONS: dict[str, type[AnyStep]] = {
     "run_for": RunForStep,
     "wait_for": WaitForStep,
     "fault": FaultStep,
+    "heal": HealStep,
     "failback": FailbackStep,
     "decide": DecideStep,
     "restore": RestoreStep,

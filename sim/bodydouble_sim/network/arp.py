@@ -9,7 +9,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bodydouble_sim.network.frames import ARP, ARP_REPLY, ARP_REQUEST, BROADCAST_MAC, NO_ADDRESS, NO_MAC, Frame
+from bodydouble_sim.network.frames import (
+    ARP,
+    ARP_REPLY,
+    ARP_REQUEST,
+    BROADCAST_MAC,
+    NO_ADDRESS,
+    NO_MAC,
+    Frame,
+    hopped,
+    time_to_live,
+)
 
 if TYPE_CHECKING:
     import asyncio
@@ -93,6 +103,7 @@ class ArpTable:
         address, question = waited
         if self._questions.get(address) is question:
             del self._questions[address]
+            self._nic.machine.stack.undeliverable(question.frames)
 
     def _ask(self, source: str, address: str) -> None:
         nic = self._nic
@@ -126,7 +137,8 @@ class ArpTable:
         question = self._questions.pop(address, None)
         if question is not None:
             for frame in question.frames:
-                self._nic.send((frame[0], frame[1], mac, *frame[3:]))
+                addressed = (frame[0], frame[1], mac, *frame[3:])
+                self._nic.send(addressed if type(frame) is tuple else hopped(addressed, time_to_live(frame)))
 
 
 def _aged(entry: _Entry, now: int) -> bool:

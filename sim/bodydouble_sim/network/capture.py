@@ -9,28 +9,49 @@ get these patched in. Checksums, lengths and Ethernet padding are real.
 from __future__ import annotations
 
 import struct
+from collections import deque
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from bodydouble_sim.network.frames import ARP, ICMP, TCP, UNREACHABLE, Frame
+from bodydouble_sim.network.frames import ARP, ICMP, TCP, TIME_EXCEEDED, UNREACHABLE, Frame, hopped, time_to_live
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
     from pathlib import Path
 
 _WRAP = (1 << 32) - 1
 _ETHERNET = 14  # bytes of an Ethernet header
 _IP = 20  # bytes of an IPv4 header without options
+_LONGEST_COMMENT = 60_000  # the format counts them in 16 bits
 _MINIMUM = 60  # bytes of an Ethernet frame without its checksum
 
 
-def write_pcapng(frames: Iterable[tuple[int, Frame]], path: Path | str, *, start: datetime | None = None) -> int:
+class _Commented(bytes):
+    """A packet's bytes with comments, as scapy's writer asks for them."""
+
+    comments: list[bytes]
+
+
+def write_pcapng(
+    frames: Iterable[tuple[int, Frame]],
+    path: Path | str,
+    *,
+    start: datetime | None = None,
+    remarks: Iterable[tuple[int, Frame, str]] = (),
+    marks: Iterable[tuple[int, str]] = (),
+) -> int:
     """Write frames as captured by `Segment.capture`; returns how many.
+
+    A frame is seen where its sender puts it on the wire: one that a fault then dropped is there, with a remark.
 
     Args:
         frames: ``(virtual nanoseconds, frame)``.
         path: the file to write.
         start: the calendar instant of virtual time 0 (`World.start`); the Unix epoch when omitted.
+        remarks: what faults did to single frames (`Segment.remarks`); each becomes a comment on its packet.
+        marks: what happened at an instant of virtual nanoseconds (a fault begins, the product records an event): a
+            comment on the first packet at or after it, or on the last one.
     """
     from scapy.layers.l2 import Ether  # noqa: PLC0415 - optional, and half a second to import
     from scapy.utils import RawPcapNgWriter  # noqa: PLC0415 - as above
@@ -40,11 +61,33 @@ def write_pcapng(frames: Iterable[tuple[int, Frame]], path: Path | str, *, start
     written = 0
     with RawPcapNgWriter(str(path)) as writer:
         writer.write_header(Ether())
-        for when, frame in frames:
-            raw = rendering.of(frame).ljust(_MINIMUM, b"\x00")
+        for when, frame, comments in _commented(list(frames), remarks, marks):
+            raw = _Commented(rendering.of(frame).ljust(_MINIMUM, b"\x00"))
+            raw.comments = comments
             writer.write_packet(raw, sec=began + when / 1_000_000_000)
             written += 1
     return written
+
+
+def _commented(
+    frames: list[tuple[int, Frame]], remarks: Iterable[tuple[int, Frame, str]], marks: Iterable[tuple[int, str]]
+) -> Iterator[tuple[int, Frame, list[bytes]]]:
+    """Every frame with its comments: the marks that wait for one, then the remarks on it."""
+    on_frame: dict[tuple[int, Frame], list[str]] = {}
+    for when, frame, text in remarks:
+        on_frame.setdefault((when, frame), []).append(text)
+    waiting = deque(sorted(marks, key=itemgetter(0)))
+    for number, (when, frame) in enumerate(frames, 1):
+        texts = []
+        while waiting and (waiting[0][0] <= when or number == len(frames)):
+            texts.append(waiting.popleft()[1])
+        texts += on_frame.pop((when, frame), [])
+        yield when, frame, [text.encode()[:_LONGEST_COMMENT] for text in texts]
+
+
+def render(frame: Frame) -> bytes:
+    """One frame as it is on the wire, built by scapy (half a millisecond)."""
+    return _Rendering().of(frame).ljust(_MINIMUM, b"\x00")
 
 
 class _Rendering:
@@ -57,9 +100,9 @@ class _Rendering:
         """The bytes of one frame, as on the wire."""
         if frame[0] != TCP:
             return _build(frame)
-        kind = (*frame[:5], frame[7])  # who to whom, and the flags
+        kind = (*frame[:5], frame[7], time_to_live(frame))  # who to whom, and the flags
         if kind not in self._built:
-            self._built[kind] = _build((*frame[:8], 0, 0, 0, b""))
+            self._built[kind] = _build(hopped((*frame[:8], 0, 0, 0, b""), time_to_live(frame)))
         return _patched(self._built[kind], frame)
 
 
@@ -96,7 +139,7 @@ def _arp(frame: Frame) -> Any:
 def _ip(frame: Frame) -> Any:
     from scapy.layers.inet import IP  # noqa: PLC0415 - as above
 
-    layer = IP(src=frame[3], dst=frame[4], ttl=128)  # Windows begins at 128
+    layer = IP(src=frame[3], dst=frame[4], ttl=time_to_live(frame))
     kind = frame[0]
     if kind == TCP:
         return layer / _tcp(frame)
@@ -113,14 +156,10 @@ def _tcp(frame: Frame) -> Any:
 
 def _icmp(frame: Frame) -> Any:
     from scapy.layers.inet import ICMP as ICMP_LAYER  # noqa: PLC0415 - as above
-    from scapy.layers.inet import IP, UDP  # noqa: PLC0415 - as above
 
     kind, code, identifier, sequence, payload = frame[5:]
-    if kind == UNREACHABLE:  # the wire carries the header that it is about (RFC 792)
-        quoted = IP(src=frame[4], dst=frame[3]) / UDP(
-            sport=int.from_bytes(payload[:2], "big"), dport=int.from_bytes(payload[2:], "big")
-        )
-        return ICMP_LAYER(type=kind, code=code) / quoted
+    if kind in (UNREACHABLE, TIME_EXCEEDED):  # the payload is the beginning of the packet that it is about (RFC 792)
+        return ICMP_LAYER(type=kind, code=code) / payload
     return ICMP_LAYER(type=kind, code=code, id=identifier, seq=sequence) / payload
 
 

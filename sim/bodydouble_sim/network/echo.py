@@ -3,28 +3,52 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import TYPE_CHECKING
 
-from bodydouble_sim.network.frames import ECHO_REPLY, ECHO_REQUEST, ICMP, UNREACHABLE, Frame
+from bodydouble_sim.network.frames import (
+    ECHO_REPLY,
+    ECHO_REQUEST,
+    ICMP,
+    PORT_UNREACHABLE,
+    TIME_EXCEEDED,
+    TIME_TO_LIVE,
+    UDP,
+    UNREACHABLE,
+    Frame,
+)
+from bodydouble_sim.network.icmp import IcmpError, read_quote
 
 if TYPE_CHECKING:
     from bodydouble_sim.network.nic import Nic
     from bodydouble_sim.network.stack import IpStack
 
 _PAYLOAD = b"abcdefghijklmnopqrstuvwabcdefghi"  # what ping.exe sends
+_REMEMBERED = 64
 _IDENTIFIER = 0x0200  # as Windows 2000 numbers its first
+_SECOND = 1_000_000_000
 
 
 class Echo:
-    """Answers echo requests and keeps the questions that are open."""
+    """Answers echo requests and keeps the questions that are open.
+
+    Attributes:
+        errors: the latest ICMP errors about packets of this machine.
+    """
 
     def __init__(self, stack: IpStack) -> None:
         self._stack = stack
         self._sequence = 0
-        self._waiting: dict[int, tuple[str, asyncio.Future[None]]] = {}
+        self._waiting: dict[int, tuple[str, asyncio.Future[bool]]] = {}
+        self.errors: deque[IcmpError] = deque(maxlen=_REMEMBERED)
 
-    async def ping(self, address: str, timeout: float) -> float | None:  # noqa: ASYNC109 - the port's signature
-        """Seconds until the reply came, or None."""
+    async def ping(
+        self,
+        address: str,
+        timeout: float,  # noqa: ASYNC109 - the port's signature
+        ttl: int = TIME_TO_LIVE,
+    ) -> float | None:
+        """Seconds until the reply came; None: none came, or a router said that it cannot (the last of `errors`)."""
         stack = self._stack
         try:
             nic, source = stack.route(address)
@@ -33,23 +57,27 @@ class Echo:
             return None
         self._sequence += 1
         sequence = self._sequence
-        waiter: asyncio.Future[None] = stack.loop.create_future()
+        waiter: asyncio.Future[bool] = stack.loop.create_future()
         self._waiting[sequence] = (address, waiter)
-        began = stack.loop.time()
+        loop = stack.loop
+        began = loop.now
+        loop.schedule(int(timeout * _SECOND), self._give_up, sequence)  # half the price of asyncio.timeout
         rest = (ECHO_REQUEST, 0, _IDENTIFIER, sequence, _PAYLOAD)
-        stack.send(nic, ICMP, source, address, rest)
+        stack.send(nic, ICMP, source, address, rest, ttl=ttl)
         try:
-            async with asyncio.timeout(timeout):
-                await waiter
-        except TimeoutError:
-            return None
+            answered = await waiter
         finally:
             self._waiting.pop(sequence, None)
-        return stack.loop.time() - began
+        return (loop.now - began) / _SECOND if answered else None
+
+    def _give_up(self, sequence: int) -> None:
+        _, waiter = self._waiting.get(sequence, ("", None))
+        if waiter is not None and not waiter.done():
+            waiter.set_result(False)
 
     def receive(self, nic: Nic | None, frame: Frame) -> None:
         """Answer a request; wake who waits for a reply; hand an error to the socket that it is about."""
-        _, _, _, source, destination, kind, _, identifier, sequence, payload = frame
+        _, _, _, source, destination, kind, code, identifier, sequence, payload = frame
         stack = self._stack
         if kind == ECHO_REQUEST:
             if nic is None or stack.owns(destination):
@@ -57,6 +85,23 @@ class Echo:
         elif kind == ECHO_REPLY:
             address, waiter = self._waiting.get(sequence, ("", None))
             if waiter is not None and address == source and not waiter.done():
-                waiter.set_result(None)
-        elif kind == UNREACHABLE:
-            stack.udp.refused(source, payload)
+                waiter.set_result(True)
+        elif kind in (UNREACHABLE, TIME_EXCEEDED):
+            self._failed(source, kind, code, payload)
+
+    def _failed(self, by: str, kind: int, code: int, payload: bytes) -> None:
+        """A packet of ours did not arrive.
+
+        Unreachable networks and hosts and exceeded times to live are soft errors: TCP goes on trying (RFC 1122,
+        4.2.3.9), and ping tells at once.
+        """
+        quoted = read_quote(payload)
+        if quoted is None:
+            return
+        self.errors.append(IcmpError(by, kind, code, quoted.destination))
+        if quoted.kind == UDP and kind == UNREACHABLE and code == PORT_UNREACHABLE:
+            self._stack.udp.refused(by, quoted.first, quoted.second)
+        elif quoted.kind == ICMP:
+            address, waiter = self._waiting.get(quoted.second, ("", None))
+            if waiter is not None and address == quoted.destination and not waiter.done():
+                waiter.set_result(False)

@@ -33,13 +33,35 @@ ARP_REPLY = 2
 ECHO_REPLY = 0
 UNREACHABLE = 3
 ECHO_REQUEST = 8
+TIME_EXCEEDED = 11
+NET_UNREACHABLE = 0
+HOST_UNREACHABLE = 1
 PORT_UNREACHABLE = 3
+TIME_TO_LIVE = 128  # DefaultTTL of Windows 2000
 
 FIN = 0x01
 SYN = 0x02
 RST = 0x04
 PSH = 0x08
 ACK = 0x10
+
+
+class HoppedFrame(tuple[Any, ...]):  # noqa: SLOT001 - a tuple has no room for named slots
+    """A frame whose time to live is not `TIME_TO_LIVE`: forwarded by a router, or sent with another."""
+
+    ttl: int
+
+
+def hopped(frame: Frame, ttl: int) -> Frame:
+    """The frame with a time to live of its own."""
+    made = HoppedFrame(frame)
+    made.ttl = ttl
+    return made
+
+
+def time_to_live(frame: Frame) -> int:
+    """How many hops a frame has left (RFC 791)."""
+    return frame.ttl if type(frame) is HoppedFrame else TIME_TO_LIVE
 
 
 def to_number(address: str) -> int:

@@ -19,6 +19,7 @@ RESPONSE = 0x8000
 AUTHORITATIVE = 0x0400
 RECURSION_DESIRED = 0x0100
 BROADCAST = 0x0010
+NAME_ERROR = 3  # the name does not exist
 ACTIVE_ERROR = 6  # the name is owned by another node
 
 _HEADER = struct.Struct("!6H")
@@ -32,7 +33,7 @@ _OPCODE_SHIFT = 11
 
 
 class Packet(NamedTuple):
-    """A name service packet: ``address`` is 0.0.0.0 in a query."""
+    """A name service packet: ``address`` is 0.0.0.0 in a query, ``broadcast`` whether everybody was asked."""
 
     transaction: int
     operation: int
@@ -40,6 +41,7 @@ class Packet(NamedTuple):
     code: int
     name: str
     address: str
+    broadcast: bool
 
 
 def _encode_name(name: str) -> bytes:
@@ -60,15 +62,16 @@ def _record(address: str) -> bytes:
     return _RECORD.pack(_NB, _INTERNET, TIME_TO_LIVE, 6, 0, to_number(address))
 
 
-def query(transaction: int, name: str) -> bytes:
-    """NAME QUERY REQUEST (4.2.12), broadcast."""
-    header = _HEADER.pack(transaction, RECURSION_DESIRED | BROADCAST, 1, 0, 0, 0)
+def query(transaction: int, name: str, *, broadcast: bool = True) -> bytes:
+    """NAME QUERY REQUEST (4.2.12)."""
+    header = _HEADER.pack(transaction, RECURSION_DESIRED | (BROADCAST if broadcast else 0), 1, 0, 0, 0)
     return header + _encode_name(name) + struct.pack("!HH", _NB, _INTERNET)
 
 
-def claim(operation: int, transaction: int, name: str, address: str) -> bytes:
-    """NAME REGISTRATION REQUEST (4.2.2) or NAME RELEASE REQUEST (4.2.9), broadcast."""
-    flags = operation << _OPCODE_SHIFT | BROADCAST | (RECURSION_DESIRED if operation == REGISTRATION else 0)
+def claim(operation: int, transaction: int, name: str, address: str, *, broadcast: bool = True) -> bytes:
+    """NAME REGISTRATION REQUEST (4.2.2) or NAME RELEASE REQUEST (4.2.9)."""
+    flags = operation << _OPCODE_SHIFT | (RECURSION_DESIRED if operation == REGISTRATION else 0)
+    flags |= BROADCAST if broadcast else 0
     header = _HEADER.pack(transaction, flags, 1, 0, 0, 1)
     question = _encode_name(name) + struct.pack("!HH", _NB, _INTERNET)
     return header + question + _QUESTION_POINTER + _record(address)
@@ -89,4 +92,5 @@ def parse(payload: bytes) -> Packet | None:
     operation = flags >> _OPCODE_SHIFT & 15
     carries = bool(flags & RESPONSE) or operation != QUERY
     address = to_address(struct.unpack("!I", payload[-4:])[0]) if carries else NO_ADDRESS
-    return Packet(transaction, operation, bool(flags & RESPONSE), flags & 15, name, address)
+    to_all = bool(flags & BROADCAST)
+    return Packet(transaction, operation, bool(flags & RESPONSE), flags & 15, name, address, to_all)

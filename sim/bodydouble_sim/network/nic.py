@@ -18,16 +18,24 @@ class Nic:
     Attributes:
         static: addresses configured for every boot, with prefix length; a system may edit the list.
         up: whether the cable is in.
+        lost: frames that a missing cable lost; those to the adapter only while the network has a fault.
+        dropped: frames that found the adapter's queue full, or its port's at the switch.
+        gateway: the default gateway configured for the adapter, None: only its own networks are reached.
         arp: the adapter's ARP table; empty after every boot.
     """
 
-    def __init__(self, machine: Machine, name: str, mac: str, segment: Segment, static: list[str]) -> None:
+    def __init__(
+        self, machine: Machine, name: str, mac: str, segment: Segment, static: list[str], *, gateway: str | None = None
+    ) -> None:
         self.machine = machine
         self.name = name
         self.mac = mac
         self.segment = segment
         self.static = static
         self.up = True
+        self.lost = 0
+        self.dropped = 0
+        self.gateway = gateway
         self.arp = ArpTable(self, machine.world.loop)
         segment.attach(self)
 
@@ -38,6 +46,7 @@ class Nic:
         """Pull the cable: frames in flight are lost, and the machine is not told. Idempotent."""
         if self.up:
             self.up = False
+            self.segment.link_down(self)
             self.machine.world.trace.record("cable", self.machine.name, self.name, "out")
 
     def connect(self) -> None:
@@ -57,6 +66,8 @@ class Nic:
         life = self.machine.incarnation
         if life is not None and self.up:
             self.segment.transmit(self, life, frame)
+        elif not self.up:
+            self.lost += 1
 
     def receive(self, frame: Frame, sent: int) -> None:
         """Take a frame from the wire, unless it was sent to an earlier life of this machine."""

@@ -116,7 +116,7 @@ class TcpPorts:
         flags, seq, ack, window, payload = frame[7:]
         waiting = self._time_wait.get(key)
         if waiting is not None and not flags & (SYN | RST):
-            if flags & FIN:
+            if payload or flags & FIN:  # it was acknowledged, and the acknowledgement was lost
                 self._answer(nic, key, ACK, waiting[0], waiting[1])
             return
         if flags & RST:
@@ -139,6 +139,7 @@ class TcpPorts:
 
     def finished(self, connection: TcpConnection) -> None:
         """Both directions are closed and acknowledged: keep the ports in TIME-WAIT (RFC 793) and forget the rest."""
+        self._sweep_time_wait()  # a server that never connects to anybody would keep them all
         self._time_wait[connection.key] = (connection.snd_nxt, connection.rcv_nxt, self.stack.loop.now + TIME_WAIT)
         connection.end(None)
 

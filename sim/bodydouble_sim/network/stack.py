@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import ipaddress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
 
 from bodydouble.vocabulary.records import InterfaceAddress
@@ -20,8 +20,11 @@ from bodydouble_sim.network.frames import (
     LIMITED_BROADCAST,
     NO_ADDRESS,
     TCP,
+    TIME_TO_LIVE,
     UDP,
     Frame,
+    hopped,
+    time_to_live,
 )
 from bodydouble_sim.network.ports import TcpPorts
 from bodydouble_sim.network.udp import UdpPorts
@@ -61,6 +64,20 @@ class LocalAddress:
         self.defended = -DEFEND_INTERVAL
 
 
+class Route(NamedTuple):
+    """How packets reach a destination.
+
+    Attributes:
+        nic: the adapter that they leave by; None: this machine itself.
+        source: the address that they come from.
+        hop: who takes them next on the wire: the destination, or a gateway.
+    """
+
+    nic: Nic | None
+    source: str
+    hop: str
+
+
 class IpStack:
     """Addresses, neighbours and packets of one machine. Empty while the machine is off.
 
@@ -80,7 +97,7 @@ class IpStack:
         self.tcp = TcpPorts(self)
         self.udp = UdpPorts(self)
         self.echo = Echo(self)
-        self._routes: dict[str, tuple[Nic | None, str] | None] = {}
+        self._routes: dict[str, Route | None] = {}
         self._ready: list[asyncio.Future[None]] = []
         self._handlers = {TCP: self.tcp.receive, UDP: self.udp.receive, ICMP: self.echo.receive, ARP: self._arp}
 
@@ -243,26 +260,52 @@ class IpStack:
         """The adapter (None: this machine itself) and source address for a destination.
 
         Raises:
-            OSError: no adapter is on the destination's network (ENETUNREACH).
+            OSError: it is on no adapter's network and no gateway leads there (ENETUNREACH).
         """
-        try:
-            known = self._routes[destination]
-        except KeyError:
-            known = self._routes[destination] = self._find_route(destination)
+        known = self.lookup_route(destination)
         if known is None:
             raise OSError(errno.ENETUNREACH, f"{self.machine.name} has no route to {destination}")
-        return known
+        return known.nic, known.source
 
-    def _find_route(self, destination: str) -> tuple[Nic | None, str] | None:
+    def lookup_route(self, destination: str) -> Route | None:
+        """How to reach a destination, None: not at all."""
+        try:
+            return self._routes[destination]
+        except KeyError:
+            found = self._routes[destination] = self._find_route(destination)
+            return found
+
+    def _find_route(self, destination: str) -> Route | None:
+        """This machine, its networks, its static routes (the longest prefix first), its default gateways (RFC 1122)."""
         if destination.startswith("127."):
-            return None, "127.0.0.1"
+            return Route(None, "127.0.0.1", destination)
         if self.owns(destination):
-            return None, destination
+            return Route(None, destination, destination)
         parsed = ipaddress.IPv4Address(destination)
-        for local in self.locals.values():
-            if local.owned and (parsed in local.network or destination == LIMITED_BROADCAST):
-                return local.nic, local.address
+        near = self._on_link(parsed)
+        if near is not None:
+            return Route(near.nic, near.address, destination)
+        ways = [(ipaddress.IPv4Network(network), gateway) for network, gateway in self.machine.routes.items()]
+        ways = sorted((way for way in ways if parsed in way[0]), key=lambda way: -way[0].prefixlen)
+        for gateway in [*(way[1] for way in ways), *(nic.gateway for nic in self.machine.nics if nic.gateway)]:
+            near = self._on_link(ipaddress.IPv4Address(gateway))
+            if near is not None:
+                return Route(near.nic, near.address, gateway)
         return None
+
+    def _on_link(self, destination: ipaddress.IPv4Address) -> LocalAddress | None:
+        everyone = str(destination) == LIMITED_BROADCAST
+        for local in self.locals.values():
+            if local.owned and (everyone or destination in local.network):
+                return local
+        return None
+
+    def next_hop(self, nic: Nic | None, destination: str) -> str:
+        """Who takes a packet for ``destination`` on the adapter's wire."""
+        if nic is None or (nic.gateway is None and not self.machine.routes):
+            return destination
+        known = self.lookup_route(destination)
+        return destination if known is None or known.nic is not nic else known.hop
 
     def is_broadcast(self, nic: Nic | None, destination: str) -> bool:
         """Whether ``destination`` is every machine on the adapter's network (RFC 919)."""
@@ -272,20 +315,39 @@ class IpStack:
             local.broadcast == destination for local in self.locals.values() if local.nic is nic
         )
 
-    def send(self, nic: Nic | None, kind: str, source: str, destination: str, rest: Frame) -> None:
+    def send(
+        self, nic: Nic | None, kind: str, source: str, destination: str, rest: Frame, *, ttl: int = TIME_TO_LIVE
+    ) -> None:
         """Send one IP packet, by the ARP cache of the adapter or (``nic`` None) to this machine itself."""
         if nic is None:
             life = self.machine.incarnation
             self.world.trace.record("loopback", self.machine.name, kind, *rest[:-1], len(rest[-1]), crc32(rest[-1]))
             self.loop.schedule(LOOPBACK, self._loop_back, (life, (kind, "", "", source, destination, *rest)))
             return
-        mac = nic.arp.lookup(destination)
-        if mac is not None:
-            nic.send((kind, nic.mac, mac, source, destination, *rest))
-        elif self.is_broadcast(nic, destination):
-            nic.send((kind, nic.mac, BROADCAST_MAC, source, destination, *rest))
+        if ttl == TIME_TO_LIVE and nic.gateway is None and not self.machine.routes:  # the short way, most of the time
+            mac = nic.arp.lookup(destination)  # never there for a broadcast address
+            if mac is not None:
+                nic.send((kind, nic.mac, mac, source, destination, *rest))
+                return
+        frame = (kind, nic.mac, BROADCAST_MAC, source, destination, *rest)
+        if ttl != TIME_TO_LIVE:
+            frame = hopped(frame, ttl)
+        if self.is_broadcast(nic, destination):
+            nic.send(frame)
         else:
-            nic.arp.hold(source, destination, (kind, nic.mac, "", source, destination, *rest))
+            self.pass_on(nic, source, self.next_hop(nic, destination), frame)
+
+    def pass_on(self, nic: Nic, source: str, hop: str, frame: Frame) -> None:
+        """Put a packet on the adapter's wire for ``hop``, once its MAC is known."""
+        mac = nic.arp.lookup(hop)
+        if mac is None:
+            nic.arp.hold(source, hop, frame)
+            return
+        addressed = (frame[0], nic.mac, mac, *frame[3:])
+        nic.send(addressed if type(frame) is tuple else hopped(addressed, time_to_live(frame)))
+
+    def undeliverable(self, frames: list[Frame]) -> None:
+        """Nobody answered for the next hop of these. A host says nothing; what waits for an answer times out."""
 
     def _loop_back(self, flight: tuple[Incarnation | None, Frame]) -> None:
         life, frame = flight

@@ -3,6 +3,11 @@
 Sequence numbers are plain integers that never wrap. There is no Nagle delay and no congestion window: a switched LAN.
 Retransmission: a SYN is sent again after 3, 6 and 12 s; data five times with a doubling time-out that begins at 3 s
 and follows the measured round trip afterwards; then the connection is aborted (KB 170359).
+
+A closed window is probed with the same doubling for as long as the peer answers (RFC 1122, 4.2.2.17). Keep-alives, when
+an application asks for them, begin after 2 hours of silence, 1 s apart, and give up as data does (KB 120642:
+KeepAliveTime, KeepAliveInterval, TcpMaxDataRetransmissions). A closed connection whose peer never sends its FIN goes
+after TcpFinWait2Delay, 240 s (*Microsoft Windows 2000 TCP/IP Implementation Details*, appendix A).
 """
 
 from __future__ import annotations
@@ -28,6 +33,9 @@ MOST_TIMEOUT = 60 * SECOND
 SYN_RETRIES = 3
 DATA_RETRIES = 5
 DELAYED_ACK = 200 * MILLISECOND
+FIN_WAIT_2 = 240 * SECOND
+KEEP_ALIVE_TIME = 7200 * SECOND
+KEEP_ALIVE_INTERVAL = SECOND
 DUPLICATE_ACKS = 2  # TcpMaxDupAcks of Windows 2000: the ACK that repeats twice asks for the segment
 
 CLOSED = 0
@@ -50,18 +58,23 @@ class TcpConnection(asyncio.Transport):
         "_fin_acked",
         "_fin_received",
         "_fin_wanted",
+        "_heard",
         "_in_flight",
         "_inbox_size",
+        "_keep_alive",
         "_out_of_order",
         "_pending",
+        "_probed",
         "_recover",
         "_retries",
         "_rto",
+        "_silent",
         "_srtt",
         "_timed",
         "_timer",
         "_unsent",
         "_variance",
+        "hop",
         "key",
         "local",
         "local_port",
@@ -84,6 +97,7 @@ class TcpConnection(asyncio.Transport):
         self.nic = nic
         self.key = key
         self.local, self.local_port, self.remote, self.remote_port = key
+        self.hop = ports.stack.next_hop(nic, self.remote)
         self.state = CLOSED
         self.snd_una = self.snd_nxt = first
         self.snd_wnd = WINDOW
@@ -108,6 +122,10 @@ class TcpConnection(asyncio.Transport):
         self._eof_sent = False
         self._fin_acked = False
         self._fin_received = False
+        self._heard = 0  # when the peer last sent anything
+        self._probed = 0
+        self._silent = 0  # probes in a row that nobody answered
+        self._keep_alive = False
 
     # --- what the transport adds ------------------------------------------------------------------------------------
 
@@ -150,7 +168,7 @@ class TcpConnection(asyncio.Transport):
         window = WINDOW - self._inbox_size
         rest = (self.local_port, self.remote_port, flags, seq, self.rcv_nxt if flags & ACK else 0, window, payload)
         if nic is not None:
-            mac = nic.arp.lookup(remote)
+            mac = nic.arp.lookup(self.hop)
             if mac is not None:
                 nic.send((TCP, nic.mac, mac, self.local, remote, *rest))
                 return
@@ -213,46 +231,88 @@ class TcpConnection(asyncio.Transport):
         self._timed = None  # Karn: a segment sent twice measures nothing
         if not self._in_flight:
             self._retries = min(self._retries + 1, DATA_RETRIES)
-            self.emit(ACK, self.snd_una - 1, b"")
-            return True
+            return self._probe()
         self._retries += 1
         if self._retries > (DATA_RETRIES if self.state == ESTABLISHED else SYN_RETRIES):
-            self.end(TimeoutError(errno.ETIMEDOUT, f"{self.remote}:{self.remote_port} does not answer"))
+            self._give_up()
             return False
         self._recover = self.snd_nxt
         seq, _, flags, payload = self._in_flight[0]
         self.emit(flags, seq, payload)
         return True
 
+    def _give_up(self) -> None:
+        self.end(TimeoutError(errno.ETIMEDOUT, f"{self.remote}:{self.remote_port} does not answer"))
+
+    def _probe(self) -> bool:
+        """Ask a silent peer for an ACK with a number below its window; False: it left too many unanswered."""
+        self._silent = self._silent + 1 if self._heard < self._probed else 0
+        if self._silent >= DATA_RETRIES:
+            self._give_up()
+            return False
+        self._probed = self.loop.now
+        self.emit(ACK, self.snd_una - 1, b"")
+        return True
+
+    def keep_alive(self, *, wanted: bool) -> None:
+        """SO_KEEPALIVE: find out about a peer that died in silence (RFC 1122, 4.2.3.6)."""
+        if wanted and not self._keep_alive:
+            self.loop.schedule(KEEP_ALIVE_TIME, self._still_there, None)
+        self._keep_alive = wanted
+
+    def _still_there(self, _: object) -> None:
+        if self.state == CLOSED or not self._keep_alive:
+            return
+        quiet = self.loop.now - self._heard
+        if self._in_flight or self._pending:  # retransmission and window probes find out by themselves
+            wait = KEEP_ALIVE_TIME
+        elif quiet < KEEP_ALIVE_TIME:
+            wait = KEEP_ALIVE_TIME - quiet
+        else:
+            wait = KEEP_ALIVE_INTERVAL
+            if not self._probe():
+                return
+        self.loop.schedule(wait, self._still_there, None)
+
     # --- receiving --------------------------------------------------------------------------------------------------
 
     def segment(self, flags: int, seq: int, ack: int, window: int, payload: bytes) -> None:
         """Take a segment."""
+        self._heard = self.loop.now
         if flags & (SYN | RST | FIN) or self.state != ESTABLISHED:
             self._unusual(flags, seq, ack, window, payload)
             return
         if ack > self.snd_una:
-            self.snd_wnd = window
-            self._acknowledged(ack)
+            self._acknowledged(ack, window)
             if self.state == CLOSED:
                 return
         elif not payload:
             self._repeated(seq, ack, window)
             return
-        else:
-            self.snd_wnd = window
+        elif window > self.snd_wnd and ack == self.snd_una:
+            self._widened(window)
         if payload:
             self._take(seq, payload, fin=False)
 
-    def _acknowledged(self, ack: int) -> None:
-        """The peer confirmed everything before ``ack``."""
+    def _widened(self, window: int) -> None:
+        """The peer takes more than it said before.
+
+        A window's right edge never moves back (RFC 1122, 4.2.2.16), so a segment that says less was overtaken.
+        """
+        self.snd_wnd = window
+        self._retries = 0
+        self.push()
+
+    def _acknowledged(self, ack: int, window: int) -> None:
+        """The peer confirmed everything before ``ack`` and takes ``window`` bytes more."""
         if ack > self.snd_nxt:
             return
         self.snd_una = ack
+        self.snd_wnd = window
         in_flight = self._in_flight
         while in_flight and in_flight[0][1] <= ack:
             if in_flight.popleft()[2] & FIN:
-                self._fin_acked = True
+                self._fin_confirmed()
         now = self.loop.now
         timed = self._timed
         if timed is not None and ack >= timed[0]:
@@ -272,6 +332,20 @@ class TcpConnection(asyncio.Transport):
         if self._fin_acked and self._fin_received:
             self.ports.finished(self)
 
+    def _fin_confirmed(self) -> None:
+        self._fin_acked = True
+        if not self._fin_received:
+            self.loop.schedule(FIN_WAIT_2, self._abandon, None)
+
+    def _abandon(self, _: object) -> None:
+        """FIN-WAIT-2: an application that is gone waits for the peer's FIN a while; a half-closed one, for ever."""
+        if self.state == CLOSED or self._fin_received:
+            return
+        if self.is_closing():
+            self.end(None)
+        else:
+            self.loop.schedule(FIN_WAIT_2, self._abandon, None)
+
     def _measure(self, trip: int) -> None:
         """Smooth the round trip (RFC 6298 with Windows 2000's small minimum)."""
         if self._srtt == 0:
@@ -284,13 +358,12 @@ class TcpConnection(asyncio.Transport):
     def _repeated(self, seq: int, ack: int, window: int) -> None:
         """An ACK without payload that confirms nothing new: window update, probe, or sign of a loss."""
         if seq < self.rcv_nxt:  # a probe of our window (sent below it on purpose) wants an answer
-            self.snd_wnd = window
             self.emit(ACK, self.snd_nxt, b"")
-        elif window != self.snd_wnd:
-            self.snd_wnd = window
-            self._retries = 0
-            self.push()
-        elif self._in_flight and ack == self.snd_una:
+        if ack != self.snd_una:
+            return
+        if window > self.snd_wnd:
+            self._widened(window)
+        elif self._in_flight and seq >= self.rcv_nxt:
             self._duplicates += 1
             if self._duplicates == DUPLICATE_ACKS:
                 self._recover = self.snd_nxt
@@ -310,6 +383,8 @@ class TcpConnection(asyncio.Transport):
         self._owe()
         if payload:
             self.on_data(payload)
+        if self.state == CLOSED:
+            return
         if fin:
             self._finish_input()
         elif self._out_of_order:
@@ -326,8 +401,10 @@ class TcpConnection(asyncio.Transport):
 
     def _take_kept(self) -> None:
         kept = self._out_of_order.pop(self.rcv_nxt, None)
-        if kept is not None and self.state != CLOSED:
+        if kept is not None:
             self._take(self.rcv_nxt, kept[1], fin=bool(kept[0]))
+        elif min(self._out_of_order) < self.rcv_nxt:  # what came a second time, in order, is kept no longer
+            self._out_of_order = {seq: early for seq, early in self._out_of_order.items() if seq > self.rcv_nxt}
 
     def _owe(self) -> None:
         """Owe an acknowledgement: it rides on the next segment, follows a burst, or goes after 200 ms.
@@ -371,9 +448,8 @@ class TcpConnection(asyncio.Transport):
         elif flags & ACK:
             if self.state == SYN_RECEIVED and not self._complete(ack, window):
                 return
-            self.snd_wnd = window
             if ack > self.snd_una:
-                self._acknowledged(ack)
+                self._acknowledged(ack, window)
             if self.state == ESTABLISHED and (payload or flags & FIN):
                 self._take(seq, payload, fin=bool(flags & FIN))
 
@@ -383,10 +459,9 @@ class TcpConnection(asyncio.Transport):
             self.emit(RST, ack, b"")
         elif flags & SYN and flags & ACK:
             self.rcv_nxt = seq + 1
-            self.snd_wnd = window
             self.state = ESTABLISHED
             self._rto = FIRST_TIMEOUT
-            self._acknowledged(ack)
+            self._acknowledged(ack, window)
             self.emit(ACK, self.snd_nxt, b"")
             self.on_established()
 
@@ -396,8 +471,7 @@ class TcpConnection(asyncio.Transport):
             self.emit(RST, ack, b"")
             return False
         self.state = ESTABLISHED
-        self.snd_wnd = window
-        self._acknowledged(ack)
+        self._acknowledged(ack, window)
         self.on_established()
         return self.state == ESTABLISHED
 

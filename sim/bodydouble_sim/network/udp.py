@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-import struct
 from typing import TYPE_CHECKING, Any
 
 from bodydouble_sim.network.frames import ICMP, NO_ADDRESS, PORT_UNREACHABLE, UDP, UNREACHABLE, Frame
+from bodydouble_sim.network.icmp import quote
 from bodydouble_sim.network.ports import EPHEMERAL
 from bodydouble_sim.network.transport import SimSocket
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from bodydouble_sim.network.stack import IpStack
 
 LARGEST = 65507
-_PORTS = struct.Struct("!HH")
 
 
 class UdpPorts:
@@ -77,12 +76,10 @@ class UdpPorts:
         if endpoint is not None:
             endpoint.deliver(payload, (source, source_port))
         elif not broadcast:
-            quoted = _PORTS.pack(source_port, port)
-            self.stack.send(nic, ICMP, destination, source, (UNREACHABLE, PORT_UNREACHABLE, 0, 0, quoted))
+            self.stack.send(nic, ICMP, destination, source, (UNREACHABLE, PORT_UNREACHABLE, 0, 0, quote(frame)))
 
-    def refused(self, by: str, quoted: bytes) -> None:
+    def refused(self, by: str, port: int, remote_port: int) -> None:
         """A datagram of ours met a closed port: tell the endpoint that is connected to it."""
-        port, remote_port = _PORTS.unpack_from(quoted)
         for (_, local), endpoint in list(self.endpoints.items()):
             if local == port and endpoint.remote == (by, remote_port):
                 endpoint.fail(ConnectionRefusedError(errno.ECONNREFUSED, f"{by}:{remote_port} refused"))
@@ -149,10 +146,19 @@ class UdpTransport(asyncio.DatagramTransport):
             self.abort()
 
     def sendto(self, data: Any, addr: Any = None) -> None:
-        """Send one datagram; what cannot be sent is reported to ``error_received``."""
+        """Send one datagram; what cannot be sent is reported to ``error_received``.
+
+        Raises:
+            TypeError: not bytes.
+            ValueError: no address, or another than the peer of a connected endpoint.
+        """
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise TypeError(f"data argument must be a bytes-like object, not {type(data).__name__!r}")
         to = addr or self.remote
         if to is None:
             raise ValueError("no address to send to")
+        if self.remote not in (None, to):
+            raise ValueError(f"Invalid address: must be None or {self.remote}")
         if self._closing:
             return
         payload = bytes(data)

@@ -29,7 +29,7 @@ from bodydouble_labs.runner.console import Console
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bodydouble_labs.providers.base import LabHost
+    from bodydouble_labs.providers.base import LabHost, NetworkFaults
     from bodydouble_labs.scenario.model import Scenario
 
 BEGAN = datetime(2002, 12, 2, 9, tzinfo=UTC)
@@ -101,6 +101,7 @@ class FakeStage:
     def __init__(self, scenario: Scenario) -> None:
         self.hosts = {name: FakeHost(name, spec.computer_name, spec.ip) for name, spec in scenario.servers.items()}
         self.history = History()
+        self.network_faults: NetworkFaults | None = None
         self.watching: list[str] = []
         self._began = asyncio.get_running_loop().time()
 

@@ -88,13 +88,20 @@ def test_the_schema_alone_refuses_two_actions_in_a_step() -> None:
         ("pages: 20", "pages: 0", "site.pages", "expected at least 1, found 0"),
         ("every: 1,", "every: ,", "workload.readers[0].every", "expected a number, found nothing"),
         ("format: 1", "format: 2", "format", "expected 1, found 2"),
-        ("name: orders", "name: by-name", "workload.writers[0].name", "is already taken on line"),
+        ("name: orders", "name: by-name", "workload.writers[0].name", "(workload.readers[1].name)"),
+        ("10.0.0.10/24", "10.0.1.10/24", "hosts.source.address", "(network.subnet)"),
         ("10.0.0.10/24", "10.0.1.10/24", "hosts.source.address", "is not a host address of the network's subnet"),
         ("10.0.0.10/24", "10.0.0.20/24", "hosts.target.address", "the address '10.0.0.20' is already taken"),
+        ("10.0.0.10/24", "10.0.0.20/24", "hosts.target.address", "(hosts.source.address)"),
         ("10.0.0.10/24", "10.0.0.410/24", "hosts.source.address", "expected an address like"),
         ("subnet: 10.0.0.0/24", "subnet: 10.0.0.7/24", "network.subnet", "expected a subnet like"),
         ("computer_name: SOURCE", "computer_name: source", "hosts.source.computer_name", "a NetBIOS computer name"),
-        ("computer_name: SOURCE", "computer_name: TARGET", "hosts.target.computer_name", "is already taken"),
+        (
+            "computer_name: SOURCE",
+            "computer_name: TARGET",
+            "hosts.target.computer_name",
+            "(hosts.source.computer_name)",
+        ),
         ("role: client", "role: server", "hosts.client", "the key 'operating_system' is missing"),
         (r"root: 'C:\InetPub", r"root: 'D:\InetPub", "site.root", "source has no drive D: (drives: C)"),
         (r"include: 'C:\InetPub'", r"include: 'C:\Other'", "site.root", "no rule of the replication set includes it"),
@@ -197,3 +204,66 @@ def test_every_action_has_a_step_class_named_by_its_key() -> None:
     assert title_of(step) == "network connect on source"
     assert title_of(PutStep(on="target", put=[])) == "put on target"
     assert title_of(NetworkStep(step="Plug it", on="source", network="connect")) == "Plug it"
+
+
+PARTITION = find("iis5-partition")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "said"),
+    [
+        (
+            "[source, target]\n  - step: Clients",
+            "[source]\n  - step: Clients",
+            "between",
+            "expected at least 2 item(s)",
+        ),
+        ("between: [source, target]", "between: [source, tagret]", "between[1]", "did you mean 'target'?"),
+        ("between: [source, target]", "between: [source, source]", "between", "expected two different hosts"),
+        (
+            "    between: [source, target]\n",
+            "",
+            "timeline[N]",
+            "the key 'between' is missing (the fault partition needs",
+        ),
+        ("probability: 0.05", "probability: 1.5", "probability", "expected at most 1, found 1.5"),
+        ("    probability: 0.05\n", "", "timeline[N]", "the key 'probability' is missing (the fault loss needs it)"),
+        ("probability: 0.05", "probability: 0.05\n    delay: 1", "delay", "the fault loss takes no 'delay'; it takes"),
+        ("heal: partition", "heal: loss", "heal", "no fault 'loss' lasts at this point"),
+        ("heal: partition", "heal: partitoin", "heal", "did you mean 'partition'?"),
+        (
+            "fault: partition\n    between: [source, target]",
+            "fault: power-loss",
+            "timeline[N]",
+            "the key 'on' is missing",
+        ),
+        (
+            "fault: partition\n    between: [source, target]",
+            "on: source\n    fault: power-loss\n    one_way: true",
+            "one_way",
+            "the fault power-loss has no direction",
+        ),
+    ],
+)
+def test_mistakes_in_network_faults_are_told_by_line_and_key(
+    tmp_path: Path, old: str, new: str, key: str, said: str
+) -> None:
+    text = PARTITION.read_text()
+    assert old in text
+    file = tmp_path / "broken.yaml"
+    file.write_text(text.replace(old, new, 1))
+    with pytest.raises(ScenarioError, match=re.escape(said)) as caught:
+        load(file)
+    assert re.sub(r"timeline\[\d+]", "timeline[N]", caught.value.key).endswith(key)
+    assert caught.value.line > 0
+
+
+def test_fault_that_lasts_cannot_begin_again(tmp_path: Path) -> None:
+    file = tmp_path / "broken.yaml"
+    file.write_text(
+        PARTITION.read_text()
+        .replace("  - step: The link is repaired\n    phase: liveness\n", "")
+        .replace("    heal: partition\n", "  - fault: partition\n    between: [client, target]\n")
+    )
+    with pytest.raises(ScenarioError, match="the fault 'partition' lasts already; heal it before"):
+        load(file)

@@ -23,7 +23,7 @@ def pair(world: World, first: str = "10.0.0.10/24", second: str = "10.0.0.20/24"
     segment = world.network.segment("lan")
     machines = Bare(world, "A"), Bare(world, "B")
     machines[0].plug(segment, first)
-    machines[1].plug(segment, second)
+    machines[1].plug(segment, second, duplicate=first == second)
     return machines
 
 

@@ -41,7 +41,11 @@ def test_a_draw_from_outside_the_seed_is_seen_in_the_digest(monkeypatch: pytest.
     digests = []
     for _ in range(2):
         world, main = story(7)
-        monkeypatch.setattr("bodydouble_sim.network.ports.TcpPorts.first_sequence", lambda _: random.getrandbits(32))
+        unseeded = random.Random()
+        monkeypatch.setattr(
+            "bodydouble_sim.network.ports.TcpPorts.first_sequence",
+            lambda _, unseeded=unseeded: unseeded.getrandbits(32),
+        )
         world.run(main())
         digests.append(world.trace.digest)
         world.close()

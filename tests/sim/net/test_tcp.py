@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import socket
+import struct
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -371,10 +373,11 @@ def test_removing_an_address_ends_its_connections_and_leaves_the_others(
     world.run(main())
 
 
-def test_closing_with_unread_input_and_aborting_reset_the_peer(world: World, machines: tuple[Machine, Machine]) -> None:
+def test_closing_with_no_time_to_linger_resets_the_peer(world: World, machines: tuple[Machine, Machine]) -> None:
     a, b = machines
 
     async def abort(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         writer.transport.abort()
 
     async def client() -> None:
@@ -467,8 +470,7 @@ def test_a_failing_protocol_loses_its_connection_and_is_recorded(
     async def client() -> None:
         reader, writer = await asyncio.open_connection("10.0.0.20", 80)
         writer.write(b"x")
-        with pytest.raises(ConnectionResetError):
-            await reader.read(1)
+        assert await reader.read(1) == b""
         writer.close()
 
     async def main() -> None:
@@ -534,7 +536,7 @@ def test_datagrams_reach_one_peer_everybody_or_an_error(world: World, machines: 
         many = await on(a, endpoint(local_addr=("0.0.0.0", 0), allow_broadcast=True))
         many.sendto(b"all", ("10.0.0.255", 999))
         many.sendto(b"limited", ("255.255.255.255", 999))
-        one.sendto(b"forbidden", ("10.0.0.255", 999))
+        (await on(a, endpoint(local_addr=("0.0.0.0", 0)))).sendto(b"forbidden", ("10.0.0.255", 999))
         closed = await on(a, endpoint(remote_addr=("10.0.0.20", 998)))
         closed.sendto(b"nobody")
         await asyncio.sleep(1)

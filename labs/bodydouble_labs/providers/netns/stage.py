@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from bodydouble.ports import Pinger, WallClock
-    from bodydouble_labs.providers.base import LabHost
+    from bodydouble_labs.providers.base import LabHost, NetworkFaults
     from bodydouble_labs.providers.netns.host import NetnsHost
     from bodydouble_labs.providers.netns.names import NameQuery
 
@@ -36,6 +36,9 @@ class NetnsStage:
         self.hosts: Mapping[str, LabHost] = hosts
         self._hosts = hosts
         self.history = History()
+        self.network_faults: NetworkFaults | None = (
+            None  # frames are the kernel's here; requirements skip such scenarios
+        )
         self._pinger = pinger
         self._clock = clock
         self._names = names
