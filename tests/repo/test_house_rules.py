@@ -15,7 +15,7 @@ PACKAGES = {"product": "bodydouble", "sim": "bodydouble_sim", "labs": "bodydoubl
 
 AMBIENT = re.compile(
     r"\btime\.(time|monotonic|perf_counter|sleep)(_ns)?\(|\bdatetime\.(now|utcnow|today)\("
-    r"|(?<!\.)\brandom\.(random|randint|choice|shuffle|sample)\(|\buuid[14]\(|\bos\.urandom\(|\bsecrets\.|\bthreading\."
+    r"|\brandom\.(random|randint|choice|shuffle|sample)\(|\buuid[14]\(|\bos\.urandom\(|\bsecrets\.|\bthreading\."
 )
 ASKS_WHETHER_SIMULATED = re.compile(r"simulat|bodydouble_sim|bodydouble_labs|\bvirtual\b|is_sim|in_sim", re.IGNORECASE)
 VAGUE = re.compile(r"(^|/)(utils?|helpers?|common|misc|stuff)(\.py|/|$)")

@@ -60,17 +60,6 @@ def is_beneath(path: str, root: str) -> bool:
     return path == root or path.startswith(root if root.endswith("/") else root + "/")
 
 
-def rebase(path: str, root: str, new_root: str) -> str:
-    """``path`` with its leading ``root`` replaced by ``new_root``.
-
-    Raises:
-        PathError: ``path`` is not beneath ``root``.
-    """
-    if not is_beneath(path, root):
-        raise PathError(f"{path!r} is not beneath {root!r}")
-    return new_root + path[len(root) :]
-
-
 def parent(path: str) -> str:
     """The directory that holds ``path``; a root is its own parent."""
     head, sep, _ = path.rpartition("/")

@@ -44,20 +44,20 @@ class Links:
         bandwidth: bits per second; 0: without limit.
         jitter: at most so many seconds are added to the latency of each direction, drawn uniformly.
         queue: bytes that wait in front of a cable at most.
-        random: where jitter is drawn from (`World.random`); needed with jitter.
+        dice: where jitter is drawn from (`World.random`); needed with jitter.
     """
 
     bandwidth: float = 100_000_000
     jitter: float = 0.0
     queue: int = 128 * 1024
-    random: Random | None = None
+    dice: Random | None = None
     _ways: dict[tuple[str, Nic], _Direction] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         if self.bandwidth < 0 or self.jitter < 0 or self.queue <= 0:
             raise ConfigurationError(f"{self}: bandwidth and jitter are not negative, a queue holds something")
-        if self.jitter and self.random is None:
-            raise ConfigurationError(f"{self}: jitter is drawn from a stream: give random=world.random(...)")
+        if self.jitter and self.dice is None:
+            raise ConfigurationError(f"{self}: jitter is drawn from a stream: give dice=world.random(...)")
 
     def up(self, segment: Segment, flight: Flight) -> None:
         """From an adapter to the switch."""
@@ -86,7 +86,7 @@ class Links:
             cable.idle_at = begins + round(size * _BITS * _SECOND / self.bandwidth)
             begins = cable.idle_at
         arrives = begins + segment.half_latency
-        if self.random is not None and self.jitter:
-            arrives += round(self.random.random() * self.jitter * _SECOND)
+        if self.dice is not None and self.jitter:
+            arrives += round(self.dice.random() * self.jitter * _SECOND)
         cable.latest = arrives = max(arrives, cable.latest)
         return arrives - now

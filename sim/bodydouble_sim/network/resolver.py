@@ -1,6 +1,6 @@
 """Name to address, in the order of Windows 2000 (KB 172218).
 
-That is: hosts file, own names, DNS, NetBIOS cache, WINS, broadcast. A machine's `name_order` says which ways it uses,
+That is: own names, hosts file, DNS, NetBIOS cache, WINS, broadcast. A machine's `name_order` says which ways it uses,
 and in which order. DNS is asked once `Machine.dns` has a server, WINS once `Machine.netbios.wins` is one; names that
 are no NetBIOS name are left to the hosts file and DNS.
 """
@@ -16,7 +16,7 @@ from bodydouble_sim.network.nbns import NAME_LENGTH
 if TYPE_CHECKING:
     from bodydouble_sim.machine import Machine
 
-DEFAULT_ORDER: tuple[str, ...] = ("hosts", "own", "dns", "cache", "wins", "broadcast")
+DEFAULT_ORDER: tuple[str, ...] = ("own", "hosts", "dns", "cache", "wins", "broadcast")
 _LOOPBACK = "127.0.0.1"
 _NETBIOS_ONLY = ("own", "cache", "wins", "broadcast")
 

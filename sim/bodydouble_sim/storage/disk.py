@@ -16,13 +16,11 @@ class Disk:
         capacity: size in bytes.
         used: bytes in allocated clusters.
         failing: while True every read and write ends in an I/O error.
-        flushes: how often a volume made cached writes durable; a lab's witness that somebody flushed.
     """
 
     capacity: int = 8 * 1024**3
     used: int = 0
     failing: bool = False
-    flushes: int = 0
 
     @property
     def free(self) -> int:

@@ -248,7 +248,6 @@ class NtfsVolume:
     def flush(self, path: str | None = None) -> None:
         """Make a file's contents durable (all files' when None). A path that is gone needs no flush."""
         self._check_disk(path or self.root)
-        self.disk.flushes += 1
         nodes = list(self._dirty) if path is None else [self._find(path)]
         for node in nodes:
             self._flush_node(node)
@@ -293,7 +292,6 @@ class NtfsVolume:
                 written[operation.path] = None
         if written:
             self._check_disk(self.root)
-            self.disk.flushes += 1
         for path in written:
             self._flush_node(self._find(path))
 

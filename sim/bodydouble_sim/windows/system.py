@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from bodydouble_sim.windows.files import HostFiles
     from bodydouble_sim.windows.shell import Program
 
-SYSTEM_ROOT = "C:/WINNT"
 SYSTEM32 = "C:/WINNT/system32"
 TIMED_OUT = 1460
 _EXECUTABLE = b"MZ\x90\x00This program cannot be run in DOS mode.\r\nprogram: "

@@ -201,7 +201,7 @@ def other_world() -> Iterator[World]:
 
 def test_jitter_is_seeded_and_overtakes_nobody(world: World, other_world: World) -> None:
     def arrivals(which: World) -> list[int]:
-        a, b, _ = hosts(which, Links(bandwidth=0, jitter=0.005, random=which.random("jitter:lan")))
+        a, b, _ = hosts(which, Links(bandwidth=0, jitter=0.005, dice=which.random("jitter:lan")))
 
         async def main() -> list[int]:
             await asyncio.sleep(2)

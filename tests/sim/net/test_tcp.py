@@ -9,32 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bodydouble_sim.machine import Machine
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from bodydouble_sim.machine import Machine
     from bodydouble_sim.network.frames import Frame
     from bodydouble_sim.world import World
 
 LAN = "Local Area Connection"
 SYN, RST, FIN = 2, 4, 1
-
-
-class Bare(Machine):
-    async def boot(self) -> None:
-        pass
-
-
-@pytest.fixture
-def machines(world: World) -> tuple[Machine, Machine]:
-    segment = world.network.segment("lan")
-    a, b = Bare(world, "A"), Bare(world, "B")
-    a.plug(segment, "10.0.0.10/24")
-    b.plug(segment, "10.0.0.20/24")
-    a.power_on()
-    b.power_on()
-    return a, b
 
 
 async def listen(machine: Machine, handler: Any, port: int = 80, host: str | None = None) -> Any:

@@ -8,34 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bodydouble_sim.machine import Machine
 from bodydouble_sim.network.faults import Match
 from bodydouble_sim.network.troubles import Loss
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
+    from bodydouble_sim.machine import Machine
     from bodydouble_sim.network.frames import Frame
     from bodydouble_sim.world import World
 
 A, B = "10.0.0.10", "10.0.0.20"
 FIN, ACK = 1, 16
-
-
-class Bare(Machine):
-    async def boot(self) -> None:
-        pass
-
-
-@pytest.fixture
-def machines(world: World) -> tuple[Machine, Machine]:
-    segment = world.network.segment("lan")
-    a, b = Bare(world, "A"), Bare(world, "B")
-    a.plug(segment, f"{A}/24")
-    b.plug(segment, f"{B}/24")
-    a.power_on()
-    b.power_on()
-    return a, b
 
 
 async def on(machine: Machine, work: Coroutine[Any, Any, Any]) -> Any:

@@ -11,7 +11,6 @@ import pytest
 
 from bodydouble_sim import disposal
 from bodydouble_sim.errors import RefusedError, SimulationError
-from bodydouble_sim.machine import Machine
 from bodydouble_sim.ports.clock import SimClock
 from bodydouble_sim.ports.pinger import SimPinger
 from bodydouble_sim.world import World
@@ -19,21 +18,7 @@ from bodydouble_sim.world import World
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-
-class Bare(Machine):
-    async def boot(self) -> None:
-        pass
-
-
-@pytest.fixture
-def machines(world: World) -> tuple[Machine, Machine]:
-    segment = world.network.segment("lan")
-    a, b = Bare(world, "A"), Bare(world, "B")
-    a.plug(segment, "10.0.0.10/24")
-    b.plug(segment, "10.0.0.20/24")
-    a.power_on()
-    b.power_on()
-    return a, b
+    from bodydouble_sim.machine import Machine
 
 
 class Recorder(asyncio.Protocol):

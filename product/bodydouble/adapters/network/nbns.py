@@ -48,10 +48,6 @@ class Name:
     kind: int = WORKSTATION
     scope: str = ""
 
-    def folded(self) -> tuple[str, int, str]:
-        """The form in which names are equal."""
-        return self.text.upper(), self.kind, self.scope.upper()
-
 
 @dataclass(frozen=True, slots=True)
 class Record:
