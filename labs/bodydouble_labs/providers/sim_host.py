@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bodydouble.vocabulary.operations import Entry
     from bodydouble_labs.scenario.model import HostSpec
     from bodydouble_sim.storage.ntfs import NtfsVolume
-    from bodydouble_sim.windows.machine import Windows2000
+    from bodydouble_sim.windows.machine import WindowsMachine
 
 CONTROL_PORT = 6330
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - inside the simulated network
@@ -36,7 +36,7 @@ READY_WITHIN = 60.0
 class SimHost:
     """`bodydouble_labs.providers.base.LabHost` over a simulated machine."""
 
-    def __init__(self, name: str, spec: HostSpec, machine: Windows2000) -> None:
+    def __init__(self, name: str, spec: HostSpec, machine: WindowsMachine) -> None:
         self.name = name
         self.computer_name = spec.computer_name
         self.machine = machine

@@ -12,7 +12,8 @@ from bodydouble_labs.providers.sim_host import SimHost
 from bodydouble_labs.providers.sim_order import OrderWatch, SourceStates, VolumeWitness
 from bodydouble_sim.machine import Machine
 from bodydouble_sim.network.resolver import resolve
-from bodydouble_sim.windows.machine import DEFAULT_CAPACITY, Windows2000
+from bodydouble_sim.storage.drive import Drive
+from bodydouble_sim.windows.machine import WindowsMachine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,8 +35,8 @@ class SimStage:
         self.segment = world.network.segment(scenario.network.segment, scenario.network.subnet)
         self.hosts: dict[str, SimHost] = {}
         for name, spec in scenario.servers.items():
-            drives = dict.fromkeys(spec.drives, DEFAULT_CAPACITY)
-            machine = Windows2000(world, spec.computer_name, drives)
+            drives = dict.fromkeys(spec.drives, Drive())
+            machine = WindowsMachine(world, spec.computer_name, drives)
             machine.plug(self.segment, spec.address)
             self.hosts[name] = SimHost(name, spec, machine)
         self.client = Machine(world, scenario.client.computer_name)

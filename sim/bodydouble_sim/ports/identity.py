@@ -10,13 +10,13 @@ from bodydouble_sim.errors import MachineStateError
 from bodydouble_sim.windows.names import checked
 
 if TYPE_CHECKING:
-    from bodydouble_sim.windows.machine import Windows2000
+    from bodydouble_sim.windows.machine import WindowsMachine
 
 
 class SimIdentity:
     """Names and addresses of a machine."""
 
-    def __init__(self, machine: Windows2000) -> None:
+    def __init__(self, machine: WindowsMachine) -> None:
         self._machine = machine
 
     async def query(self) -> HostIdentity:

@@ -1,4 +1,4 @@
-"""Windows 2000 on a simulated machine: volumes, the system, and the ports that the product gets."""
+"""Windows on a simulated machine: volumes, the system, and the ports that the product gets."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from bodydouble_sim.iis import setup as iis_setup
 from bodydouble_sim.iis.setup import IisOptions
 from bodydouble_sim.machine import Machine
 from bodydouble_sim.storage.disk import Disk
+from bodydouble_sim.storage.drive import Drive
 from bodydouble_sim.storage.ntfs import NtfsVolume
 from bodydouble_sim.windows.files import VolumeFiles
 from bodydouble_sim.windows.service import ServiceConfig, TaskProgram
 from bodydouble_sim.windows.system import WindowsSystem
+from bodydouble_sim.windows.version import WINDOWS_2000
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -22,17 +24,17 @@ if TYPE_CHECKING:
     from bodydouble.ports import Host
     from bodydouble.vocabulary.records import StartupType
     from bodydouble_sim.windows.system import CommandResult
+    from bodydouble_sim.windows.version import WindowsVersion
     from bodydouble_sim.world import World
 
 T = TypeVar("T")
 
-DEFAULT_CAPACITY = 8 * 1024**3
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND_NS = 1000
 
 
-class Windows2000(Machine):
-    """A machine with Windows 2000 installed under its name.
+class WindowsMachine(Machine):
+    """A machine with Windows installed under its name.
 
     Volumes, registry, service registrations, installed programs and the event log survive power cycles; processes,
     volatile registry keys, added names and added addresses do not.
@@ -40,7 +42,9 @@ class Windows2000(Machine):
     Args:
         world: where it stands.
         name: its computer name (1 to 15 characters), kept in upper case.
-        drives: drive letter to capacity in bytes; there must be a C.
+        drives: by drive letter; there must be a C.
+        version: the release of Windows.
+        service_pack: its service pack; the latest when None.
 
     Attributes:
         volumes: NTFS volumes by drive letter.
@@ -49,19 +53,30 @@ class Windows2000(Machine):
 
     Raises:
         IdentityError: ``name`` is not a computer name.
+        InputError: there is no such service pack.
     """
 
-    def __init__(self, world: World, name: str, drives: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        world: World,
+        name: str,
+        drives: Mapping[str, Drive] | None = None,
+        *,
+        version: WindowsVersion = WINDOWS_2000,
+        service_pack: int | None = None,
+    ) -> None:
         super().__init__(world, name)
         base = (world.now() - _EPOCH) // (datetime.resolution) * _MICROSECOND_NS - world.loop.now
         self.clock: Callable[[], int] = lambda: base + world.loop.now
         self.volumes = {
-            letter.upper(): NtfsVolume(letter, self.clock, Disk(capacity))
-            for letter, capacity in (drives or {"C": DEFAULT_CAPACITY}).items()
+            letter.upper(): NtfsVolume(letter, self.clock, Disk(drive.capacity))
+            for letter, drive in (drives or {"C": Drive()}).items()
         }
         self.lost_sectors = 0
         stream = world.random(f"windows:{name}")
-        self.system = WindowsSystem(VolumeFiles(self.volumes), self.clock, self._spawn, stream)
+        self.system = WindowsSystem(
+            VolumeFiles(self.volumes), self.clock, self._spawn, stream, version=version, service_pack=service_pack
+        )
         self.system.install(name)
         iis_setup.provide(self.system)
         self.power_loss_hooks.append(self._lose_power)

@@ -1,4 +1,4 @@
-"""One Windows 2000 installation: what survives a power cycle, and how it runs commands and scripts.
+"""One Windows installation: what survives a power cycle, and how it runs commands and scripts.
 
 It stands on plain asyncio and `HostFiles`, so the same system runs on simulated volumes in virtual time and on real
 directories on the real loop.
@@ -23,6 +23,7 @@ from bodydouble_sim.windows.sc_command import sc
 from bodydouble_sim.windows.scm import ServiceControlManager
 from bodydouble_sim.windows.service import IdleProgram, ServiceConfig
 from bodydouble_sim.windows.shell import Shell
+from bodydouble_sim.windows.version import WINDOWS_2000, checked_service_pack
 
 if TYPE_CHECKING:
     import random
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from bodydouble_sim.windows.files import HostFiles
     from bodydouble_sim.windows.shell import Program
+    from bodydouble_sim.windows.version import WindowsVersion
 
 SYSTEM32 = "C:/WINNT/system32"
 TIMED_OUT = 1460
@@ -59,11 +61,16 @@ class WindowsSystem:
         clock: nanoseconds since 1970 UTC.
         spawn: starts a named task that belongs to the machine.
         random: this machine's stream for choices such as its identifier.
+        version: the release of Windows.
+        service_pack: its service pack; the latest when None.
         registry: an existing one (a live body that starts again), else a new one.
         active_name: where the active name lives when not in the registry.
 
     Attributes:
         programs: executables by name; a file on disk refers to one of them (see `install_program`).
+
+    Raises:
+        InputError: there is no such service pack.
     """
 
     def __init__(
@@ -73,6 +80,8 @@ class WindowsSystem:
         spawn: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]],
         random: random.Random,
         *,
+        version: WindowsVersion = WINDOWS_2000,
+        service_pack: int | None = None,
         registry: Registry | None = None,
         active_name: ActiveName | None = None,
     ) -> None:
@@ -80,6 +89,9 @@ class WindowsSystem:
         self.clock = clock
         self.spawn = spawn
         self.random = random
+        self.version = version
+        latest = version.service_packs
+        self.service_pack = checked_service_pack(version, latest if service_pack is None else service_pack)
         self.registry = registry or Registry()
         self.event_log = EventLog(clock)
         self.names = ComputerNames(self.registry, active_name)
@@ -96,7 +108,7 @@ class WindowsSystem:
         return bool(self.registry.text(COMPUTER_NAME, "ComputerName"))
 
     def install(self, name: str) -> None:
-        """Set Windows 2000 up under ``name``: names, system directories, programs, base services.
+        """Set Windows up under ``name``: names, system directories, programs, base services.
 
         Raises:
             IdentityError: not a computer name.

@@ -12,7 +12,7 @@ from bodydouble.errors import DuplicateIdentityError, FileSystemError, FilterErr
 from bodydouble.vocabulary.operations import CreateFile, Metadata, Write
 from bodydouble_sim.errors import MachineStateError
 from bodydouble_sim.machine import Machine
-from bodydouble_sim.windows.machine import Windows2000
+from bodydouble_sim.windows.machine import WindowsMachine
 from bodydouble_sim.world import World
 
 if TYPE_CHECKING:
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
     from bodydouble.vocabulary.operations import AnyOperation
 
-    Build = Callable[[str, str], Windows2000]
+    Build = Callable[[str, str], WindowsMachine]
 
 LAN = "Local Area Connection"
 
 
-async def booted(machine: Windows2000) -> Windows2000:
+async def booted(machine: WindowsMachine) -> WindowsMachine:
     machine.power_on()
     await machine.wait_booted()
     return machine
@@ -291,7 +291,7 @@ def test_the_file_system_port_reports_the_first_failure(world: World, windows: B
 def test_the_same_seed_gives_the_same_trace() -> None:
     def trace() -> str:
         world = World(11)
-        machine = Windows2000(world, "SOURCE")
+        machine = WindowsMachine(world, "SOURCE")
         machine.plug(world.network.segment("lan"), "10.0.0.10/24")
 
         async def main() -> None:
