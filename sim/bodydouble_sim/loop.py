@@ -50,6 +50,7 @@ class SimLoop(NetworkCalls, asyncio.AbstractEventLoop):
         now: virtual nanoseconds since the world began.
         unhandled: contexts handed to `call_exception_handler` (an unretrieved task exception, a failing callback):
             a lab that finds one here has found a defect.
+        ticks: entries of the heap (frames and timers) that were run so far.
     """
 
     def __init__(self, ready: deque[asyncio.Handle] | None = None) -> None:
@@ -63,7 +64,7 @@ class SimLoop(NetworkCalls, asyncio.AbstractEventLoop):
         self._generators: weakref.WeakKeyDictionary[AsyncGenerator[Any, Any], Incarnation]
         self._generators = weakref.WeakKeyDictionary()
         self._cancelled_timers = 0
-        self._ticks = 0
+        self.ticks = 0
         self._running = False
         self._closed = False
         self._exception_handler: Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object] | None = None
@@ -222,9 +223,9 @@ class SimLoop(NetworkCalls, asyncio.AbstractEventLoop):
             else:
                 self.now = when
                 self._ready.append(argument)
-            self._ticks += 1
-            if not self._ticks % _COLLECT_EVERY:
-                gc.collect(2 if not self._ticks % _COLLECT_ALL_EVERY else 1)
+            self.ticks += 1
+            if not self.ticks % _COLLECT_EVERY:
+                gc.collect(2 if not self.ticks % _COLLECT_ALL_EVERY else 1)
 
     def _describe_deadlock(self, main: asyncio.Future[Any]) -> str:
         waiting = sorted(f"{self.lab.name}/{task.get_name()}" for task in self.lab.tasks if not task.done())
