@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bodydouble_labs.providers.base import RunOutcome
+from bodydouble_labs.providers.base import RunOutcome, capture_name
 from bodydouble_labs.providers.sim_stage import SimStage
 from bodydouble_sim.network.capture import write_pcapng
 from bodydouble_sim.world import World
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from bodydouble_labs.providers.base import Stage
     from bodydouble_labs.scenario.model import Scenario
 
-CAPTURE = "lan.pcapng"
 TRACE = "trace.txt"
 
 
@@ -24,7 +23,8 @@ class SimProvider:
     """Simulated machines on a virtual clock.
 
     Args:
-        pcap: write the latest frames of the network to ``lan.pcapng``; faults and product events are comments in it.
+        pcap: write the latest frames of each segment to a pcapng file named by it; faults and product events are
+            comments in it.
         keep_trace: write every event of the trace to ``trace.txt``, to find out where two runs part.
     """
 
@@ -59,9 +59,10 @@ class SimProvider:
         """Write what was asked to be kept, also of a run that broke off; the files' names."""
         kept = []
         if self._pcap:
-            frames, remarks = stage.segment.frames(), stage.segment.remarks
-            write_pcapng(frames, directory / CAPTURE, start=world.start, remarks=remarks, marks=stage.marks())
-            kept.append(CAPTURE)
+            for name, segment in stage.segments.items():
+                kept.append(capture_name(name))
+                frames, remarks = segment.frames(), segment.remarks
+                write_pcapng(frames, directory / kept[-1], start=world.start, remarks=remarks, marks=stage.marks())
         if self._keep_trace:
             (directory / TRACE).write_text("".join(f"{line}\n" for line in world.trace.lines))
             kept.append(TRACE)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import TYPE_CHECKING
 
-from bodydouble_labs.scenario.document import dotted
 from bodydouble_labs.scenario.phrases import listed, suggestion
 from bodydouble_labs.scenario.steps import (
     DecideStep,
@@ -19,6 +17,7 @@ from bodydouble_labs.scenario.steps import (
     WorkloadStep,
     host_of,
 )
+from bodydouble_labs.scenario.wiring import check_network
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,7 +33,7 @@ def check_meaning(document: Document, scenario: Scenario) -> None:
         ScenarioError: the first part that does not.
     """
     _check_hosts(document, scenario)
-    _check_addresses(document, scenario)
+    check_network(document, scenario)
     _check_protection(document, scenario)
     _check_drives(document, scenario)
     _check_workload(document, scenario)
@@ -60,33 +59,8 @@ def _check_distinct(document: Document, values: Iterable[tuple[Path, str]], what
     seen: dict[str, Path] = {}
     for path, value in values:
         if value in seen:
-            raise document.error(path, f"the {what} {value!r} is already taken on {_place(document, seen[value])}")
+            raise document.error(path, f"the {what} {value!r} is already taken on {document.place(seen[value])}")
         seen[value] = path
-
-
-def _place(document: Document, path: Path) -> str:
-    return f"line {document.lines[path]} ({dotted(path)})"
-
-
-def _check_addresses(document: Document, scenario: Scenario) -> None:
-    try:
-        subnet = ipaddress.IPv4Network(scenario.network.subnet)
-    except ValueError as error:
-        raise document.error(("network", "subnet"), f"expected a subnet like 10.0.0.0/24: {error}") from None
-    interfaces: list[tuple[Path, str]] = []
-    for name, host in scenario.hosts.items():
-        path = ("hosts", name, "address")
-        try:
-            interface = ipaddress.IPv4Interface(host.address)
-        except ValueError as error:
-            raise document.error(path, f"expected an address like 10.0.0.10/24: {error}") from None
-        if interface.network != subnet or interface.ip in (subnet.network_address, subnet.broadcast_address):
-            where = _place(document, ("network", "subnet"))
-            raise document.error(
-                path, f"{host.address} is not a host address of the network's subnet {subnet}, {where}"
-            )
-        interfaces.append((path, str(interface.ip)))
-    _check_distinct(document, interfaces, "address")
 
 
 def _check_server(document: Document, scenario: Scenario, path: Path, name: str) -> None:
