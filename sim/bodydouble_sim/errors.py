@@ -7,6 +7,7 @@ BodydoubleError
     ├── TapeError            a decision tape cannot be read, or the run does not follow it
     ├── StalledError         callbacks keep one virtual instant alive for ever
     ├── ConfigurationError   parts of a network contradict each other; the message names both places
+    ├── FilterError          a filter expression is none, or what compiles it is missing
     ├── MachineStateError    power, cable or identity request that does not fit the machine's present state
     └── DuplicateName        another machine answered for a NetBIOS name (also a DuplicateIdentityError)
 """
@@ -59,6 +60,10 @@ class ConfigurationError(SimulationError):
         self.problem = problem or message
         self.spot = spot
         self.other = other
+
+
+class FilterError(SimulationError):
+    """A filter expression for frames that is none, or cannot be compiled here; the message says why."""
 
 
 class DuplicateName(SimulationError, DuplicateIdentityError):  # noqa: N818 - the term of RFC 1001 and of Windows

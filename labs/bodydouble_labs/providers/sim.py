@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from bodydouble_labs.providers.base import RunOutcome, capture_name
 from bodydouble_labs.providers.sim_stage import SimStage
+from bodydouble_labs.scenario.steps import FaultStep
+from bodydouble_sim.network.bpf import missing_library
 from bodydouble_sim.network.capture import write_pcapng
 from bodydouble_sim.world import World
 
@@ -35,9 +37,9 @@ class SimProvider:
         self._keep_trace = keep_trace
 
     def missing(self, scenario: Scenario) -> str | None:
-        """Nothing: the simulator needs no more than itself, and models whatever the schema allows."""
-        del scenario
-        return None
+        """What filter expressions need, where they are used; the simulator models whatever the schema allows."""
+        filtered = any(isinstance(step, FaultStep) and step.match is not None for step in scenario.timeline)
+        return missing_library() if filtered else None
 
     def run(
         self, scenario: Scenario, seed: int, directory: Path, main: Callable[[Stage], Awaitable[None]]

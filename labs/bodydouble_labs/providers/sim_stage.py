@@ -44,7 +44,8 @@ class SimStage:
         self._routers = build_routers(world, scenario.network)
         machines = {name: host.machine for name, host in self.hosts.items()}
         (client,) = scenario.hosts.keys() - machines.keys()
-        self.network_faults = SimFaults(world, {**machines, client: self.client, **self._routers})
+        everyone = {**machines, client: self.client, **self._routers}
+        self.network_faults = SimFaults(world, everyone, scenario.timeline)
         self._began = world.loop.time()
         self._states: dict[tuple[str, str], SourceStates] = {}
         self._watch: OrderWatch | None = None
