@@ -160,6 +160,10 @@ class Provider(Protocol):
 
     name: str
 
+    @property
+    def explores(self) -> bool:
+        """Whether it draws the order in which ready tasks run, instead of first in, first out."""
+
     def missing(self, scenario: Scenario) -> str | None:
         """Why the scenario cannot run here (then it is skipped with that reason), or None."""
 

@@ -25,6 +25,7 @@ class NetnsProvider:
     """
 
     name = "netns"
+    explores = False
 
     def __init__(self, *, pcap: bool = False) -> None:
         self._pcap = pcap
