@@ -6,7 +6,7 @@ from collections import deque
 from heapq import heappush
 from typing import TYPE_CHECKING, Any
 
-from bodydouble_sim.network.configuration import check_segment, unknown_segment
+from bodydouble_sim.network.configuration import Plan, check_segment, unknown_segment
 from bodydouble_sim.network.faults import FaultTable
 from bodydouble_sim.network.frames import BROADCAST_MAC, Frame
 from bodydouble_sim.trace import BATCH
@@ -51,11 +51,23 @@ class Network:
         """
         segment = self.segments.get(name)
         if segment is None or subnet is not None:
-            check_segment(self.segments, name, subnet or DEFAULT_SUBNET)
+            check_segment(self.subnets(), name, subnet or DEFAULT_SUBNET)
         if segment is None:
             segment = self.segments[name] = Segment(self._world, name, subnet or DEFAULT_SUBNET, latency, links)
             segment.faults = self.faults if self.faults.active else None
         return segment
+
+    def subnets(self) -> dict[str, str]:
+        """The subnets by their segments' names."""
+        return {name: segment.subnet for name, segment in self.segments.items()}
+
+    def adapters(self) -> list[Plan]:
+        """Every adapter that is plugged into a segment, as it was planned."""
+        return [
+            Plan(f"{nic.machine.name}/{nic.name}", name, nic.static, nic.mac, nic.gateway)
+            for name, segment in self.segments.items()
+            for nic in segment.nics
+        ]
 
     def named(self, name: str, place: str) -> Segment:
         """The segment that ``place`` refers to.

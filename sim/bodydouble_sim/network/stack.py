@@ -312,7 +312,11 @@ class IpStack:
         if nic is None or (nic.gateway is None and not self.machine.routes):
             return destination
         known = self.lookup_route(destination)
-        return destination if known is None or known.nic is not nic else known.hop
+        if known is not None and known.nic is nic:
+            return known.hop
+        parsed = ipaddress.IPv4Address(destination)
+        near = any(local.nic is nic and parsed in local.network for local in self.locals.values())
+        return destination if near else nic.gateway or destination  # an answer leaves by the adapter that was asked
 
     def is_broadcast(self, nic: Nic | None, destination: str) -> bool:
         """Whether ``destination`` is every machine on the adapter's network (RFC 919)."""
