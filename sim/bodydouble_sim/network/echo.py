@@ -100,7 +100,7 @@ class Echo:
             return
         self.errors.append(IcmpError(by, kind, code, quoted.destination))
         if quoted.kind == UDP and kind == UNREACHABLE and code == PORT_UNREACHABLE:
-            self._stack.udp.refused(by, quoted.first, quoted.second)
+            self._stack.udp.refused(quoted.destination, quoted.first, quoted.second)
         elif quoted.kind == ICMP:
             address, waiter = self._waiting.get(quoted.second, ("", None))
             if waiter is not None and address == quoted.destination and not waiter.done():

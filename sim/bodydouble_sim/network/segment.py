@@ -8,7 +8,7 @@ from zlib import crc32
 
 from bodydouble_sim.network.configuration import check_segment, unknown_segment
 from bodydouble_sim.network.faults import FaultTable
-from bodydouble_sim.network.frames import ARP, BROADCAST_MAC, TCP, Frame
+from bodydouble_sim.network.frames import ARP, BROADCAST_MAC, TCP, Frame, fingerprint
 
 if TYPE_CHECKING:
     from bodydouble_sim.handles import Incarnation
@@ -127,7 +127,9 @@ class Segment:
         self.capture.append((now, frame))
         events = self._trace.buffer
         if frame[0] is TCP:
-            events.append((now, TCP, *frame[3:11], len(frame[11]), crc32(frame[11])))
+            payload = frame[11]
+            mark = crc32(payload) if type(payload) is bytes else fingerprint(payload)
+            events.append((now, TCP, *frame[3:11], len(payload), mark))
         elif frame[0] is ARP:
             events.append((now, *frame))
         else:

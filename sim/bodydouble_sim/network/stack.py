@@ -6,7 +6,6 @@ import asyncio
 import errno
 import ipaddress
 from typing import TYPE_CHECKING, NamedTuple
-from zlib import crc32
 
 from bodydouble.vocabulary.records import InterfaceAddress
 from bodydouble_sim.errors import MachineStateError
@@ -23,6 +22,7 @@ from bodydouble_sim.network.frames import (
     TIME_TO_LIVE,
     UDP,
     Frame,
+    fingerprint,
     hopped,
     time_to_live,
 )
@@ -321,7 +321,9 @@ class IpStack:
         """Send one IP packet, by the ARP cache of the adapter or (``nic`` None) to this machine itself."""
         if nic is None:
             life = self.machine.incarnation
-            self.world.trace.record("loopback", self.machine.name, kind, *rest[:-1], len(rest[-1]), crc32(rest[-1]))
+            self.world.trace.record(
+                "loopback", self.machine.name, kind, *rest[:-1], len(rest[-1]), fingerprint(rest[-1])
+            )
             self.loop.schedule(LOOPBACK, self._loop_back, (life, (kind, "", "", source, destination, *rest)))
             return
         if ttl == TIME_TO_LIVE and nic.gateway is None and not self.machine.routes:  # the short way, most of the time

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from bodydouble_sim.network.frames import ACK, FIN, PSH, RST, SYN, TCP
 
@@ -44,6 +44,20 @@ SYN_RECEIVED = 2
 ESTABLISHED = 3
 
 DATA = PSH | ACK
+
+
+class KeepAlive(NamedTuple):
+    """When a silent peer is asked whether it is there (RFC 1122, 4.2.3.6).
+
+    Attributes:
+        idle: nanoseconds of silence before the first question.
+        interval: nanoseconds between questions.
+        questions: how many in a row it may leave unanswered.
+    """
+
+    idle: int
+    interval: int
+    questions: int
 
 
 class TcpConnection(asyncio.Transport):
@@ -125,7 +139,7 @@ class TcpConnection(asyncio.Transport):
         self._heard = 0  # when the peer last sent anything
         self._probed = 0
         self._silent = 0  # probes in a row that nobody answered
-        self._keep_alive = False
+        self._keep_alive: KeepAlive | None = None
 
     # --- what the transport adds ------------------------------------------------------------------------------------
 
@@ -231,7 +245,7 @@ class TcpConnection(asyncio.Transport):
         self._timed = None  # Karn: a segment sent twice measures nothing
         if not self._in_flight:
             self._retries = min(self._retries + 1, DATA_RETRIES)
-            return self._probe()
+            return self._probe(DATA_RETRIES)
         self._retries += 1
         if self._retries > (DATA_RETRIES if self.state == ESTABLISHED else SYN_RETRIES):
             self._give_up()
@@ -244,35 +258,37 @@ class TcpConnection(asyncio.Transport):
     def _give_up(self) -> None:
         self.end(TimeoutError(errno.ETIMEDOUT, f"{self.remote}:{self.remote_port} does not answer"))
 
-    def _probe(self) -> bool:
-        """Ask a silent peer for an ACK with a number below its window; False: it left too many unanswered."""
+    def _probe(self, most: int) -> bool:
+        """Ask a silent peer for an ACK with a number below its window; False: it left ``most`` in a row unanswered."""
         self._silent = self._silent + 1 if self._heard < self._probed else 0
-        if self._silent >= DATA_RETRIES:
+        if self._silent >= most:
             self._give_up()
             return False
         self._probed = self.loop.now
         self.emit(ACK, self.snd_una - 1, b"")
         return True
 
-    def keep_alive(self, *, wanted: bool) -> None:
+    def keep_alive(self, wanted: KeepAlive | None) -> None:
         """SO_KEEPALIVE: find out about a peer that died in silence (RFC 1122, 4.2.3.6)."""
-        if wanted and not self._keep_alive:
-            self.loop.schedule(KEEP_ALIVE_TIME, self._still_there, None)
-        self._keep_alive = wanted
+        if wanted != self._keep_alive:
+            self._keep_alive = wanted
+            if wanted is not None:
+                self._watch(wanted)
 
-    def _still_there(self, _: object) -> None:
-        if self.state == CLOSED or not self._keep_alive:
-            return
+    def _watch(self, terms: KeepAlive) -> None:
+        """Look again once the peer could have been silent for long enough."""
         quiet = self.loop.now - self._heard
+        self.loop.schedule(max(0, terms.idle - quiet), self._still_there, terms)
+
+    def _still_there(self, terms: KeepAlive) -> None:
+        if self.state == CLOSED or self._keep_alive is not terms:
+            return
         if self._in_flight or self._pending:  # retransmission and window probes find out by themselves
-            wait = KEEP_ALIVE_TIME
-        elif quiet < KEEP_ALIVE_TIME:
-            wait = KEEP_ALIVE_TIME - quiet
-        else:
-            wait = KEEP_ALIVE_INTERVAL
-            if not self._probe():
-                return
-        self.loop.schedule(wait, self._still_there, None)
+            self.loop.schedule(terms.idle, self._still_there, terms)
+        elif self.loop.now - self._heard < terms.idle:
+            self._watch(terms)
+        elif self._probe(terms.questions):
+            self.loop.schedule(terms.interval, self._still_there, terms)
 
     # --- receiving --------------------------------------------------------------------------------------------------
 
