@@ -128,11 +128,15 @@ class Surroundings:
             return make(MachineSocket)
 
         real: Any = socket.socket
+        before = vars(real).get("__new__")  # an outer world's
         real.__new__ = new
         try:
             yield
         finally:
-            del real.__new__
+            if before is None:
+                del real.__new__
+            else:
+                real.__new__ = before
 
     @contextmanager
     def _worker_threads_inline(self) -> Iterator[None]:

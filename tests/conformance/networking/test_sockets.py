@@ -55,6 +55,11 @@ async def pair(net: Net) -> AsyncIterator[tuple[socket.socket, socket.socket]]:
         yield near, far
 
 
+def fill(sock: socket.socket) -> None:
+    while True:
+        sock.send(bytes(65_536))
+
+
 async def everything(sock: socket.socket) -> bytes:
     got = b""
     while piece := await asyncio.get_running_loop().sock_recv(sock, 65_536):
@@ -204,8 +209,7 @@ async def test_calls_that_would_block_say_so_at_once(net: Net) -> None:
         with pytest.raises(BlockingIOError):
             near.recv(1)
         with pytest.raises(BlockingIOError):
-            while True:
-                near.send(bytes(65_536))
+            fill(near)
     listener = await listening(net)
     with listener, pytest.raises(BlockingIOError):
         listener.accept()
@@ -496,9 +500,8 @@ async def test_a_datagram_that_is_too_large_is_an_error_at_once(net: Net) -> Non
 
 async def test_a_broadcast_needs_the_option(net: Net) -> None:
     loop = asyncio.get_running_loop()
-    with made(socket.SOCK_DGRAM) as near:
-        with pytest.raises(PermissionError):
-            await loop.sock_sendto(near, b"x", ("255.255.255.255", 9))
+    with made(socket.SOCK_DGRAM) as near, pytest.raises(PermissionError):
+        await loop.sock_sendto(near, b"x", ("255.255.255.255", 9))
     assert net.unhandled == []
 
 
