@@ -53,7 +53,7 @@ class NetworkCalls(LookupCalls, SocketCalls):
 
         Raises:
             ConnectionRefusedError: the port is closed.
-            TimeoutError: nobody answers (45 s: the SYN and its three repetitions).
+            TimeoutError: nobody answers (21 s: the SYN and its two repetitions).
             OSError: no route, address not ours, the socket is not connected.
             ssl.SSLError: the peers do not agree, or a certificate is not accepted.
             ValueError: no destination or two of them, or TLS arguments that do not fit.

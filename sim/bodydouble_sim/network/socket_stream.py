@@ -6,13 +6,12 @@ import asyncio
 import contextvars
 import errno
 import os
-import socket
 from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bodydouble_sim.network.frames import NO_ADDRESS
-from bodydouble_sim.network.options import SimSocket, SocketOptions
+from bodydouble_sim.network.options import SocketOptions
 from bodydouble_sim.network.ports import Listener
 from bodydouble_sim.network.readiness import Readiness
 from bodydouble_sim.network.tcp import CLOSED, ESTABLISHED, SYN_RECEIVED, SYN_SENT
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from bodydouble_sim.network.ports import Key, TcpPorts
 
 _NOWHERE = (NO_ADDRESS, 0)
+_LONGEST_BACKLOG = 200  # of a Windows NT server, KB 113576
 
 
 def failure(number: int) -> OSError:
@@ -55,9 +55,7 @@ class SocketConnection(TcpTransport):
 
     def on_established(self) -> None:
         """There is no protocol to make yet."""
-        name, peer = (self.local, self.local_port), (self.remote, self.remote_port)
-        shown = SimSocket(socket.SOCK_STREAM, name, peer, connection=self, options=self.options)
-        self._extra = {"peername": peer, "sockname": name, "socket": shown}
+        self._show(self.options)
         self.notify()
 
     def on_data(self, payload: bytes) -> None:
@@ -183,12 +181,12 @@ class StreamEnd(Readiness):
         if self.port is None:
             self.bind(*_NOWHERE)
         assert self.port is not None
-        self._backlog = max(1, backlog)
+        self._backlog = min(max(1, backlog), _LONGEST_BACKLOG)
         self._listening = True
         self.machine.stack.tcp.listen(self.port)
 
     def _answer(self, nic: Nic | None, key: Key) -> SocketConnection | None:
-        """A SYN came. A full queue refuses, as Windows does, where Linux would let the client try again."""
+        """A SYN came. A full queue refuses it (KB 113576), where Linux would let the client try again."""
         if len(self._arrived) >= self._backlog:
             return None
         end = StreamEnd(self.machine, SocketOptions())

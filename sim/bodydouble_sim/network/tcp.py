@@ -1,13 +1,14 @@
 """TCP (RFC 793, RFC 1122 section 4.2) with the timers of Windows 2000: one connection's protocol machine.
 
 Sequence numbers are plain integers that never wrap. There is no Nagle delay and no congestion window: a switched LAN.
-Retransmission: a SYN is sent again after 3, 6 and 12 s; data five times with a doubling time-out that begins at 3 s
-and follows the measured round trip afterwards; then the connection is aborted (KB 170359).
+Retransmission: a SYN is sent again after 3 and 6 s more, and 12 s later the attempt ends (TcpMaxConnectRetransmissions
+and TcpInitialRTT of the Windows 2000 Registry Reference); data five times with a doubling time-out that begins at 3 s,
+follows the measured round trip afterwards and never exceeds 240 s; then the connection is aborted (KB 170359).
 
 A closed window is probed with the same doubling for as long as the peer answers (RFC 1122, 4.2.2.17). Keep-alives, when
-an application asks for them, begin after 2 hours of silence, 1 s apart, and give up as data does (KB 120642:
-KeepAliveTime, KeepAliveInterval, TcpMaxDataRetransmissions). A closed connection whose peer never sends its FIN goes
-after TcpFinWait2Delay, 240 s (*Microsoft Windows 2000 TCP/IP Implementation Details*, appendix A).
+an application asks for them, begin after 2 hours of silence, 1 s apart (KeepAliveTime, KeepAliveInterval of the Windows
+2000 Registry Reference), and give up as data does. A connection whose own direction is closed and whose peer never
+sends its FIN is forced to close after 300 s, whether the application still reads or not (KB 813056).
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ MSS = 1460
 WINDOW = 44 * MSS  # 64,240: the largest unscaled window in whole segments
 FIRST_TIMEOUT = 3 * SECOND
 LEAST_TIMEOUT = 300 * MILLISECOND
-MOST_TIMEOUT = 60 * SECOND
-SYN_RETRIES = 3
+MOST_TIMEOUT = 240 * SECOND
+SYN_RETRIES = 2
 DATA_RETRIES = 5
 DELAYED_ACK = 200 * MILLISECOND
-FIN_WAIT_2 = 240 * SECOND
+FIN_WAIT_2 = 300 * SECOND
 KEEP_ALIVE_TIME = 7200 * SECOND
 KEEP_ALIVE_INTERVAL = SECOND
 DUPLICATE_ACKS = 2  # TcpMaxDupAcks of Windows 2000: the ACK that repeats twice asks for the segment
@@ -354,13 +355,11 @@ class TcpConnection(asyncio.Transport):
             self.loop.schedule(FIN_WAIT_2, self._abandon, None)
 
     def _abandon(self, _: object) -> None:
-        """FIN-WAIT-2: an application that is gone waits for the peer's FIN a while; a half-closed one, for ever."""
+        """FIN-WAIT-2 has lasted too long; an application that still reads finds its connection reset."""
         if self.state == CLOSED or self._fin_received:
             return
-        if self.is_closing():
-            self.end(None)
-        else:
-            self.loop.schedule(FIN_WAIT_2, self._abandon, None)
+        lost = f"{self.remote}:{self.remote_port} did not close its direction"
+        self.end(None if self.is_closing() else ConnectionResetError(errno.ECONNRESET, lost))
 
     def _measure(self, trip: int) -> None:
         """Smooth the round trip (RFC 6298 with Windows 2000's small minimum)."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from bodydouble_sim.network.nic import Nic
+    from bodydouble_sim.network.options import SocketOptions
     from bodydouble_sim.network.ports import Key, TcpPorts
 
 SEND_BUFFER = 64 * 1024  # what the stack takes off the application's hands before it is acknowledged
@@ -98,10 +99,10 @@ class TcpTransport(TcpConnection):
         if self._opened is not None and not self._opened.done():
             self._opened.set_result(None)
 
-    def _show(self) -> None:
+    def _show(self, options: SocketOptions | None = None) -> None:
         """Say who is connected to whom."""
         name, peer = (self.local, self.local_port), (self.remote, self.remote_port)
-        shown = SimSocket(socket.SOCK_STREAM, name, peer, connection=self)
+        shown = SimSocket(socket.SOCK_STREAM, name, peer, connection=self, options=options)
         self._extra = {"peername": peer, "sockname": name, "socket": shown}
 
     def _stillborn(self, error: Exception) -> None:

@@ -152,7 +152,7 @@ def test_the_keep_alive_times_of_a_socket_are_in_force(world: World, machines: t
         began = world.loop.time()
         with pytest.raises(TimeoutError):
             await on(a, world.loop.sock_recv(sock, 1))
-        assert 60 < world.loop.time() - began + 60 <= 60 + 60 + 3 * 10 + 1
+        assert world.loop.time() - began <= 60 + 3 * 10 + 1
 
     world.run(main())
 
