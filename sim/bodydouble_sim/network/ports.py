@@ -148,6 +148,12 @@ class TcpPorts:
         window = WINDOW if flags == ACK else 0
         self.stack.send(nic, TCP, key[0], key[2], (key[1], key[3], flags, seq, ack, window, b""))
 
+    def too_long(self, key: Key, mtu: int) -> None:
+        """A router has to pass a connection's segments on over a segment with that MTU."""
+        connection = self.connections.get(key)
+        if connection is not None:
+            connection.fit(mtu)
+
     def finished(self, connection: TcpConnection) -> None:
         """Both directions are closed and acknowledged: keep the ports in TIME-WAIT (RFC 793) and forget the rest."""
         self._sweep_time_wait()  # a server that never connects to anybody would keep them all

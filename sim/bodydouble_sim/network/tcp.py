@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 MILLISECOND = 1_000_000
 SECOND = 1_000_000_000
 MSS = 1460
+_HEADERS = 40  # of IP and TCP
 WINDOW = 44 * MSS  # 64,240: the largest unscaled window in whole segments
 FIRST_TIMEOUT = 3 * SECOND
 LEAST_TIMEOUT = 300 * MILLISECOND
@@ -94,6 +95,7 @@ class TcpConnection(asyncio.Transport):
         "local",
         "local_port",
         "loop",
+        "mss",
         "nic",
         "ports",
         "rcv_nxt",
@@ -113,6 +115,7 @@ class TcpConnection(asyncio.Transport):
         self.key = key
         self.local, self.local_port, self.remote, self.remote_port = key
         self.hop = ports.stack.next_hop(nic, self.remote)
+        self.mss = MSS if nic is None else nic.segment.mtu - _HEADERS
         self.state = CLOSED
         self.snd_una = self.snd_nxt = first
         self.snd_wnd = WINDOW
@@ -221,6 +224,25 @@ class TcpConnection(asyncio.Transport):
         if self._fin_wanted and not self._eof_sent:
             self._eof_sent = True
             self._queue(FIN | ACK, b"", 1)
+
+    def fit(self, mtu: int) -> None:
+        """The way takes no longer packets (RFC 1191): cut what waits, and what is in flight, which goes again."""
+        size = mtu - _HEADERS
+        if not 0 < size < self.mss:
+            return
+        self.mss = size
+        self._pending = deque(piece for data in self._pending for piece in _cut(data, size))
+        flight, self._in_flight = self._in_flight, deque()
+        for seq, end, flags, payload in flight:
+            at = seq
+            for piece in _cut(payload, size) or [payload]:
+                last = at + len(piece) >= end - bool(flags & (SYN | FIN))
+                self._in_flight.append((at, end if last else at + len(piece), flags, piece))
+                at += len(piece)
+        self._timed = None
+        self._recover = self.snd_nxt
+        for seq, _, flags, payload in self._in_flight:
+            self.emit(flags, seq, payload)
 
     def _await_window(self) -> None:
         """With nothing in flight only the timer can find out that the window opened (RFC 1122, 4.2.2.17)."""
@@ -518,3 +540,8 @@ class TcpConnection(asyncio.Transport):
         self._ack_owed = 0
         self._in_flight.clear()
         self._pending.clear()
+
+
+def _cut(data: bytes, size: int) -> list[bytes]:
+    """Pieces of at most ``size`` bytes, of the same kind."""
+    return [type(data)(data[at : at + size]) for at in range(0, len(data), size)]

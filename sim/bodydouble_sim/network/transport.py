@@ -266,10 +266,11 @@ class TcpTransport(TcpConnection):
             size = len(data)
         if self._sealed or (data[0] == HANDSHAKE and is_hello(data)):
             self._write_sealed(data)
-        elif size <= MSS and not self._pending and self.snd_nxt - self.snd_una + size <= self.snd_wnd:
+        elif size <= self.mss and not self._pending and self.snd_nxt - self.snd_una + size <= self.snd_wnd:
             self._queue(DATA, data, size)
         else:
-            self._pending.extend([data[at : at + MSS] for at in range(0, size, MSS)])
+            mss = self.mss
+            self._pending.extend([data[at : at + mss] for at in range(0, size, mss)])
             self._unsent += size
             self.push()
         if not self._writing_paused and self.get_write_buffer_size() > self._high:
@@ -278,7 +279,8 @@ class TcpTransport(TcpConnection):
     def _write_sealed(self, data: bytes) -> None:
         """TLS goes on: from its first message on what is written is ciphertext, which the trace must not hold."""
         self._sealed = True
-        self._pending.extend([Sealed(data[at : at + MSS]) for at in range(0, len(data), MSS)])
+        mss = self.mss
+        self._pending.extend([Sealed(data[at : at + mss]) for at in range(0, len(data), mss)])
         self._unsent += len(data)
         self.push()
 
