@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bodydouble.errors import InputError
 from bodydouble_sim.windows.registry import CONTROL, CURRENT_VERSION
-from bodydouble_sim.windows.version import checked_service_pack
+from bodydouble_sim.windows.version import VERSIONS, checked_service_pack
 
 if TYPE_CHECKING:
     from bodydouble_sim.windows.registry import Registry
@@ -22,12 +22,18 @@ _WINDOWS = rf"{CONTROL}\Windows"
 _HOTFIX = re.compile(r"[QK]B?\d{5,6}", re.IGNORECASE)
 
 
+def version_in(registry: Registry) -> WindowsVersion | None:
+    """The release that a registry has, None: it is that of no installed system."""
+    build = registry.text(CURRENT_VERSION, "CurrentBuildNumber")
+    return next((version for version in VERSIONS.values() if str(version.build) == build), None)
+
+
 def write_version(registry: Registry, version: WindowsVersion, service_pack: int) -> None:
     """Enter a release and its service pack."""
     title = "Windows NT" if version.is_nt4 else "Microsoft Windows 2000"
     for name, value in (
         ("ProductName", title),
-        ("CurrentVersion", version.number.rstrip("0") + "0"),
+        ("CurrentVersion", f"{float(version.number):.1f}"),
         ("CurrentBuildNumber", str(version.build)),
         ("CurrentType", "Uniprocessor Free"),
         ("SystemRoot", r"C:\WINNT"),

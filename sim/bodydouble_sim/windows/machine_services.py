@@ -39,6 +39,7 @@ class MachinePower:
 
     async def _wait(self, delay: float, *, restart: bool) -> None:
         await asyncio.sleep(delay)
+        self._waiting = None  # from now on it cannot be taken back
         loop = self._machine.world.loop
         self._carried_out = loop.create_task(
             self._carry_out(restart=restart), name=f"{self._machine.name}/shutdown", context=loop.lab.context.copy()
