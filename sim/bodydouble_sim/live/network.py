@@ -102,15 +102,19 @@ def _icmp() -> socket.socket:
 async def _echo(wire: socket.socket, address: str, sequence: int) -> float:
     loop = asyncio.get_running_loop()
     began = loop.time()
-    await loop.sock_connect(wire, (address, 0))
+    wire.connect((address, 0))  # sends nothing
     await loop.sock_sendall(wire, _request(sequence))
     while True:
         answer = await loop.sock_recv(wire, 1024)
         if wire.type == socket.SOCK_RAW:
             answer = answer[(answer[0] & 15) * 4 :]  # behind the IP header
-        if len(answer) >= _ECHO.size and _ECHO.unpack_from(answer)[0] == _ECHO_REPLY:
-            if _ECHO.unpack_from(answer)[4] == sequence and answer.endswith(_PAYLOAD):
-                return loop.time() - began
+        if len(answer) >= _ECHO.size and _is_reply(answer, sequence):
+            return loop.time() - began
+
+
+def _is_reply(message: bytes, sequence: int) -> bool:
+    kind, _, _, _, answered = _ECHO.unpack_from(message)
+    return kind == _ECHO_REPLY and answered == sequence and message.endswith(_PAYLOAD)
 
 
 def _request(sequence: int) -> bytes:
