@@ -441,7 +441,7 @@ def test_failures_beyond_the_last_action_repeat_it(on: Callable[..., Any]) -> No
     async def steps(system: WindowsSystem) -> list[str]:
         add(system, "A", process="a.exe")
         system.scm.set_failure_actions("A", FailureActions((Action("restart"), Action("none"))))
-        seen = []
+        seen: list[str] = []
         for _ in range(3):
             if system.scm.find("A").state == "stopped":
                 await system.scm.start("A")
@@ -458,7 +458,7 @@ def test_the_count_of_failures_begins_anew_after_the_reset_period(on: Callable[.
     async def steps(system: WindowsSystem) -> list[str]:
         add(system, "A", process="a.exe")
         system.scm.set_failure_actions("A", FailureActions((Action("restart"), Action("none")), reset_period=3600.0))
-        seen = []
+        seen: list[str] = []
         for wait in (10.0, 3600.0, 10.0):
             if system.scm.find("A").state == "stopped":
                 await system.scm.start("A")
@@ -544,6 +544,35 @@ def test_recovery_settings_are_read_as_they_were_set(on: Callable[..., Any]) -> 
         return [system.scm.failure_actions(name) for name in ("Spooler", "Alerter")]
 
     assert on(steps) == [actions, FailureActions()]
+
+
+class Slow(IdleProgram):
+    """Takes a second to start and two to stop."""
+
+    async def start(self, _died: Callable[[str], None]) -> None:
+        await asyncio.sleep(1)
+
+    async def stop(self) -> None:
+        await asyncio.sleep(2)
+
+
+@pytest.mark.behaviour("Microsoft, ControlService: ERROR_DEPENDENT_SERVICES_RUNNING (1051)")
+@pytest.mark.parametrize("wait", [0.0, 0.5, 1.0, 1.5, 2.5])
+@pytest.mark.parametrize("running", [True, False])
+def test_a_start_that_meets_a_stop_leaves_no_service_without_what_it_needs(
+    on: Callable[..., Any], wait: float, *, running: bool
+) -> None:
+    async def steps(system: WindowsSystem) -> list[str]:
+        add(system, "A", Slow)
+        add(system, "B", Slow, depends_on=("A",))
+        await system.scm.start("B" if running else "A")
+        stopping = asyncio.ensure_future(system.scm.stop("A", dependents=True))
+        await asyncio.sleep(wait)
+        await asyncio.gather(stopping, system.scm.start("B"), return_exceptions=True)
+        await asyncio.sleep(10)
+        return [system.scm.find(name).state for name in ("A", "B")]
+
+    assert on(steps) in (["running", "running"], ["running", "stopped"], ["stopped", "stopped"])
 
 
 # --- dependencies and order -------------------------------------------------------------------------------------------
