@@ -557,22 +557,33 @@ class Slow(IdleProgram):
 
 
 @pytest.mark.behaviour("Microsoft, ControlService: ERROR_DEPENDENT_SERVICES_RUNNING (1051)")
-@pytest.mark.parametrize("wait", [0.0, 0.5, 1.0, 1.5, 2.5])
-@pytest.mark.parametrize("running", [True, False])
+@pytest.mark.parametrize("wait", [0.0, 0.5, 1.5, 2.5])
+@pytest.mark.parametrize("first", ["", "A", "B"])
 def test_a_start_that_meets_a_stop_leaves_no_service_without_what_it_needs(
-    on: Callable[..., Any], wait: float, *, running: bool
+    on: Callable[..., Any], wait: float, first: str
 ) -> None:
-    async def steps(system: WindowsSystem) -> list[str]:
-        add(system, "A", Slow)
-        add(system, "B", Slow, depends_on=("A",))
-        await system.scm.start("B" if running else "A")
-        stopping = asyncio.ensure_future(system.scm.stop("A", dependents=True))
-        await asyncio.sleep(wait)
-        await asyncio.gather(stopping, system.scm.start("B"), return_exceptions=True)
-        await asyncio.sleep(10)
-        return [system.scm.find(name).state for name in ("A", "B")]
+    needs = {"B": ("A", "X"), "C": ("A",)}
 
-    assert on(steps) in (["running", "running"], ["running", "stopped"], ["stopped", "stopped"])
+    async def steps(system: WindowsSystem) -> dict[str, str]:
+        for name in ("A", "X", "B", "C"):
+            add(system, name, Slow, depends_on=needs.get(name, ()))
+        if first:
+            await system.scm.start(first)
+        calls = [asyncio.ensure_future(system.scm.start("B" if first != "B" else "C"))]
+        await asyncio.sleep(wait)
+        calls.append(asyncio.ensure_future(system.scm.stop("A", dependents=True)))
+        if first:
+            await asyncio.sleep(wait)
+            calls.append(asyncio.ensure_future(system.scm.start("C")))
+        await asyncio.gather(*calls, return_exceptions=True)
+        await asyncio.sleep(20)
+        return {name: str(system.scm.find(name).state) for name in ("A", "X", "B", "C")}
+
+    states = on(steps)
+    assert set(states.values()) <= {"running", "stopped"}
+    for name, needed in needs.items():
+        if states[name] == "running":
+            assert [states[other] for other in needed] == ["running"] * len(needed), states
 
 
 # --- dependencies and order -------------------------------------------------------------------------------------------
