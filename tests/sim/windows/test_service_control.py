@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bodydouble.errors import BodydoubleError
+from bodydouble_sim.ports.services import SimServices
 from bodydouble_sim.windows.accounts import SERVICE_LOGON
 from bodydouble_sim.windows.machine import WindowsMachine
 from bodydouble_sim.windows.recovery import Action, FailureActions
@@ -322,6 +323,18 @@ def test_a_paused_service_stops(on: Callable[..., Any]) -> None:
         return system.scm.find("A").state
 
     assert on(steps) == "stopped"
+
+
+def test_a_paused_service_does_not_count_as_running_for_the_product(on: Callable[..., Any]) -> None:
+    async def steps(system: WindowsSystem) -> list[object]:
+        add(system, "A", PausableIdleProgram)
+        port = SimServices(system.scm)
+        await port.start("A")
+        await port.start("A")
+        await system.scm.pause("A")
+        return [await refused(port.start("A")), (await port.query("A")).state]
+
+    assert on(steps) == [1056, "paused"]
 
 
 # --- time -------------------------------------------------------------------------------------------------------------
