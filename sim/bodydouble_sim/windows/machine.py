@@ -23,7 +23,7 @@ from bodydouble_sim.windows.system import WindowsSystem
 from bodydouble_sim.windows.version import WINDOWS_2000
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from bodydouble.ports import Host
     from bodydouble.vocabulary.records import StartupType
@@ -257,13 +257,17 @@ class WindowsMachine(Machine):
             if not task.done() and self.powered:
                 task.cancel()
 
-    async def command(self, line: str) -> CommandResult:
+    async def command(self, line: str, *, answers: Sequence[str] = ()) -> CommandResult:
         """Run one line in the command interpreter, as the operator at the console.
+
+        Args:
+            line: as it is typed.
+            answers: what the operator types at prompts, in order.
 
         Raises:
             MachineStateError: the power is off, or goes before the command is done.
         """
-        return await self.perform(self.system.command(line), name="console")
+        return await self.perform(self.system.command(line, answers=answers), name="console")
 
     async def install_iis(self, options: IisOptions | None = None) -> None:
         """Set IIS up under the active name.
