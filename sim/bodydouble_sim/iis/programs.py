@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bodydouble.errors import FileSystemError
 from bodydouble_sim.iis import metabase
+from bodydouble_sim.iis.content_index import ContentIndex
 from bodydouble_sim.iis.ftp_session import FtpSession
 from bodydouble_sim.iis.http_server import HttpServer
 from bodydouble_sim.iis.listener import StreamListener
@@ -14,6 +15,7 @@ from bodydouble_sim.iis.nntp_service import NntpOptions, NntpService
 from bodydouble_sim.iis.smtp_options import SmtpOptions
 from bodydouble_sim.iis.smtp_service import SmtpService
 from bodydouble_sim.iis.w3c_log import W3cLog
+from bodydouble_sim.windows.accounts import AccountError
 from bodydouble_sim.windows.service import ServiceFailedError
 
 if TYPE_CHECKING:
@@ -173,6 +175,20 @@ def _nntp_options(inetinfo: Inetinfo) -> NntpOptions:
     return NntpOptions(base.server_name.lower(), f"{_inetpub(base)}/nntpfile", base.version, base.nntp_port)
 
 
+def _dns_servers(system: WindowsSystem) -> list[str]:
+    """The DNS servers of all adapters, each once."""
+    return list(dict.fromkeys(server for adapter in system.network.adapters() for server in adapter.dns))
+
+
+def _knows(system: WindowsSystem, account: str, password: str) -> bool:
+    """Whether an account of the machine has that password."""
+    try:
+        system.accounts.check(account, password)
+    except AccountError:
+        return False
+    return True
+
+
 def _inetpub(base: Metabase) -> str:
     """The directory of the installation: that above the first web or FTP site's home."""
     return (base.web or base.ftp)[0].home.rpartition("/")[0]
@@ -185,6 +201,9 @@ def factories(system: WindowsSystem) -> dict[str, Callable[[], ServiceProgram]]:
         "IISADMIN": lambda: IisAdmin(inetinfo),
         "W3SVC": lambda: WebService(inetinfo),
         "MSFTPSVC": lambda: LineService(lambda: _ftp_listeners(inetinfo)),
-        "SMTPSVC": lambda: SmtpService(system, lambda: _smtp_options(inetinfo)),
+        "SMTPSVC": lambda: SmtpService(
+            system, lambda: _smtp_options(inetinfo), lambda: _dns_servers(system), lambda *given: _knows(system, *given)
+        ),
+        "cisvc": lambda: ContentIndex(system),
         "NNTPSVC": lambda: NntpService(system, lambda: _nntp_options(inetinfo)),
     }
