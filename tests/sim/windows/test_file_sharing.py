@@ -38,6 +38,7 @@ def pair(world: World, windows: Windows) -> Pair:
     server.put_file("C:/web/pages/default.htm", b"home")
     server.system.shares.add("web", "C:/web")
     server.system.accounts.add("carol", "secret")
+    server.system.registry.flush()
     return server, client
 
 
