@@ -270,7 +270,7 @@ def test_a_crosspost_is_in_all_its_groups(host: Host) -> None:
 
 
 def complete(steps: Coroutine[object, object, None]) -> None:
-    asyncio.run(steps)  # type: ignore[arg-type]
+    asyncio.run(steps)
 
 
 def cut_after_240(host: Host, seed: int) -> bool:

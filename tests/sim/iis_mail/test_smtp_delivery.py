@@ -265,7 +265,7 @@ def cut_after_250(host: Host, seed: int) -> bool:
         service = host.smtp()
         await service.start(lambda _: None)
         service._tasks[0].cancel()  # delivery has not begun when the power goes
-        port = service._listeners[0]._server.sockets[0].getsockname()[1]  # type: ignore[union-attr,attr-defined]
+        port = service._listeners[0]._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
         assert (await talk(port, *TO_US))[-1].startswith(b"250")
         host.lose_power(seed)
         service.kill()
