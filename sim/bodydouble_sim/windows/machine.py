@@ -194,6 +194,11 @@ class WindowsMachine(Machine):
         await self.wait_booted()
 
     def _address_conflict(self, adapter: str, address: str, mac: str) -> None:
+        """Log a conflict of addresses.
+
+        Source: reference/windows-iis.md, "Network": who claims an address that is answered does not use it (Tcpip
+        4198), who has it logs 4199 and announces it again.
+        """
         lost = not self.stack.owns(address)
         what = f"The system detected an address conflict for IP address {address} with the system having network "
         what += f"hardware address {mac}. "

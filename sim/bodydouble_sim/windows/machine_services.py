@@ -79,5 +79,6 @@ class MachineNames:
         await self._machine.netbios.release(name)
 
     async def find(self, name: str) -> str | None:
-        """See `NameService.find`; the machine itself does not count."""
-        return await self._machine.netbios.query(name)
+        """See `NameService.find`; the cache of names is not asked: it may know a machine that is gone."""
+        table = self._machine.netbios
+        return await table.ask_server(name) or await table.ask_everybody(name)
