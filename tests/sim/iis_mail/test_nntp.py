@@ -293,7 +293,7 @@ def cut_after_240(host: Host, seed: int) -> bool:
 
 
 @pytest.mark.behaviour("RFC 977, 3.10.2: 240 means that the article has been posted")
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", range(100))
 def test_an_acknowledged_article_survives_a_power_cut_right_after_240(seed: int) -> None:
     assert cut_after_240(Host(), seed)
 

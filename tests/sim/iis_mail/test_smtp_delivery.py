@@ -280,7 +280,7 @@ def cut_after_250(host: Host, seed: int) -> bool:
 
 
 @pytest.mark.behaviour("RFC 2821, 6.1: a server that said 250 must not lose the message for frivolous reasons")
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", range(100))
 def test_acknowledged_mail_survives_a_power_cut_right_after_250(seed: int) -> None:
     assert cut_after_250(Host(), seed)
 

@@ -271,6 +271,33 @@ def test_a_body_without_a_port_for_it_shares_nothing_and_reaches_nobody(system: 
     assert asyncio.run(run()) == 53
 
 
+@pytest.mark.parametrize("account", ["carol", "eve"])
+def test_shares_travel_over_real_sockets_too(account: str) -> None:
+    server, client = Host().system, Host().system
+    server.make_directories("C:/web")
+    server.write_file("C:/web/a.txt", b"over real sockets")
+    server.shares.add("web", "C:/web")
+    server.accounts.add("carol", "secret")
+
+    async def run() -> bytes | int:
+        listener = FileServer(server)
+        server.file_sharing_port = 0
+        await listener.start()
+        assert isinstance(listener._server, asyncio.Server)
+        client.file_sharing_port = listener._server.sockets[0].getsockname()[1]
+        await client.scm.start("LanmanWorkstation")
+        try:
+            await client.redirector.connect(r"\\127.0.0.1\web", account, "secret")
+            return await client.redirector.read(r"\\127.0.0.1\web\a.txt")
+        except NetworkPathError as error:
+            return error.number
+        finally:
+            client.redirector.close()
+            await listener.stop()
+
+    assert asyncio.run(run()) == (b"over real sockets" if account == "carol" else 1326)
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.one_of(st.binary(max_size=64), st.just(struct.pack("!I", 2**31))), max_size=4))
 def test_random_frames_never_crash_the_server(frames: list[bytes]) -> None:
