@@ -42,6 +42,7 @@ def factories(system: WindowsSystem, configured: Callable[[], Metabase]) -> dict
 
 
 def _smtp_options(base: Metabase) -> SmtpOptions:
+    """The build numbers in the banner are examples of either release."""
     old = base.version == "4.0"
     version = "5.5.1774.114.11" if old else "5.0.2195.1600"
     return SmtpOptions(

@@ -293,6 +293,16 @@ def test_acknowledging_before_the_flush_would_be_caught(monkeypatch: pytest.Monk
     assert not all(cut_after_250(Host(), seed) for seed in range(10))
 
 
+def test_a_clock_that_was_set_back_overwrites_no_message(host: Host) -> None:
+    names, start = [], host.clock.now
+    for _ in range(3):
+        host.clock.now = start
+        place = mailroot.Mailroot(host.system, MAILROOT)
+        place.prepare()
+        names.append(place.accept(Envelope("a@b", ("c@d",), 1), MESSAGE))
+    assert len(set(names)) == len(host.names("Queue")) == 3
+
+
 def test_a_damaged_file_in_queue_goes_to_badmail_at_start(host: Host) -> None:
     async def run() -> None:
         async with host.serving_mail():
