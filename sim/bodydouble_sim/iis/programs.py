@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bodydouble.errors import FileSystemError
-from bodydouble_sim.iis import greeters, metabase
+from bodydouble_sim.iis import mail_and_news, metabase
 from bodydouble_sim.iis.ftp_session import FtpSession
 from bodydouble_sim.iis.http_server import HttpServer
 from bodydouble_sim.iis.listener import StreamListener
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from bodydouble_sim.windows.system import WindowsSystem
 
 PORT_TAKEN = 10048
-_ALL = "0.0.0.0"  # noqa: S104 - "(All Unassigned)"
 
 
 @dataclass(slots=True)
@@ -110,7 +109,7 @@ class WebService:
 
 
 class LineService:
-    """FTP, SMTP or NNTP: listeners that `open_listeners` describes once the metabase is there."""
+    """FTP: listeners that `open_listeners` describes once the metabase is there."""
 
     def __init__(self, listeners: Callable[[], list[tuple[StreamListener, str, int]]]) -> None:
         self._open = listeners
@@ -157,15 +156,6 @@ def _ftp_listener(system: WindowsSystem, site: Site, name: str) -> StreamListene
     return StreamListener(system, "ftp", serve)
 
 
-def _smtp_listeners(inetinfo: Inetinfo) -> list[tuple[StreamListener, str, int]]:
-    greeter = greeters.smtp(inetinfo.configured().server_name.lower())
-    return [(StreamListener(inetinfo.system, "smtp", greeter.serve), _ALL, inetinfo.configured().smtp_port)]
-
-
-def _nntp_listeners(inetinfo: Inetinfo) -> list[tuple[StreamListener, str, int]]:
-    return [(StreamListener(inetinfo.system, "nntp", greeters.nntp().serve), _ALL, inetinfo.configured().nntp_port)]
-
-
 def factories(system: WindowsSystem) -> dict[str, Callable[[], ServiceProgram]]:
     """What each IIS service runs, by short name; they share one inetinfo.exe."""
     inetinfo = Inetinfo(system)
@@ -173,6 +163,5 @@ def factories(system: WindowsSystem) -> dict[str, Callable[[], ServiceProgram]]:
         "IISADMIN": lambda: IisAdmin(inetinfo),
         "W3SVC": lambda: WebService(inetinfo),
         "MSFTPSVC": lambda: LineService(lambda: _ftp_listeners(inetinfo)),
-        "SMTPSVC": lambda: LineService(lambda: _smtp_listeners(inetinfo)),
-        "NNTPSVC": lambda: LineService(lambda: _nntp_listeners(inetinfo)),
+        **mail_and_news.factories(system, inetinfo.configured),
     }
