@@ -220,19 +220,22 @@ class VolumeFiles:
         A device is in every directory that there is: ``if exist`` with ``nul`` asks for the directory.
         """
         try:
-            volume, path = self._at(path)
+            volume, real = self._at(path)
         except FileSystemError:
             return None
-        if device := self._device(path):
-            above = volume.stat(path.rpartition("/")[0])
-            return Entry(f"{above.path}/{device}", False, 0, above.mtime_ns, above.metadata) if above else None
-        return volume.stat(path)
+        if device := self._device(real):
+            above = volume.stat(real.rpartition("/")[0])
+            return None if above is None else Entry(f"{above.path}/{device}", *_rest(above, directory=False))
+        found = volume.stat(real)
+        if found is not None and self._on(path).junctions and fold(found.path) != fold(names.win32(path)):
+            return Entry(path, *_rest(found))
+        return found
 
     def list(self, path: str) -> Entries:
         """See `HostFiles.list`."""
         volume, real = self._at(path)
         found = volume.list(real)
-        if volume.junctions and fold(real) != fold(names.win32(path)):
+        if self._on(path).junctions:
             return [Entry(f"{path}/{each.path.rpartition('/')[2]}", *_rest(each)) for each in found]
         return found
 
@@ -344,5 +347,5 @@ class VolumeFiles:
         return volume.access(path, account, groups, want)
 
 
-def _rest(entry: Entry) -> tuple[bool, int, int, Metadata]:
-    return entry.directory, entry.size, entry.mtime_ns, entry.metadata
+def _rest(entry: Entry, *, directory: bool | None = None) -> tuple[bool, int, int, Metadata]:
+    return entry.directory if directory is None else directory, entry.size, entry.mtime_ns, entry.metadata

@@ -65,7 +65,7 @@ class Oracle:
         self.quiet: dict[int, bytes] = {}
         """Files that were flushed and left alone since."""
         self.states = [self._state()]
-        volume.add_observer(self._follow)
+        self.stop = volume.add_observer(self._follow)
 
     def _state(self) -> State:
         return State(snapshot(self._volume), dict(self._ids), self._clock.now)
@@ -183,7 +183,8 @@ def cut(make: Make, seed: int) -> int:
     volume = make(clock)
     oracle = Oracle(volume, clock)
     for number in range(stream.randint(1, 40)):
-        _step(volume, oracle, clock, stream, number)
+        step(volume, oracle, clock, stream, number)
+    oracle.stop()
     lost = volume.power_loss(stream) + volume.lost_changes
     if volume.file_system == "ntfs":
         oracle.judge_journaled()
@@ -193,7 +194,7 @@ def cut(make: Make, seed: int) -> int:
     return lost
 
 
-def _step(volume: Volume, oracle: Oracle, clock: Clock, stream: random.Random, number: int) -> None:
+def step(volume: Volume, oracle: Oracle, clock: Clock, stream: random.Random, number: int) -> None:
     path, other = (f"{stream.choice(DIRECTORIES)}/{stream.choice(NAMES)}" for _ in range(2))
     data = bytes([1 + number]) * stream.choice((1, 300, 512, 5000, 9000))
     calls: list[Callable[[], None]] = [
