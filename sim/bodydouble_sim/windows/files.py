@@ -155,6 +155,24 @@ def write_file(files: HostFiles, path: str, data: bytes, *, durable: bool = Fals
         files.flush(path)
 
 
+def opened_device(path: str) -> str:
+    """The device that Win32 opens for a path, empty when the path is a file's."""
+    name = path[path.rfind("/") + 1 :]
+    return names.device(name) if name[:3].upper() in _DEVICE_STARTS else ""
+
+
+def opens_null(path: str) -> bool:
+    """Whether a path is the NUL device, which takes everything and holds nothing.
+
+    Raises:
+        FileSystemError: ``denied``: it is another device.
+    """
+    device = opened_device(path)
+    if device and device != "NUL":
+        raise FileSystemError("denied", path, f"the device {device}")
+    return bool(device)
+
+
 class VolumeFiles:
     """`HostFiles` over simulated volumes, one a drive letter. All changes count as an application's.
 
@@ -195,22 +213,9 @@ class VolumeFiles:
             volume = self._on(path)
         raise FileSystemError("denied", path, "too many junctions on the way")
 
-    def _device(self, path: str) -> str:
-        """The device that a path opens, empty when it is a file's."""
-        name = path[path.rfind("/") + 1 :]
-        return names.device(name) if name[:3].upper() in _DEVICE_STARTS else ""
-
-    def _takes(self, path: str) -> bool:
-        """Whether a path is the NUL device, which takes everything and does nothing; others are refused."""
-        device = self._device(path)
-        if device and device != "NUL":
-            raise FileSystemError("denied", path, f"the device {device}")
-        return bool(device)
-
     def _plain(self, path: str, *, last: bool = True) -> Place:
         """As `_at`, for calls that devices do not take."""
-        device = self._device(path)
-        if device:
+        if device := opened_device(path):
             raise FileSystemError("denied", path, f"the device {device}")
         return self._at(path, last=last)
 
@@ -223,7 +228,7 @@ class VolumeFiles:
             volume, real = self._at(path)
         except FileSystemError:
             return None
-        if device := self._device(real):
+        if device := opened_device(real):
             above = volume.stat(real.rpartition("/")[0])
             return None if above is None else Entry(f"{above.path}/{device}", *_rest(above, directory=False))
         found = volume.stat(real)
@@ -241,26 +246,26 @@ class VolumeFiles:
 
     def read(self, path: str, offset: int = 0, size: int | None = None) -> bytes:
         """See `HostFiles.read`."""
-        if self._takes(path):
+        if opens_null(path):
             return b""
         volume, path = self._at(path)
         return volume.read(path, offset, size)
 
     def create(self, path: str) -> None:
         """See `HostFiles.create`."""
-        if not self._takes(path):
+        if not opens_null(path):
             volume, path = self._at(path)
             volume.create(path)
 
     def write(self, path: str, offset: int, data: bytes) -> None:
         """See `HostFiles.write`."""
-        if not self._takes(path):
+        if not opens_null(path):
             volume, path = self._at(path)
             volume.write(path, offset, data)
 
     def append(self, path: str, data: bytes) -> None:
         """See `HostFiles.append`."""
-        if not self._takes(path):
+        if not opens_null(path):
             volume, path = self._at(path)
             volume.append(path, data)
 
@@ -291,7 +296,7 @@ class VolumeFiles:
 
     def flush(self, path: str) -> None:
         """See `HostFiles.flush`."""
-        if not self._takes(path):
+        if not opens_null(path):
             volume, path = self._at(path)
             volume.flush(path)
 

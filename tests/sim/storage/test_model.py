@@ -11,8 +11,15 @@ from bodydouble.errors import FileSystemError
 
 ROOTS = ("C:", "C:/dir", "C:/dir/sub", "C:/other long directory")
 FILES = ("a", "A.TXT", "b.txt", "long name one", "long name two", "Straße")
+
+
+def upper(path: str) -> str:
+    """In upper case but for the sharp s, which has none on a volume."""
+    return path.replace("ß", "\0").upper().replace("\0", "ß")
+
+
 paths = st.builds(lambda root, name: f"{root}/{name}", st.sampled_from(ROOTS), st.sampled_from(FILES))
-any_case = st.builds(lambda path, upper: path.replace("ß", "ss").upper() if upper else path, paths, st.booleans())
+any_case = st.builds(lambda path, raised: upper(path) if raised else path, paths, st.booleans())
 directories = st.sampled_from(ROOTS[1:])
 chunks = st.builds(
     lambda byte, size: bytes([byte]) * size, st.integers(1, 255), st.sampled_from([0, 1, 700, 4096, 9000])
@@ -38,18 +45,18 @@ class VolumeAgainstDict(RuleBasedStateMachine):
     # --- the model --------------------------------------------------------------------------------------------------
 
     def known(self, path: str) -> str | None:
-        return next((known for known in self.model if known.upper() == path.upper()), None)
+        return next((known for known in self.model if upper(known) == upper(path)), None)
 
     def is_directory(self, path: str) -> bool:
         known = self.known(path)
-        return path.upper() == "C:" or (known is not None and self.model[known] is None)
+        return upper(path) == "C:" or (known is not None and self.model[known] is None)
 
     def data(self, path: str) -> bytes | None:
         known = self.known(path)
         return None if known is None else self.model[known]
 
     def below(self, path: str) -> list[str]:
-        return [known for known in self.model if known.upper().startswith(path.upper() + "/")]
+        return [known for known in self.model if upper(known).startswith(upper(path) + "/")]
 
     def spelled(self, path: str) -> str:
         return f"{self.known(parent(path)) or parent(path)}/{path.rpartition('/')[2]}"
@@ -57,11 +64,12 @@ class VolumeAgainstDict(RuleBasedStateMachine):
     def check(self, call: str, *arguments: object, allowed: bool) -> bool:
         try:
             getattr(self.volume, call)(*arguments)
-        except FileSystemError as error:
-            assert not allowed, f"{call}{arguments}: {error}"
-            return False
-        assert allowed, f"{call}{arguments} should have been refused"
-        return True
+        except FileSystemError:
+            done = False
+        else:
+            done = True
+        assert done == allowed, f"{call}{arguments} should have been {'done' if allowed else 'refused'}"
+        return done
 
     # --- calls ------------------------------------------------------------------------------------------------------
 
@@ -119,12 +127,12 @@ class VolumeAgainstDict(RuleBasedStateMachine):
     def rename(self, path: str, new: str) -> None:
         known, other = self.known(path), self.known(new)
         allowed = known is not None and self.is_directory(parent(new))
-        allowed = (allowed and not (new.upper() + "/").startswith(path.upper() + "/")) or (allowed and known == other)
+        allowed = (allowed and not (upper(new) + "/").startswith(upper(path) + "/")) or (allowed and known == other)
         if allowed and known is not None and other is not None and other != known:
             same_kind = (self.model[known] is None) == (self.model[other] is None)
             allowed = same_kind and not self.below(new)
-        if known is not None and self.model[known] is None and parent(new).upper().startswith(known.upper()):
-            allowed = allowed and not f"{parent(new).upper()}/".startswith(f"{known.upper()}/")
+        if known is not None and self.model[known] is None and upper(parent(new)).startswith(upper(known)):
+            allowed = allowed and not f"{upper(parent(new))}/".startswith(f"{upper(known)}/")
         if self.check("rename", path, new, allowed=allowed):
             assert known is not None
             if other is not None and other != known:
@@ -168,5 +176,5 @@ class VolumeAgainstDict(RuleBasedStateMachine):
         assert self.volume.free_space() == self.volume.capacity - taken
 
 
-VolumeAgainstDict.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+VolumeAgainstDict.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
 TestVolumeAgainstDict = VolumeAgainstDict.TestCase
