@@ -89,6 +89,8 @@ class WindowsMachine(Machine):
             VolumeFiles(self.volumes), self.clock, self._spawn, stream, version=version, service_pack=service_pack
         )
         self.system.install(name)
+        for volume in self.volumes.values():
+            volume.flush()  # Windows was set up long ago
         iis_setup.provide(self.system)
         self.power_loss_hooks.append(self._lose_power)
         self.address_conflict_hooks.append(self._address_conflict)
