@@ -518,8 +518,9 @@ class Volume(Changes):
             return
         for observer in self._observers:
             observer(done)
-        for watcher in tuple(self._watchers):
-            watcher.follow(done, directory=link.node.children is not None, fresh=bool(fresh))
+        if self._watchers:
+            for watcher in tuple(self._watchers):
+                watcher.follow(done, directory=link.node.children is not None, fresh=bool(fresh))
         if application and self._filters:
             for attached in tuple(self._filters):
                 if attached.sees(done):
