@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, cast
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bodydouble.errors import FileSystemError
     from bodydouble.vocabulary.operations import Entry
     from bodydouble_sim.windows.system import WindowsSystem
 
@@ -59,19 +60,37 @@ class SettableTimes(Protocol):
 
 
 class Redirector(Protocol):
-    """Reaches files on other machines by UNC path."""
+    """Reaches files on other machines by UNC path. Entries carry the path on the other machine's drive."""
 
-    async def stat(self, path: str) -> Entry | None:
+    async def connect(self, unc: str, account: str = "", password: str = "") -> None:
+        """Use an account at the other machine from now on."""
+
+    async def stat(self, unc: str) -> Entry | None:
         """The entry at a UNC path, or None."""
 
-    async def list(self, path: str) -> list[Entry]:
+    async def list(self, unc: str) -> list[Entry]:
         """Entries of a directory."""
 
-    async def read(self, path: str, offset: int = 0, size: int | None = None) -> bytes:
+    async def read(self, unc: str, offset: int = 0, size: int | None = None) -> bytes:
         """Bytes of a file."""
 
-    async def write(self, path: str, offset: int, data: bytes) -> None:
-        """Write into a file, which is made when it is not there."""
+    async def create(self, unc: str) -> None:
+        """Make an empty file, or empty an existing one."""
+
+    async def write(self, unc: str, offset: int, data: bytes) -> None:
+        """Write into a file."""
+
+    async def rename(self, unc: str, new_unc: str) -> None:
+        """Rename a file or directory."""
+
+    async def remove(self, unc: str) -> None:
+        """Remove a file."""
+
+    async def mkdir(self, unc: str) -> None:
+        """Make a directory."""
+
+    async def rmdir(self, unc: str) -> None:
+        """Remove an empty directory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,3 +139,9 @@ def zone(system: WindowsSystem) -> tzinfo:
 def now(system: WindowsSystem) -> datetime:
     """The machine's time in its zone."""
     return datetime.fromtimestamp(system.clock() // 10**9, zone(system))
+
+
+def text_of(error: FileSystemError, otherwise: str) -> str:
+    """What Windows says about a failure, if it is one that another machine told (``error.text``)."""
+    said = getattr(error, "text", "")
+    return said if isinstance(said, str) and said else otherwise

@@ -187,7 +187,7 @@ async def installed(system: WindowsSystem, name: str = "", **options: Any) -> As
     await install(system, replace(OPTIONS, **options))
     has_web = "web" in replace(OPTIONS, **options).components
     base = f"http://127.0.0.1:{web_service(system).port_of(1)}" if has_web else ""
-    async with httpx.AsyncClient(base_url=base) as http:
+    async with httpx.AsyncClient(base_url=base, verify=False) as http:
         try:
             yield Site(system, http)
         finally:
@@ -195,13 +195,17 @@ async def installed(system: WindowsSystem, name: str = "", **options: Any) -> As
 
 
 def run(system: WindowsSystem, work: Callable[[Site], Awaitable[T]], *, name: str = "", **options: Any) -> T:
-    """Set IIS up, start it, do ``work`` with it, shut down."""
+    """Set IIS up, start it, do ``work`` with it, shut down; nothing may fail unseen meanwhile."""
+    unseen: list[dict[str, Any]] = []
 
     async def main() -> T:
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: unseen.append(context))
         async with installed(system, name, **options) as site:
             return await work(site)
 
-    return asyncio.run(main())
+    result = asyncio.run(main())
+    assert unseen == []
+    return result
 
 
 def page(site: Site, path: str, data: bytes) -> str:
