@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
-from bodydouble.errors import FileSystemError
-
 if TYPE_CHECKING:
     from bodydouble.vocabulary.operations import Entry
-    from bodydouble_sim.iis.host import Identity, Redirector, Want
+    from bodydouble_sim.iis.host import Identity
+    from bodydouble_sim.storage.security import Want
     from bodydouble_sim.windows.files import HostFiles
+    from bodydouble_sim.windows.redirector import Redirector
     from bodydouble_sim.windows.system import WindowsSystem
 
 from bodydouble_sim.iis import host
@@ -191,13 +191,7 @@ def content_of(system: WindowsSystem, path: str, account: str = "", password: st
         path: a virtual directory's, product form or UNC with slashes.
         account: used at another machine (UNCUserName).
         password: its password.
-
-    Raises:
-        FileSystemError: it is a UNC path and the machine has no way to other machines.
     """
     if not is_unc(path):
         return LocalContent(system)
-    redirector = host.redirector(system)
-    if redirector is None:
-        raise FileSystemError("not_found", path, "the network path was not found")
-    return UncContent(redirector, path, account, password)
+    return UncContent(system.redirector, path, account, password)

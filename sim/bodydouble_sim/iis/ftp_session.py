@@ -158,7 +158,7 @@ async def _pass(state: FtpState, argument: str) -> None:
     site, anonymous = state.site, state.user.lower() in _ANONYMOUS
     identity = None
     if anonymous and site.is_set("AllowAnonymous"):
-        identity = site.logons.anonymous(*site.anonymous)
+        identity = site.logons.log_on(*site.anonymous)
     elif not anonymous and not site.is_set("AnonymousOnly"):
         identity = site.logons.log_on(state.user, argument)
     if identity is None:

@@ -13,7 +13,19 @@ from collections import deque
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from bodydouble_sim.network.frames import ARP, ICMP, TCP, TIME_EXCEEDED, UNREACHABLE, Frame, hopped, time_to_live
+from bodydouble_sim.network.frames import (
+    ARP,
+    FRAGMENT,
+    FRAGMENTATION_NEEDED,
+    ICMP,
+    TCP,
+    TIME_EXCEEDED,
+    UNREACHABLE,
+    Frame,
+    hopped,
+    time_to_live,
+)
+from bodydouble_sim.network.icmp import PROTOCOLS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,6 +36,7 @@ _WRAP = (1 << 32) - 1
 _ETHERNET = 14  # bytes of an Ethernet header
 _IP = 20  # bytes of an IPv4 header without options
 _LONGEST_COMMENT = 60_000  # the format counts them in 16 bits
+_FRAGMENT_UNIT = 8
 _MINIMUM = 60  # bytes of an Ethernet frame without its checksum
 
 
@@ -57,12 +70,12 @@ def write_pcapng(
     from scapy.utils import RawPcapNgWriter  # noqa: PLC0415 - as above
 
     began = 0.0 if start is None else start.timestamp()
-    rendering = _Rendering()
+    rendering = Rendering()
     written = 0
     with RawPcapNgWriter(str(path)) as writer:
         writer.write_header(Ether())
         for when, frame, comments in _commented(list(frames), remarks, marks):
-            raw = _Commented(rendering.of(frame).ljust(_MINIMUM, b"\x00"))
+            raw = _Commented(rendering.padded(frame))
             raw.comments = comments
             writer.write_packet(raw, sec=began + when / 1_000_000_000)
             written += 1
@@ -87,17 +100,20 @@ def _commented(
 
 def render(frame: Frame) -> bytes:
     """One frame as it is on the wire, built by scapy (half a millisecond)."""
-    return _Rendering().of(frame).ljust(_MINIMUM, b"\x00")
+    return Rendering().padded(frame)
 
 
-class _Rendering:
+class Rendering:
     """Renders frames to bytes, remembering what scapy built for each kind of TCP frame."""
 
     def __init__(self) -> None:
         self._built: dict[tuple[Any, ...], bytes] = {}
 
-    def of(self, frame: Frame) -> bytes:
-        """The bytes of one frame, as on the wire."""
+    def padded(self, frame: Frame) -> bytes:
+        """The bytes of one frame, as on the wire: at least as many as Ethernet carries."""
+        return self._of(frame).ljust(_MINIMUM, b"\x00")
+
+    def _of(self, frame: Frame) -> bytes:
         if frame[0] != TCP:
             return _build(frame)
         kind = (*frame[:5], frame[7], time_to_live(frame))  # who to whom, and the flags
@@ -142,8 +158,19 @@ def _ip(frame: Frame) -> Any:
     layer = IP(src=frame[3], dst=frame[4], ttl=time_to_live(frame))
     kind = frame[0]
     if kind == TCP:
+        layer.flags = "DF"
         return layer / _tcp(frame)
+    if kind == FRAGMENT:
+        return _fragment(layer, frame)
     return layer / (_icmp(frame) if kind == ICMP else _udp(frame))
+
+
+def _fragment(layer: Any, frame: Frame) -> Any:
+    from scapy.packet import Raw  # noqa: PLC0415 - as above
+
+    kind, layer.id, offset, more, payload = frame[5:]
+    layer.proto, layer.frag, layer.flags = PROTOCOLS[kind], offset // _FRAGMENT_UNIT, "MF" if more else 0
+    return layer / Raw(payload)
 
 
 def _tcp(frame: Frame) -> Any:
@@ -159,7 +186,8 @@ def _icmp(frame: Frame) -> Any:
 
     kind, code, identifier, sequence, payload = frame[5:]
     if kind in (UNREACHABLE, TIME_EXCEEDED):  # the payload is the beginning of the packet that it is about (RFC 792)
-        return ICMP_LAYER(type=kind, code=code) / payload
+        needed = {"nexthopmtu": sequence} if (kind, code) == (UNREACHABLE, FRAGMENTATION_NEEDED) else {}
+        return ICMP_LAYER(type=kind, code=code, **needed) / payload
     return ICMP_LAYER(type=kind, code=code, id=identifier, seq=sequence) / payload
 
 

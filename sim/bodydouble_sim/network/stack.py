@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import errno
 import ipaddress
-from typing import TYPE_CHECKING, NamedTuple
-from zlib import crc32
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bodydouble.vocabulary.records import InterfaceAddress
 from bodydouble_sim.errors import MachineStateError
 from bodydouble_sim.network.echo import Echo
+from bodydouble_sim.network.fragments import Fragments
 from bodydouble_sim.network.frames import (
     ARP,
     ARP_REPLY,
     ARP_REQUEST,
     BROADCAST_MAC,
+    FRAGMENT,
     ICMP,
     LIMITED_BROADCAST,
     NO_ADDRESS,
@@ -23,6 +24,7 @@ from bodydouble_sim.network.frames import (
     TIME_TO_LIVE,
     UDP,
     Frame,
+    fingerprint,
     hopped,
     time_to_live,
 )
@@ -30,6 +32,8 @@ from bodydouble_sim.network.ports import TcpPorts
 from bodydouble_sim.network.udp import UdpPorts
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from bodydouble_sim.handles import Incarnation
     from bodydouble_sim.machine import Machine
     from bodydouble_sim.network.nic import Nic
@@ -39,6 +43,7 @@ CLAIMS = 3  # Windows announces an address up to three times at boot
 CLAIM_INTERVAL = SECOND // 2
 DEFEND_INTERVAL = 10 * SECOND  # RFC 5227, DEFEND_INTERVAL: two defenders must not answer each other for ever
 PROBE_TIMEOUT = 1.0
+_CUT = (UDP, ICMP)  # TCP fits its segments to the way
 LOOPBACK = 10_000  # nanoseconds from a machine to itself
 
 
@@ -82,6 +87,7 @@ class IpStack:
     """Addresses, neighbours and packets of one machine. Empty while the machine is off.
 
     Attributes:
+        settled: every claim made at boot is decided.
         conflicts: addresses that were claimed and not taken because another machine answered, with its MAC.
     """
 
@@ -97,9 +103,18 @@ class IpStack:
         self.tcp = TcpPorts(self)
         self.udp = UdpPorts(self)
         self.echo = Echo(self)
+        self.fragments = Fragments(self)
         self._routes: dict[str, Route | None] = {}
+        self._broadcasts: dict[Nic, set[str]] = {}
         self._ready: list[asyncio.Future[None]] = []
-        self._handlers = {TCP: self.tcp.receive, UDP: self.udp.receive, ICMP: self.echo.receive, ARP: self._arp}
+        self.settled = True
+        self._handlers = {
+            TCP: self.tcp.receive,
+            UDP: self.udp.receive,
+            ICMP: self.echo.receive,
+            ARP: self._arp,
+            FRAGMENT: self.fragments.receive,
+        }
 
     # --- life -------------------------------------------------------------------------------------------------------
 
@@ -111,6 +126,7 @@ class IpStack:
             for text in nic.static:
                 local = LocalAddress(nic, text, owned=False)
                 self.locals[local.address] = local
+                self.settled = False
                 self._claim((self.machine.incarnation, local, CLAIMS))
 
     def stop(self) -> list[object]:
@@ -123,13 +139,15 @@ class IpStack:
 
     async def ready(self) -> None:
         """Wait until every claim made at boot is decided."""
-        while any(not local.owned for local in self.locals.values()):
+        while not self.settled:
             waiter: asyncio.Future[None] = self.loop.create_future()
             self._ready.append(waiter)
             await waiter
 
     def _decided(self) -> None:
         self._routes.clear()
+        self._broadcasts.clear()
+        self.settled = all(local.owned for local in self.locals.values())
         waiters, self._ready = self._ready, []
         for waiter in waiters:
             if not waiter.done():
@@ -245,10 +263,9 @@ class IpStack:
             return False
         return True
 
-    async def ping(self, address: str, timeout: float) -> float | None:  # noqa: ASYNC109 - the port's signature
+    def ping(self, address: str, timeout: float) -> Coroutine[Any, Any, float | None]:
         """Seconds until an ICMP echo reply came from ``address``; None when none came within ``timeout`` seconds."""
-        await self.ready()
-        return await self.echo.ping(address, timeout)
+        return self.echo.ping(address, timeout)
 
     def _refuse_without_power(self) -> None:
         if not self.machine.powered:
@@ -305,15 +322,23 @@ class IpStack:
         if nic is None or (nic.gateway is None and not self.machine.routes):
             return destination
         known = self.lookup_route(destination)
-        return destination if known is None or known.nic is not nic else known.hop
+        if known is not None and known.nic is nic:
+            return known.hop
+        parsed = ipaddress.IPv4Address(destination)
+        near = any(local.nic is nic and parsed in local.network for local in self.locals.values())
+        return destination if near else nic.gateway or destination  # an answer leaves by the adapter that was asked
 
     def is_broadcast(self, nic: Nic | None, destination: str) -> bool:
         """Whether ``destination`` is every machine on the adapter's network (RFC 919)."""
         if destination == LIMITED_BROADCAST:
             return True
-        return nic is not None and any(
-            local.broadcast == destination for local in self.locals.values() if local.nic is nic
-        )
+        if nic is None:
+            return False
+        known = self._broadcasts.get(nic)
+        if known is None:
+            known = {local.broadcast for local in self.locals.values() if local.nic is nic}
+            self._broadcasts[nic] = known
+        return destination in known
 
     def send(
         self, nic: Nic | None, kind: str, source: str, destination: str, rest: Frame, *, ttl: int = TIME_TO_LIVE
@@ -321,13 +346,19 @@ class IpStack:
         """Send one IP packet, by the ARP cache of the adapter or (``nic`` None) to this machine itself."""
         if nic is None:
             life = self.machine.incarnation
-            self.world.trace.record("loopback", self.machine.name, kind, *rest[:-1], len(rest[-1]), crc32(rest[-1]))
+            self.world.trace.record(
+                "loopback", self.machine.name, kind, *rest[:-1], len(rest[-1]), fingerprint(rest[-1])
+            )
             self.loop.schedule(LOOPBACK, self._loop_back, (life, (kind, "", "", source, destination, *rest)))
+            return
+        if len(rest[-1]) > nic.segment.longest_payload and kind in _CUT:
+            for part in self.fragments.cut(nic.segment.mtu, kind, source, destination, rest):
+                self.send(nic, FRAGMENT, source, destination, part, ttl=ttl)
             return
         if ttl == TIME_TO_LIVE and nic.gateway is None and not self.machine.routes:  # the short way, most of the time
             mac = nic.arp.lookup(destination)  # never there for a broadcast address
             if mac is not None:
-                nic.send((kind, nic.mac, mac, source, destination, *rest))
+                nic.send((kind, nic.mac, mac, source, destination) + rest)  # noqa: RUF005 - half the price
                 return
         frame = (kind, nic.mac, BROADCAST_MAC, source, destination, *rest)
         if ttl != TIME_TO_LIVE:
@@ -358,6 +389,10 @@ class IpStack:
 
     def receive(self, nic: Nic, frame: Frame) -> None:
         """Take a frame from an adapter."""
+        self._handlers[frame[0]](nic, frame)
+
+    def deliver(self, nic: Nic | None, frame: Frame) -> None:
+        """Take a packet that was put together from fragments."""
         self._handlers[frame[0]](nic, frame)
 
     def _arp(self, nic: Nic | None, frame: Frame) -> None:

@@ -83,6 +83,55 @@ def test_the_same_seed_gives_the_same_trace_with_uploads_and_pages() -> None:
     assert play(5, WINDOWS_2000) == play(5, WINDOWS_2000)
 
 
+@behaviour("IIS documentation, virtual directories on another computer; its Server service serves the share")
+@pytest.mark.parametrize("version", [NT_4, WINDOWS_2000], ids=["nt4", "2000"])
+def test_a_web_server_serves_another_machines_share_over_the_wire(version: WindowsVersion) -> None:
+    world = World(11)
+    segment = world.network.segment("lan")
+    web, store = (WindowsMachine(world, name, version=version) for name in ("WEB", "STORE"))
+    client = Machine(world, "CLIENT")
+    for number, machine in enumerate((web, store, client), 10):
+        machine.plug(segment, f"10.0.0.{number}/24")
+    seen: list[int] = []
+
+    async def visit() -> tuple[bytes, bytes]:
+        async with httpx.AsyncClient(base_url="http://10.0.0.10") as http:
+            answers = [await http.get("/far/page.htm"), await http.put("/far/new.txt", content=b"new" * 50_000)]
+            seen.extend(answer.status_code for answer in answers)
+            uploaded = store.system.files.read("C:/Pages/new.txt")
+            store.power_off()
+            seen.append((await http.get("/far/page.htm", timeout=200)).status_code)
+            return answers[0].content, uploaded
+
+    async def main() -> tuple[bytes, bytes]:
+        for machine in (client, web, store):
+            machine.power_on()
+        for windows in (web, store):
+            await windows.wait_booted()
+        store.put_file("C:\\Pages\\page.htm", b"from the store")
+        store.system.shares.add("Pages", "C:/Pages")
+        store.system.accounts.add("clerk", "s3cret")
+        await web.install_iis()
+        for line in (
+            "create_vdir W3SVC/1/ROOT/far",
+            "set W3SVC/1/ROOT/far/Path \\\\STORE\\Pages",
+            "set W3SVC/1/ROOT/far/UNCUserName clerk",
+            "set W3SVC/1/ROOT/far/UNCPassword s3cret",
+            "set W3SVC/1/ROOT/far/AccessFlags 3",
+        ):
+            result = await web.command(f"adsutil {line}")
+            assert result.exit_code == 0, result.output
+        return await client.spawn(visit(), name="visit")
+
+    try:
+        body, uploaded = world.run(main())
+        assert world.loop.unhandled == []
+    finally:
+        world.close()
+    assert (body, uploaded) == (b"from the store", b"new" * 50_000)
+    assert seen == [200, 201, 500]
+
+
 @pytest.fixture
 def live(tmp_path: Path) -> Iterator[tuple[Path, dict[str, int]]]:
     """A live body with IIS on high ports; the place of its drives and the ports."""

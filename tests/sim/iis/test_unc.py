@@ -12,7 +12,6 @@ from tests.sim.iis.drive import FTP_ROOT, ROOT_KEY, Site, run
 
 from bodydouble.errors import BodydoubleError, FileSystemError
 from bodydouble.vocabulary.operations import Entry, Metadata
-from bodydouble_sim.iis.host import redirector
 
 if TYPE_CHECKING:
     import httpx
@@ -30,6 +29,12 @@ class Far:
         self.files = {f"{SHARE}\\big.bin": bytes(range(256)) * 800, f"{SHARE}\\Default.htm": b"from afar"}
         self.refusal = ""
         self.used: list[str] = []
+
+    def reset(self) -> None:
+        """No sessions."""
+
+    def close(self) -> None:
+        """No sessions."""
 
     async def _cross(self) -> None:
         await asyncio.sleep(0)
@@ -82,7 +87,7 @@ class Far:
 def reached(system: WindowsSystem) -> Far:
     """A machine with a way to the share."""
     far = Far()
-    system.redirector = far  # type: ignore[attr-defined, assignment, unused-ignore]
+    system.redirector = far  # type: ignore[assignment]
     return far
 
 
@@ -146,16 +151,6 @@ def test_a_share_that_refuses_is_a_server_error(system: WindowsSystem) -> None:
     answer = run(system, work)
     assert answer.status_code == 500
     assert b"The network path was not found." in answer.content
-
-
-def test_without_a_redirector_the_share_is_not_found(system: WindowsSystem) -> None:
-    async def work(site: Site) -> int:
-        configure(site)
-        site.system.redirector = None  # type: ignore[attr-defined, assignment, unused-ignore]
-        assert redirector(site.system) is None
-        return (await site.http.get("/far/")).status_code
-
-    assert run(system, work) == 404
 
 
 @behaviour("IIS documentation, FTP virtual directories may be on another computer")
