@@ -10,12 +10,11 @@ from bodydouble_sim.errors import DuplicateName, MachineStateError
 from bodydouble_sim.iis import setup as iis_setup
 from bodydouble_sim.iis.setup import IisOptions
 from bodydouble_sim.machine import Machine
-from bodydouble_sim.storage.disk import Disk
 from bodydouble_sim.storage.drive import Drive
-from bodydouble_sim.storage.ntfs import NtfsVolume
 from bodydouble_sim.windows import file_sharing
 from bodydouble_sim.windows.clock import SystemClock
 from bodydouble_sim.windows.files import VolumeFiles
+from bodydouble_sim.windows.machine_drives import MachineDrives
 from bodydouble_sim.windows.machine_services import MachineNames, MachinePower
 from bodydouble_sim.windows.network_view import SimulatedNetwork
 from bodydouble_sim.windows.registry import CONTROL
@@ -58,14 +57,15 @@ class WindowsMachine(Machine):
         domain: its domain, or its workgroup when it is standalone.
 
     Attributes:
-        volumes: NTFS volumes by drive letter.
+        drives: its drives.
+        volumes: their volumes by drive letter.
         system: registry, names, services, files, event log.
         lost_sectors: sectors whose un-flushed bytes did not survive the latest power loss.
         lost_keys: registry keys whose un-flushed changes did not survive it.
 
     Raises:
         IdentityError: ``name`` is not a computer name.
-        InputError: there is no such service pack.
+        InputError: there is no such service pack, or a drive is too large for its file system.
     """
 
     def __init__(
@@ -82,10 +82,9 @@ class WindowsMachine(Machine):
         super().__init__(world, name)
         base = (world.now() - _EPOCH) // (datetime.resolution) * _MICROSECOND_NS - world.loop.now
         self.clock = SystemClock(lambda: base + world.loop.now)
-        self.volumes = {
-            letter.upper(): NtfsVolume(letter, self.clock, Disk(drive.capacity))
-            for letter, drive in (drives or {"C": Drive()}).items()
-        }
+        pack = version.service_packs if service_pack is None else service_pack
+        self.drives = MachineDrives(self, self.clock, version, pack, drives or {"C": Drive()})
+        self.volumes = self.drives.volumes
         self.lost_sectors = 0
         stream = world.random(f"windows:{name}")
         self.lost_keys = 0
@@ -103,12 +102,14 @@ class WindowsMachine(Machine):
             power=self._power,
         )
         self.system.file_sharing_port = file_sharing.PORT
+        self.system.disks = self.drives
         self.system.install(name, role=role, domain=domain)
         iis_setup.provide(self.system)
         self.power_loss_hooks.append(self._lose_power)
         self.address_conflict_hooks.append(self._address_conflict)
         self._booted: asyncio.Event | None = None
         self._last_known_good = False
+        self._repaired: dict[str, tuple[str, ...]] = {}
 
     def _spawn(self, coro: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         return self.spawn(coro, name=f"{self.name}/{name}")
@@ -116,7 +117,7 @@ class WindowsMachine(Machine):
     # --- power ------------------------------------------------------------------------------------------------------
 
     def power_on(self, *, last_known_good: bool = False) -> None:
-        """See `Machine.power_on`; `wait_booted` tells when the automatic services run.
+        """See `Machine.power_on`; volumes are mounted and checked, `wait_booted` tells when the services run.
 
         What was changed in the registry while the power was off counts as written: another system did it.
 
@@ -126,6 +127,7 @@ class WindowsMachine(Machine):
         self.system.registry.flush()
         self._last_known_good = last_known_good
         self._booted = asyncio.Event()
+        self._repaired = self.drives.mount()
         super().power_on()
 
     async def wait_booted(self) -> None:
@@ -144,7 +146,7 @@ class WindowsMachine(Machine):
 
     async def boot(self) -> None:
         """The permanent name goes on the wire (a clash leaves it off and is logged), then the system boots."""
-        self._check_volumes()
+        self._log_repairs()
         await self._register_name(self.system.names.permanent)
         await self.system.boot(last_known_good=self._last_known_good)
         self._log_stop_error()
@@ -174,13 +176,16 @@ class WindowsMachine(Machine):
             text = f"The computer has rebooted from a bugcheck. The bugcheck was: 0x{code:08x}."
             self.system.event_log.record("Save Dump", 1001, "information", text)
 
-    def _check_volumes(self) -> None:
-        """Let each volume that can be checked be checked; what was found is in the Application log."""
-        for letter, volume in self.volumes.items():
-            check = getattr(volume, "check_at_boot", None)
-            report = check() if check is not None else None
-            if report:
-                text = f"Checking file system on {letter}: {report}"
+    def _log_repairs(self) -> None:
+        """What autochk repaired on the volumes at the start.
+
+        Source: KB 218461, KB 255008: event 1001 of Winlogon in the Application log of Windows 2000; NT 4.0 shows it on
+        the screen.
+        """
+        for letter, lines in self._repaired.items():
+            self.world.trace.record("disk", self.name, "checked", letter, len(lines))
+            if not self.system.version.is_nt4:
+                text = f"Checking file system on {letter}:\n" + "\n".join(lines)
                 self.system.event_log.record("Winlogon", 1001, "information", text, log="Application")
 
     async def _register_name(self, name: str) -> None:
@@ -198,7 +203,7 @@ class WindowsMachine(Machine):
 
     def _lose_power(self) -> None:
         stream = self.world.random(f"power loss:{self.name}")
-        self.lost_sectors = sum(volume.power_loss(stream) for volume in self.volumes.values())
+        self.lost_sectors = self.drives.lose_power(stream)
         self.lost_keys = self.system.lose_power()
         self.world.trace.record("disk", self.name, "lost sectors", self.lost_sectors)
 
@@ -209,9 +214,9 @@ class WindowsMachine(Machine):
             MachineStateError: the power is off.
         """
         await self.perform(self.system.shut_down(), name="shut down")
-        for volume in self.volumes.values():
-            volume.flush()
+        self.drives.flush()
         self.power_off()
+        self.drives.went_down_in_good_order()
 
     async def reboot(self) -> None:
         """`shut_down`, `power_on`, `wait_booted`.
