@@ -123,7 +123,6 @@ def test_proppatch_answers_for_each_property(system: WindowsSystem) -> None:
     assert [element.text for element in ET.fromstring(answer.content).iter(f"{D}status")] == ["HTTP/1.1 403 Forbidden"]
 
 
-@behaviour("[MS-WDVSE], Win32LastModifiedTime: Windows' clients put the file's time back after an upload")
 def test_the_time_of_the_last_write_can_be_set(system: WindowsSystem) -> None:
     text = "Mon, 01 Jan 2001 10:00:00 GMT"
     inside = f'<Z:Win32LastModifiedTime xmlns:Z="urn:schemas-microsoft-com:">{text}</Z:Win32LastModifiedTime>'
