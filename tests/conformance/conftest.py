@@ -22,7 +22,7 @@ from bodydouble.adapters.linux import (
     open_host,
 )
 from bodydouble.adapters.services import CommandService
-from bodydouble_sim.windows.machine import Windows2000
+from bodydouble_sim.windows.machine import WindowsMachine
 from bodydouble_sim.windows.service import ServiceConfig, TaskProgram
 from bodydouble_sim.world import World
 
@@ -98,7 +98,7 @@ class PosixApplication:
 
 
 class VolumeApplication:
-    def __init__(self, machine: Windows2000) -> None:
+    def __init__(self, machine: WindowsMachine) -> None:
         self._volume = machine.volumes["C"]
 
     async def create(self, path: str) -> None:
@@ -188,7 +188,7 @@ class WindowsBody:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._machine = Windows2000(world, "SOURCE")
+        self._machine = WindowsMachine(world, "SOURCE")
         self.application: Application = VolumeApplication(self._machine)
         self._register("Clock", "Clock Service", self._tick)
         self._register("Broken", "Broken Service", self._break)
@@ -340,7 +340,7 @@ class SimulatedSegment:
     def __init__(self, world: World) -> None:
         self._world = world
         segment = world.network.segment("lan")
-        self._machines = [Windows2000(world, name) for name in ("FIRST", "SECOND")]
+        self._machines = [WindowsMachine(world, name) for name in ("FIRST", "SECOND")]
         for machine, address in zip(self._machines, (self.own, self.neighbour), strict=True):
             machine.plug(segment, address)
 

@@ -13,7 +13,8 @@ from bodydouble_labs.providers.sim_network import build_routers, build_segments,
 from bodydouble_labs.providers.sim_order import OrderWatch, SourceStates, VolumeWitness
 from bodydouble_sim.machine import Machine
 from bodydouble_sim.network.resolver import resolve
-from bodydouble_sim.windows.machine import DEFAULT_CAPACITY, Windows2000
+from bodydouble_sim.storage.drive import Drive
+from bodydouble_sim.windows.machine import WindowsMachine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,8 +36,8 @@ class SimStage:
         self.segments = build_segments(world, scenario.network)
         self.hosts: dict[str, SimHost] = {}
         for name, spec in scenario.servers.items():
-            drives = dict.fromkeys(spec.drives, DEFAULT_CAPACITY)
-            machine = Windows2000(world, spec.computer_name, drives)
+            drives = dict.fromkeys(spec.drives, Drive())
+            machine = WindowsMachine(world, spec.computer_name, drives)
             plug_in(machine, spec, scenario.network)
             self.hosts[name] = SimHost(name, spec, machine)
         self.client = Machine(world, scenario.client.computer_name)

@@ -14,10 +14,10 @@ from bodydouble_sim.ports.scripts import SimScripts
 from bodydouble_sim.ports.services import SimServices
 
 if TYPE_CHECKING:
-    from bodydouble_sim.windows.machine import Windows2000
+    from bodydouble_sim.windows.machine import WindowsMachine
 
 
-def compose(machine: Windows2000) -> Host:
+def compose(machine: WindowsMachine) -> Host:
     """What the product gets on ``machine``."""
     stream = machine.world.random(f"disk:{machine.name}")
     return Host(
@@ -27,5 +27,5 @@ def compose(machine: Windows2000) -> Host:
         services=SimServices(machine.system.scm),
         scripts=SimScripts(machine.system),
         pinger=SimPinger(machine),
-        clock=SimClock(machine.world),
+        clock=SimClock(machine.clock),
     )

@@ -7,25 +7,27 @@ from typing import TYPE_CHECKING
 from bodydouble.errors import IdentityError
 from bodydouble.vocabulary.records import HostIdentity
 from bodydouble_sim.errors import MachineStateError
+from bodydouble_sim.network import nbns
 from bodydouble_sim.windows.names import checked
 
 if TYPE_CHECKING:
-    from bodydouble_sim.windows.machine import Windows2000
+    from bodydouble_sim.windows.machine import WindowsMachine
 
 
 class SimIdentity:
     """Names and addresses of a machine."""
 
-    def __init__(self, machine: Windows2000) -> None:
+    def __init__(self, machine: WindowsMachine) -> None:
         self._machine = machine
 
     async def query(self) -> HostIdentity:
         """See `bodydouble.ports.Identity.query`."""
         names = self._machine.system.names
+        held = [name for name in self._machine.netbios.names() if nbns.split(name)[0] == name]  # a domain's are typed
         return HostIdentity(
             primary_name=names.active,
             permanent_name=names.permanent,
-            added_names=[name for name in self._machine.netbios.names() if name.upper() != names.permanent.upper()],
+            added_names=[name for name in held if name.upper() != names.permanent.upper()],
             addresses=self._machine.stack.addresses(),
         )
 

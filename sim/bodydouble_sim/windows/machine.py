@@ -1,4 +1,4 @@
-"""Windows 2000 on a simulated machine: volumes, the system, and the ports that the product gets."""
+"""Windows on a simulated machine: volumes, the system, and the ports that the product gets."""
 
 from __future__ import annotations
 
@@ -10,29 +10,39 @@ from bodydouble_sim.errors import DuplicateName, MachineStateError
 from bodydouble_sim.iis import setup as iis_setup
 from bodydouble_sim.iis.setup import IisOptions
 from bodydouble_sim.machine import Machine
-from bodydouble_sim.storage.disk import Disk
-from bodydouble_sim.storage.ntfs import NtfsVolume
+from bodydouble_sim.storage.drive import Drive
+from bodydouble_sim.windows import file_sharing
+from bodydouble_sim.windows.clock import SystemClock
 from bodydouble_sim.windows.files import VolumeFiles
+from bodydouble_sim.windows.machine_drives import MachineDrives
+from bodydouble_sim.windows.machine_services import MachineNames, MachinePower
+from bodydouble_sim.windows.network_view import SimulatedNetwork
+from bodydouble_sim.windows.registry import CONTROL
 from bodydouble_sim.windows.service import ServiceConfig, TaskProgram
 from bodydouble_sim.windows.system import WindowsSystem
+from bodydouble_sim.windows.version import WINDOWS_2000
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from bodydouble.ports import Host
     from bodydouble.vocabulary.records import StartupType
+    from bodydouble_sim.windows.roles import Role
     from bodydouble_sim.windows.system import CommandResult
+    from bodydouble_sim.windows.version import WindowsVersion
     from bodydouble_sim.world import World
 
 T = TypeVar("T")
 
-DEFAULT_CAPACITY = 8 * 1024**3
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND_NS = 1000
+CRASH_CONTROL = rf"{CONTROL}\CrashControl"
+DUMP_SECONDS = 30.0
+"""How long a machine with a STOP error writes its memory to the disk before it restarts."""
 
 
-class Windows2000(Machine):
-    """A machine with Windows 2000 installed under its name.
+class WindowsMachine(Machine):
+    """A machine with Windows installed under its name.
 
     Volumes, registry, service registrations, installed programs and the event log survive power cycles; processes,
     volatile registry keys, added names and added addresses do not.
@@ -40,42 +50,85 @@ class Windows2000(Machine):
     Args:
         world: where it stands.
         name: its computer name (1 to 15 characters), kept in upper case.
-        drives: drive letter to capacity in bytes; there must be a C.
+        drives: by drive letter; there must be a C.
+        version: the release of Windows.
+        service_pack: its service pack; the latest when None.
+        role: in its domain (`bodydouble_sim.windows.roles`).
+        domain: its domain, or its workgroup when it is standalone.
 
     Attributes:
-        volumes: NTFS volumes by drive letter.
+        drives: its drives.
+        volumes: their volumes by drive letter.
         system: registry, names, services, files, event log.
         lost_sectors: sectors whose un-flushed bytes did not survive the latest power loss.
+        lost_keys: registry keys whose un-flushed changes did not survive it.
 
     Raises:
         IdentityError: ``name`` is not a computer name.
+        InputError: there is no such service pack, or a drive is too large for its file system.
     """
 
-    def __init__(self, world: World, name: str, drives: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        world: World,
+        name: str,
+        drives: Mapping[str, Drive] | None = None,
+        *,
+        version: WindowsVersion = WINDOWS_2000,
+        service_pack: int | None = None,
+        role: Role = "standalone",
+        domain: str = "WORKGROUP",
+    ) -> None:
         super().__init__(world, name)
         base = (world.now() - _EPOCH) // (datetime.resolution) * _MICROSECOND_NS - world.loop.now
-        self.clock: Callable[[], int] = lambda: base + world.loop.now
-        self.volumes = {
-            letter.upper(): NtfsVolume(letter, self.clock, Disk(capacity))
-            for letter, capacity in (drives or {"C": DEFAULT_CAPACITY}).items()
-        }
+        self.clock = SystemClock(lambda: base + world.loop.now)
+        pack = version.service_packs if service_pack is None else service_pack
+        self.drives = MachineDrives(self, self.clock, version, pack, drives or {"C": Drive()})
+        self.volumes = self.drives.volumes
         self.lost_sectors = 0
         stream = world.random(f"windows:{name}")
-        self.system = WindowsSystem(VolumeFiles(self.volumes), self.clock, self._spawn, stream)
-        self.system.install(name)
+        self.lost_keys = 0
+        self._power = MachinePower(self)
+        self._stop_code: int | None = None
+        self.system = WindowsSystem(
+            VolumeFiles(self.volumes),
+            self.clock,
+            self._spawn,
+            stream,
+            version=version,
+            service_pack=service_pack,
+            network=SimulatedNetwork(self),
+            name_service=MachineNames(self),
+            power=self._power,
+        )
+        self.system.file_sharing_port = file_sharing.PORT
+        self.system.disks = self.drives
+        self.system.install(name, role=role, domain=domain)
+        self.drives.flush()  # Windows was set up long ago
         iis_setup.provide(self.system)
         self.power_loss_hooks.append(self._lose_power)
         self.address_conflict_hooks.append(self._address_conflict)
         self._booted: asyncio.Event | None = None
+        self._last_known_good = False
+        self._repaired: dict[str, tuple[str, ...]] = {}
 
     def _spawn(self, coro: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         return self.spawn(coro, name=f"{self.name}/{name}")
 
     # --- power ------------------------------------------------------------------------------------------------------
 
-    def power_on(self) -> None:
-        """See `Machine.power_on`; `wait_booted` tells when the automatic services run."""
+    def power_on(self, *, last_known_good: bool = False) -> None:
+        """See `Machine.power_on`; volumes are mounted and checked, `wait_booted` tells when the services run.
+
+        What was changed in the registry while the power was off counts as written: another system did it.
+
+        Args:
+            last_known_good: the operator chose the last known good configuration in the boot menu.
+        """
+        self.system.registry.flush()
+        self._last_known_good = last_known_good
         self._booted = asyncio.Event()
+        self._repaired = self.drives.mount()
         super().power_on()
 
     async def wait_booted(self) -> None:
@@ -94,17 +147,56 @@ class Windows2000(Machine):
 
     async def boot(self) -> None:
         """The permanent name goes on the wire (a clash leaves it off and is logged), then the system boots."""
+        self._log_repairs()
         await self._register_name(self.system.names.permanent)
-        await self.system.boot()
+        await self.system.boot(last_known_good=self._last_known_good)
+        self._log_stop_error()
         if self._booted is not None:
             self._booted.set()
 
+    def stop_error(self, code: int) -> None:
+        """A STOP error (blue screen): nothing runs any more and unwritten data are lost, as at a power cut.
+
+        Source: KB 307973, ``CrashControl``: AutoReboot (switched on unless set otherwise) starts it again, here
+        after `DUMP_SECONDS`; LogEvent enters what happened into the System log at the next boot.
+
+        Args:
+            code: the bug check (``0x0000000A``).
+
+        Raises:
+            MachineStateError: the power is off.
+        """
+        self.power_off()
+        self._stop_code = code
+        if self.system.registry.number(CRASH_CONTROL, "AutoReboot", 1):
+            self._power.restart_after(DUMP_SECONDS)
+
+    def _log_stop_error(self) -> None:
+        code, self._stop_code = self._stop_code, None
+        if code is not None and self.system.registry.number(CRASH_CONTROL, "LogEvent", 1):
+            text = f"The computer has rebooted from a bugcheck. The bugcheck was: 0x{code:08x}."
+            self.system.event_log.record("Save Dump", 1001, "information", text)
+
+    def _log_repairs(self) -> None:
+        """What autochk repaired on the volumes at the start.
+
+        Source: KB 218461, KB 255008: event 1001 of Winlogon in the Application log of Windows 2000; NT 4.0 shows it on
+        the screen.
+        """
+        for letter, lines in self._repaired.items():
+            self.world.trace.record("disk", self.name, "checked", letter, len(lines))
+            if not self.system.version.is_nt4:
+                text = f"Checking file system on {letter}:\n" + "\n".join(lines)
+                self.system.event_log.record("Winlogon", 1001, "information", text, log="Application")
+
     async def _register_name(self, name: str) -> None:
+        self.system.names.conflict = False
         if not self.stack.addresses():
             return
         try:
             await self.netbios.register(name)
         except DuplicateName as error:
+            self.system.names.conflict = True
             text = f"A duplicate name has been detected on the TCP network. {error}"
             self.system.event_log.record("NetBT", 4319, "error", text)
         except MachineStateError as error:  # the addresses went while the name was being claimed
@@ -112,9 +204,9 @@ class Windows2000(Machine):
 
     def _lose_power(self) -> None:
         stream = self.world.random(f"power loss:{self.name}")
-        self.lost_sectors = sum(volume.power_loss(stream) for volume in self.volumes.values())
+        self.lost_sectors = self.drives.lose_power(stream)
+        self.lost_keys = self.system.lose_power()
         self.world.trace.record("disk", self.name, "lost sectors", self.lost_sectors)
-        self.system.scm.load()
 
     async def shut_down(self) -> None:
         """Orderly: services stop, volumes are flushed, the power goes off.
@@ -123,9 +215,9 @@ class Windows2000(Machine):
             MachineStateError: the power is off.
         """
         await self.perform(self.system.shut_down(), name="shut down")
-        for volume in self.volumes.values():
-            volume.flush()
+        self.drives.flush()
         self.power_off()
+        self.drives.went_down_in_good_order()
 
     async def reboot(self) -> None:
         """`shut_down`, `power_on`, `wait_booted`.
@@ -138,6 +230,11 @@ class Windows2000(Machine):
         await self.wait_booted()
 
     def _address_conflict(self, adapter: str, address: str, mac: str) -> None:
+        """Log a conflict of addresses.
+
+        Source: reference/windows-iis.md, "Network": who claims an address that is answered does not use it (Tcpip
+        4198), who has it logs 4199 and announces it again.
+        """
         lost = not self.stack.owns(address)
         what = f"The system detected an address conflict for IP address {address} with the system having network "
         what += f"hardware address {mac}. "
@@ -168,13 +265,17 @@ class Windows2000(Machine):
             if not task.done() and self.powered:
                 task.cancel()
 
-    async def command(self, line: str) -> CommandResult:
+    async def command(self, line: str, *, answers: Sequence[str] = ()) -> CommandResult:
         """Run one line in the command interpreter, as the operator at the console.
+
+        Args:
+            line: as it is typed.
+            answers: what the operator types at prompts, in order.
 
         Raises:
             MachineStateError: the power is off, or goes before the command is done.
         """
-        return await self.perform(self.system.command(line), name="console")
+        return await self.perform(self.system.command(line, answers=answers), name="console")
 
     async def install_iis(self, options: IisOptions | None = None) -> None:
         """Set IIS up under the active name.
@@ -185,6 +286,7 @@ class Windows2000(Machine):
             MachineStateError: the power is off.
         """
         await self.perform(iis_setup.install(self.system, options or IisOptions()), name="install IIS")
+        self.system.registry.flush()
 
     def put_file(self, path: str, data: bytes) -> None:
         """Save a file (Windows or product form path, parents are made), as an application at the console does it.
@@ -213,6 +315,7 @@ class Windows2000(Machine):
         """
         config = ServiceConfig(name, display_name, startup, (), f"{name}.exe")
         self.system.scm.register(config, lambda: TaskProgram(name, program, self._spawn))
+        self.system.registry.flush()
 
     def host(self) -> Host:
         """The seven ports over this machine."""

@@ -11,7 +11,7 @@ import pytest
 from bodydouble_sim.iis import setup as iis_setup
 from bodydouble_sim.storage.ntfs import NtfsVolume
 from bodydouble_sim.windows.files import VolumeFiles
-from bodydouble_sim.windows.machine import Windows2000
+from bodydouble_sim.windows.machine import WindowsMachine
 from bodydouble_sim.windows.system import WindowsSystem
 from bodydouble_sim.world import World
 
@@ -73,11 +73,11 @@ def world() -> Iterator[World]:
 
 
 @pytest.fixture
-def windows(world: World) -> Callable[[str, str], Windows2000]:
+def windows(world: World) -> Callable[[str, str], WindowsMachine]:
     segment = world.network.segment("lan")
 
-    def build(name: str, address: str) -> Windows2000:
-        machine = Windows2000(world, name)
+    def build(name: str, address: str) -> WindowsMachine:
+        machine = WindowsMachine(world, name)
         machine.plug(segment, address, duplicate=True)  # an administrator may err: what then happens is Windows' matter
         return machine
 
