@@ -95,7 +95,7 @@ def test_a_month_of_heartbeats(benchmark: Any) -> None:
         world.close()
         assert taken[-1] >= MONTH / HEARTBEAT - 1
 
-    benchmark.pedantic(month, setup=lambda: (machines(), {}), rounds=1)
+    benchmark.pedantic(month, setup=lambda: (machines(), {}), rounds=3)
     benchmark.extra_info["virtual_days"] = 30
 
 
@@ -113,5 +113,5 @@ def test_a_month_of_echo_requests(benchmark: Any) -> None:
         world.run(asyncio.sleep(MONTH))
         world.close()
 
-    benchmark.pedantic(month, setup=lambda: (machines(), {}), rounds=1)
+    benchmark.pedantic(month, setup=lambda: (machines(), {}), rounds=3)
     benchmark.extra_info["virtual_days"] = 30

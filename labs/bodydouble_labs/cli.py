@@ -23,10 +23,10 @@ from bodydouble_labs.errors import ScenarioError
 from bodydouble_labs.scenario import loader
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from bodydouble_labs.providers.base import Provider
-    from bodydouble_labs.replay import Replayed
+    from bodydouble_labs.replay import Campaign, Replayed
     from bodydouble_labs.result import Result
     from bodydouble_labs.runner import Run
     from bodydouble_labs.scenario.model import Scenario
@@ -47,14 +47,16 @@ def _loaded(arguments: Sequence[str]) -> list[Scenario]:
     return [loader.load(loader.find(argument)) for argument in arguments]
 
 
-def _provider(name: str, *, pcap: bool) -> Provider:
+def _provider(name: str, *, pcap: bool, explore: bool) -> Provider:
     if name == "netns":
+        if explore:
+            raise InputError("--explore: only the simulator decides which task runs next; use --on sim")
         from bodydouble_labs.providers.netns import NetnsProvider  # noqa: PLC0415 - only on Linux
 
         return NetnsProvider(pcap=pcap)
     from bodydouble_labs.providers.sim import SimProvider  # noqa: PLC0415 - the other commands start faster
 
-    return SimProvider(pcap=pcap)
+    return SimProvider(pcap=pcap, explore=explore)
 
 
 @click.group(
@@ -69,7 +71,13 @@ def lab() -> None:
     """The failover lab: runs scenarios on the unchanged product and proves what happened from outside."""
 
 
-@lab.command(epilog=examples("bodydouble lab run iis5-power-loss --seed 3", "bodydouble lab run a.yaml b.yaml --json"))
+@lab.command(
+    epilog=examples(
+        "bodydouble lab run iis5-power-loss --seed 3",
+        "bodydouble lab run iis5-power-loss --seed 3 --explore",
+        "bodydouble lab run a.yaml b.yaml --json",
+    )
+)
 @click.argument("scenarios", nargs=-1, required=True, metavar="FILE|NAME...")
 @click.option("--on", type=click.Choice(["sim", "netns"]), default="sim", show_default=True, help="The host body.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True, help="Seed of all randomness.")
@@ -78,7 +86,8 @@ def lab() -> None:
     type=click.Path(file_okay=False, path_type=Path),
     help="Directory for the report.  [default: ./results/SCENARIO-PROVIDER-SEED]",
 )
-@click.option("--pcap/--no-pcap", default=True, show_default=True, help="Keep the network's frames for Wireshark.")
+@click.option("--pcap/--no-pcap", default=True, show_default=True, help="Keep each segment's frames for Wireshark.")
+@click.option("--explore", is_flag=True, help="Draw the order of ready tasks from the seed; keep a decision tape.")
 @pass_session
 @click.pass_context
 def run(  # noqa: PLR0917 - click passes them by name
@@ -89,17 +98,19 @@ def run(  # noqa: PLR0917 - click passes them by name
     seed: int,
     out: Path | None,
     pcap: bool,
+    explore: bool,
 ) -> None:
     """Run scenarios and judge them.
 
-    Writes result.json, events.jsonl, history.json and timeline.html. Exit status: 0 all passed, 1 a check failed, 3 a
+    Writes result.json, events.jsonl, history.json, timeline.html, a pcapng file of each network segment and, with
+    --explore, tape.jsonl for `bodydouble lab replay --tape`. Exit status: 0 all passed, 1 a check failed, 3 a
     run is invalid, 130 interrupted.
     """
     loaded = _loaded(scenarios)
     runs: list[Run] = []
     for number, scenario in enumerate(loaded):
         directory = _directory(out, scenario, on, seed, number if len(loaded) > 1 else None)
-        runs.append(_run(session, scenario, _provider(on, pcap=pcap), seed, directory))
+        runs.append(_run(session, scenario, _provider(on, pcap=pcap, explore=explore), seed, directory))
         if runs[-1].interrupted:
             break
     results = [item.result for item in runs]
@@ -128,7 +139,8 @@ def _run(session: Session, scenario: Scenario, provider: Provider, seed: int, di
     from bodydouble_labs.watching import Watching  # noqa: PLC0415 - see `_provider`
 
     with Watching(Console(stderr=True), time.perf_counter) as watching:
-        watching.say(f"{scenario.name} on {provider.name}: seed {seed}")
+        schedule = ", with an explored schedule" if provider.explores else ""
+        watching.say(f"{scenario.name} on {provider.name}: seed {seed}{schedule}")
         try:
             done = conduct(
                 scenario,
@@ -193,23 +205,48 @@ def schema() -> None:
     click.echo(json.dumps(scenario_schema(), indent=2))
 
 
-@lab.command(epilog=examples("bodydouble lab replay iis5-power-loss --seeds 0-99 --jobs 4"))
+@lab.command(
+    epilog=examples(
+        "bodydouble lab replay iis5-power-loss --seeds 0-99 --jobs 4",
+        "bodydouble lab replay iis5-power-loss --seeds 3 --explore",
+        "bodydouble lab replay iis5-power-loss --tape results/iis5-power-loss-sim-3/tape.jsonl",
+    )
+)
 @click.argument("scenario", metavar="FILE|NAME")
-@click.option("--seeds", default="0-9", show_default=True, help="One seed, or a range FIRST-LAST.")
+@click.option("--seeds", help="One seed, or a range FIRST-LAST.  [default: 0-9]")
 @click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes at a time.")
+@click.option("--explore", is_flag=True, help="Draw the order of ready tasks from the seed.")
+@click.option(
+    "--tape",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Follow the decision tape of a run with --explore; its seed is on the tape.",
+)
 @pass_session
 @click.pass_context
-def replay(context: click.Context, session: Session, scenario: str, seeds: str, jobs: int) -> None:
+def replay(  # noqa: PLR0917 - click passes them by name
+    context: click.Context,
+    session: Session,
+    scenario: str,
+    seeds: str | None,
+    jobs: int,
+    explore: bool,
+    tape: Path | None,
+) -> None:
     """Run each seed twice in fresh processes and compare the traces.
 
-    On a difference both runs are made again with their traces kept, and the first event that differs is printed. Exit
-    status: 0 all equal and passed, 1 a difference or a failed check, 3 a run is invalid.
+    On a difference both runs are made again with their traces kept, and the first event that differs is printed. A
+    tape's runs must also have the trace that the tape was recorded with; one that does not fit the code or the scenario
+    any more is refused with the first decision that differs. Exit status: 0 all equal and passed, 1 a difference or a
+    failed check, 2 the command line or a file is wrong, 3 a run is invalid.
     """
+    if tape is not None and (explore or seeds is not None):
+        raise InputError(f"--tape: the tape says what to repeat; leave {'--explore' if explore else '--seeds'} out")
     loaded = loader.load(loader.find(scenario))
-    wanted = _seeds(seeds)
-    click.echo(f"{loaded.name}: seeds {wanted[0]} to {wanted[-1]}, each in two processes", err=True)
+    wanted = _seeds(seeds or "0-9") if tape is None else []
+    what = f"seeds {wanted[0]} to {wanted[-1]}" if wanted else f"the tape {tape}"
+    click.echo(f"{loaded.name}: {what}, each in two processes", err=True)
     try:
-        results = asyncio.run(_replay(session, Path(loaded.file), wanted, jobs))
+        results = asyncio.run(_replay(session, _campaign(Path(loaded.file), jobs, explore=explore), wanted, tape))
     except KeyboardInterrupt:
         click.echo("interrupted", err=True)
         context.exit(INTERRUPTED)
@@ -218,6 +255,12 @@ def replay(context: click.Context, session: Session, scenario: str, seeds: str, 
     else:
         _summary(results)
     context.exit(_replay_status(results))
+
+
+def _campaign(file: Path, jobs: int, *, explore: bool) -> Campaign:
+    from bodydouble_labs.replay import Campaign  # noqa: PLC0415 - see `_provider`
+
+    return Campaign(file, jobs, explore=explore)
 
 
 def _seeds(text: str) -> list[int]:
@@ -235,19 +278,26 @@ def _seeds(text: str) -> list[int]:
     return list(range(first, last + 1))
 
 
-async def _replay(session: Session, file: Path, seeds: list[int], jobs: int) -> list[Replayed]:
-    from bodydouble_labs.replay import Campaign  # noqa: PLC0415 - see `_provider`
-
+async def _replay(session: Session, campaign: Campaign, seeds: list[int], tape: Path | None) -> list[Replayed]:
     results = []
-    async for done in Campaign(file, jobs).run(seeds):
+    async for done in campaign.run(seeds) if tape is None else _followed(campaign, tape):
         results.append(done)
         if not session.json or not done.same:
             _say(done)
     return results
 
 
+async def _followed(campaign: Campaign, tape: Path) -> AsyncIterator[Replayed]:
+    from bodydouble_sim.errors import TapeError  # noqa: PLC0415 - see `_provider`
+
+    try:
+        yield await campaign.follow(tape)
+    except TapeError as error:
+        raise InputError(f"--tape: {error}") from None
+
+
 def _say(done: Replayed) -> None:
-    words = "same" if done.same else "DIFFERENT"
+    words = "same" if done.same else "DIFFERENT" if done.difference else "REFUSED"
     click.echo(f"seed {done.seed}: {words}  {done.trace_hash}  {done.verdict} {plain(done.reason)}".rstrip(), err=True)
     if done.difference:
         click.echo(f"  {plain(done.difference)}", err=True)
@@ -261,6 +311,6 @@ def _summary(results: list[Replayed]) -> None:
 
 
 def _replay_status(results: list[Replayed]) -> int:
-    if not all(item.same for item in results) or any(item.verdict == "fail" for item in results):
+    if any(item.difference or item.verdict == "fail" for item in results):
         return FAILED
     return INVALID if any(item.verdict == "invalid" for item in results) else 0

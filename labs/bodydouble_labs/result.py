@@ -31,6 +31,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         rto_s: longest failover outage of a reader; None without one (or one that never ended: see the checks).
         planned_outage_s: longest outage of a reader around a failback; None without one.
         trace_hash: equal for equal runs where the provider is deterministic, else empty.
+        explored: whether the order in which ready tasks ran was drawn; its decision tape is among the artifacts.
         virtual_s: length of the run on the provider's clock; ``wall_s`` on the wall's.
         ratio: virtual by wall seconds.
         reason: why the run was skipped or is invalid, empty otherwise.
@@ -47,6 +48,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     rto_s: float | None = None
     planned_outage_s: float | None = None
     trace_hash: str = ""
+    explored: bool = False
     virtual_s: float = 0.0
     wall_s: float = 0.0
     ratio: float = 0.0
@@ -62,6 +64,7 @@ def assemble(
     history: History,
     checks: Sequence[Check],
     trace_hash: str = "",
+    explored: bool = False,
     virtual_s: float = 0.0,
     wall_s: float = 0.0,
     artifacts: Sequence[str] = (),
@@ -92,6 +95,7 @@ def assemble(
         rto_s=figures.rto_s,
         planned_outage_s=figures.planned_outage_s,
         trace_hash=trace_hash,
+        explored=explored,
         virtual_s=round(virtual_s, 3),
         wall_s=round(wall_s, 3),
         ratio=round(virtual_s / wall_s, 1) if wall_s > 0 else 0.0,

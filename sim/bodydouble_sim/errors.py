@@ -7,13 +7,19 @@ BodydoubleError
     ├── TapeError            a decision tape cannot be read, or the run does not follow it
     ├── StalledError         callbacks keep one virtual instant alive for ever
     ├── ConfigurationError   parts of a network contradict each other; the message names both places
+    ├── FilterError          a filter expression is none, or what compiles it is missing
     ├── MachineStateError    power, cable or identity request that does not fit the machine's present state
     └── DuplicateName        another machine answered for a NetBIOS name (also a DuplicateIdentityError)
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from bodydouble.errors import BodydoubleError, DuplicateIdentityError
+
+if TYPE_CHECKING:
+    from bodydouble_sim.network.configuration import Spot
 
 
 class SimulationError(BodydoubleError):
@@ -41,7 +47,23 @@ class MachineStateError(SimulationError):
 
 
 class ConfigurationError(SimulationError):
-    """Parts of a network that contradict each other (an address outside its subnet, one MAC twice, ...)."""
+    """Parts of a network that contradict each other (an address outside its subnet, one MAC twice, ...).
+
+    Attributes:
+        problem: the message without the place that it begins with.
+        spot: which value is wrong; None where it is not one of a plan's.
+        other: which value it contradicts, if it is one.
+    """
+
+    def __init__(self, message: str, *, problem: str = "", spot: Spot | None = None, other: Spot | None = None) -> None:
+        super().__init__(message)
+        self.problem = problem or message
+        self.spot = spot
+        self.other = other
+
+
+class FilterError(SimulationError):
+    """A filter expression for frames that is none, or cannot be compiled here; the message says why."""
 
 
 class DuplicateName(SimulationError, DuplicateIdentityError):  # noqa: N818 - the term of RFC 1001 and of Windows

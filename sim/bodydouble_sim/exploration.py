@@ -46,18 +46,46 @@ class TapeHeader(msgspec.Struct, frozen=True):
 
     format: int
     seed: int
+    trace_hash: str = ""
 
 
 class DecisionTape:
-    """The decisions of a run, in order. A tape that was read is followed; beyond its end the first in line runs."""
+    """The decisions of a run, in order. A tape that was read is followed; beyond its end the first in line runs.
 
-    def __init__(self, seed: int, decisions: Iterable[Decision] = ()) -> None:
+    Attributes:
+        seed: of the run.
+        trace_hash: what the run's trace came to, if whoever recorded the tape noted it; empty otherwise.
+        followed: how many of its decisions a run that follows it has come to.
+        beyond: how many decisions such a run had to make after its end.
+    """
+
+    def __init__(self, seed: int, decisions: Iterable[Decision] = (), trace_hash: str = "") -> None:
         self.seed = seed
         self.decisions = list(decisions)
+        self.trace_hash = trace_hash
+        self.followed = 0
+        self.beyond = 0
+
+    def check_followed(self) -> None:
+        """After a run that followed the tape: it has to have made exactly the tape's decisions.
+
+        Raises:
+            TapeError: decisions are left, or the run made more.
+        """
+        if self.beyond:
+            raise TapeError(
+                f"the tape ends after {len(self.decisions)} decisions, the run made {self.beyond} more: the tape was "
+                "cut off, or the code or the scenario changed"
+            )
+        if self.followed < len(self.decisions):
+            raise TapeError(
+                f"the run was over after {self.followed} of the tape's {len(self.decisions)} decisions: the code or "
+                "the scenario changed"
+            )
 
     def write(self, path: Path) -> None:
         """Write the tape: JSON lines, a header first."""
-        lines = [TapeHeader(FORMAT, self.seed), *self.decisions]
+        lines = [TapeHeader(FORMAT, self.seed, self.trace_hash), *self.decisions]
         path.write_bytes(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
 
     @classmethod
@@ -65,11 +93,15 @@ class DecisionTape:
         """Read a tape that `write` wrote.
 
         Raises:
-            TapeError: it is no tape, or one of another format; names the file and the line.
+            TapeError: it cannot be read, is no tape, or one of another format; names the file and the line.
         """
         header: TapeHeader | None = None
         decisions = []
-        for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        try:
+            lines = path.read_bytes().splitlines()
+        except OSError as error:
+            raise TapeError(f"{path}: cannot be read: {error.strerror}") from error
+        for number, line in enumerate(lines, 1):
             try:
                 if header is None:
                     header = msgspec.json.decode(line, type=TapeHeader)
@@ -79,7 +111,7 @@ class DecisionTape:
                 raise TapeError(f"{path}, line {number}: {error}") from error
         if header is None or header.format != FORMAT:
             raise TapeError(f"{path}: expected a decision tape of format {FORMAT}")
-        return cls(header.seed, decisions)
+        return cls(header.seed, decisions, header.trace_hash)
 
 
 class ExploringQueue(deque[Any]):
@@ -94,7 +126,6 @@ class ExploringQueue(deque[Any]):
         super().__init__()
         self._tape = tape
         self._random = random
-        self._followed = 0
 
     def popleft(self) -> Any:
         """Take out the handle that runs next."""
@@ -124,9 +155,11 @@ class ExploringQueue(deque[Any]):
         return chosen
 
     def _follow(self, options: list[int]) -> int:
-        number, self._followed = self._followed, self._followed + 1
+        number = self._tape.followed
         if number >= len(self._tape.decisions):
+            self._tape.beyond += 1
             return 0
+        self._tape.followed += 1
         decision = self._tape.decisions[number]
         names = [_name(self[index]) for index in options]
         if decision.options != len(options) or names[decision.chosen : decision.chosen + 1] != [decision.ran]:

@@ -141,13 +141,15 @@ class SimTimer(asyncio.TimerHandle):
         self._context = context
         self._owner = owner
         self._cancelled = False
+        self._scheduled = True  # in the heap
 
     def cancel(self) -> None:
         """Never run the callback; the heap entry is swept later."""
         if not self._cancelled:
             self._cancelled = True
             self._callback = self._args = None  # type: ignore[assignment]  # as asyncio.Handle does
-            self._loop.note_cancelled_timer()
+            if self._scheduled:  # not one that ran, which `asyncio.sleep` cancels every time
+                self._loop.note_cancelled_timer()
 
     def cancelled(self) -> bool:
         """Whether `cancel` was called."""

@@ -14,14 +14,16 @@ import weakref
 from asyncio import events
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from heapq import heapify, heappop, heappush
-from itertools import count, repeat
+from itertools import count
+from math import ceil
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
 from bodydouble_sim.errors import DeadlockError, RefusedError, SimulationError, StalledError
 from bodydouble_sim.handles import OWNER, Incarnation, SimHandle, SimTimer
 from bodydouble_sim.network.calls import NetworkCalls
-from bodydouble_sim.task import SimFuture, SimTask
+from bodydouble_sim.task import KEEPS_ITS_FUTURES, SimFuture, SimTask
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Coroutine
@@ -31,7 +33,7 @@ Ts = TypeVarTuple("Ts")
 
 SECOND = 1_000_000_000
 _STALL_STEPS = 5_000_000
-_COLLECT_EVERY = 1 << 16
+_COLLECT_MASK = (1 << 16) - 1  # now and then, when these bits of the tick are 0
 _COLLECT_ALL_EVERY = 1 << 20
 _SWEEP_TIMERS_ABOVE = 1000
 
@@ -50,6 +52,9 @@ class SimLoop(NetworkCalls, asyncio.AbstractEventLoop):
         now: virtual nanoseconds since the world began.
         unhandled: contexts handed to `call_exception_handler` (an unretrieved task exception, a failing callback):
             a lab that finds one here has found a defect.
+        heap: ``(deadline, sequence, callback, argument)`` of all that is to come; a timer has no callback but itself.
+        next_entry: gives the sequence number of the next entry.
+        ticks: entries of the heap (frames and timers) that were run so far.
     """
 
     def __init__(self, ready: deque[asyncio.Handle] | None = None) -> None:
@@ -57,13 +62,13 @@ class SimLoop(NetworkCalls, asyncio.AbstractEventLoop):
         self.unhandled: list[dict[str, Any]] = []
         self.lab = Incarnation(None, 1, 0)
         self._ready: deque[asyncio.Handle] = deque() if ready is None else ready
-        self._heap: list[tuple[int, int, Callable[[Any], None] | None, Any]] = []
-        self._sequence = count().__next__
+        self.heap: list[tuple[int, int, Callable[[Any], None] | None, Any]] = []
+        self.next_entry = count().__next__
         self.next_number = count(1).__next__
         self._generators: weakref.WeakKeyDictionary[AsyncGenerator[Any, Any], Incarnation]
         self._generators = weakref.WeakKeyDictionary()
         self._cancelled_timers = 0
-        self._ticks = 0
+        self.ticks = 0
         self._running = False
         self._closed = False
         self._exception_handler: Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object] | None = None
@@ -80,7 +85,7 @@ class SimLoop(NetworkCalls, asyncio.AbstractEventLoop):
     ) -> asyncio.Handle:
         """Run ``callback`` in this instant, after what is ready already."""
         if context is None:
-            context = contextvars.copy_context()
+            context = copy_context()
         owner = context.get(OWNER)
         if owner is None:
             owner = OWNER.get(self.lab)
@@ -104,11 +109,7 @@ class SimLoop(NetworkCalls, asyncio.AbstractEventLoop):
         self, delay: float, callback: Callable[[*Ts], object], *args: *Ts, context: contextvars.Context | None = None
     ) -> asyncio.TimerHandle:
         """Run ``callback`` after ``delay`` seconds."""
-        ahead = delay * SECOND
-        nanoseconds = int(ahead)
-        if nanoseconds < ahead:
-            nanoseconds += 1
-        return self._add_timer(self.now + nanoseconds, callback, args, context)
+        return self._add_timer(self.now + ceil(delay * SECOND), callback, args, context)
 
     def call_at(
         self, when: float, callback: Callable[[*Ts], object], *args: *Ts, context: contextvars.Context | None = None
@@ -123,25 +124,26 @@ class SimLoop(NetworkCalls, asyncio.AbstractEventLoop):
         self, when: int, callback: Callable[..., Any], args: tuple[Any, ...], context: contextvars.Context | None
     ) -> SimTimer:
         if context is None:
-            context = contextvars.copy_context()
+            context = copy_context()
         owner = context.get(OWNER)
         if owner is None:
             owner = OWNER.get(self.lab)
         when = max(when, self.now)
         timer = SimTimer(when, callback, args, self, context, owner)
-        heappush(self._heap, (when, self._sequence(), None, timer))
+        heappush(self.heap, (when, self.next_entry(), None, timer))
         return timer
 
     def schedule(self, delay: int, callback: Callable[[Any], None], argument: Any) -> None:
         """Call ``callback(argument)`` after ``delay`` nanoseconds, outside any machine: for wires and stacks only."""
-        heappush(self._heap, (self.now + delay, self._sequence(), callback, argument))
+        heappush(self.heap, (self.now + delay, self.next_entry(), callback, argument))
 
     def note_cancelled_timer(self) -> None:
         """Count a cancelled timer; once most of the heap is dead weight, sweep it."""
         self._cancelled_timers += 1
-        if self._cancelled_timers > _SWEEP_TIMERS_ABOVE and self._cancelled_timers * 2 > len(self._heap):
-            self._heap = [entry for entry in self._heap if entry[2] is not None or not entry[3].cancelled()]
-            heapify(self._heap)
+        if self._cancelled_timers > _SWEEP_TIMERS_ABOVE and self._cancelled_timers * 2 > len(self.heap):
+            heap = self.heap  # changed in place: `_advance` holds on to it
+            heap[:] = [entry for entry in heap if entry[2] is not None or not entry[3].cancelled()]
+            heapify(heap)
             self._cancelled_timers = 0
 
     # --- running ----------------------------------------------------------------------------------------------------
@@ -174,9 +176,7 @@ class SimLoop(NetworkCalls, asyncio.AbstractEventLoop):
         events._set_running_loop(self)  # noqa: SLF001 - what every third-party loop has to call
         self._running = True
         try:
-            while not main.done():
-                self._drain()
-                self._advance(main)
+            self._turn(main)
         except _StopLoop:
             pass
         finally:
@@ -184,47 +184,50 @@ class SimLoop(NetworkCalls, asyncio.AbstractEventLoop):
             events._set_running_loop(None)  # noqa: SLF001
             sys.set_asyncgen_hooks(*hooks)
 
-    def _drain(self) -> None:
-        """Run ready handles until this instant has no more."""
-        ready = self._ready
+    def _turn(self, main: asyncio.Future[Any]) -> None:  # noqa: C901, PLR0912 - one call a step would be a tenth of it
+        """Run what is ready; when nothing is, jump to the next deadline. `_stop` leaves it."""
+        ready, heap = self._ready, self.heap
         popleft = ready.popleft
-        for _ in repeat(None, _STALL_STEPS):
-            if not ready:
-                return
-            handle: Any = popleft()
-            owner = handle._owner  # noqa: SLF001 - one class in two modules
+        left = _STALL_STEPS
+        while True:
+            if ready:
+                handle: Any = popleft()
+                left -= 1
+                if not left:
+                    raise StalledError(f"{_STALL_STEPS} callbacks ran at {self.time():.9f} s without time advancing")
+            elif heap:
+                when, _, callback, handle = heappop(heap)
+                if callback is None:
+                    if handle._cancelled:  # noqa: SLF001 - one class in two modules
+                        self._cancelled_timers -= 1
+                        continue
+                    handle._scheduled = False  # noqa: SLF001 - asyncio's own field
+                self.now = when
+                left = _STALL_STEPS
+                self.ticks = ticks = self.ticks + 1
+                if not ticks & _COLLECT_MASK:
+                    gc.collect(2 if not ticks % _COLLECT_ALL_EVERY else 1)
+                if callback is not None:
+                    callback(handle)
+                    continue
+            else:
+                raise DeadlockError(self._describe_deadlock(main))
+            owner = handle._owner  # noqa: SLF001
             if owner.dead:
                 owner.parked.append(handle)
                 continue
             if handle._cancelled:  # noqa: SLF001
                 continue
             try:
-                handle._context.run(handle._callback, *handle._args)  # noqa: SLF001
+                args = handle._args  # noqa: SLF001
+                if len(args) == 1:  # a task's wake-up, as most are: half the price of unpacking
+                    handle._context.run(handle._callback, args[0])  # noqa: SLF001
+                else:
+                    handle._context.run(handle._callback, *args)  # noqa: SLF001
             except (_StopLoop, KeyboardInterrupt):
                 raise
             except BaseException as error:  # noqa: BLE001 - one process's SystemExit must not end the world
                 self._callback_failed(handle, error)
-        raise StalledError(f"{_STALL_STEPS} callbacks ran at {self.time():.9f} s without time advancing")
-
-    def _advance(self, main: asyncio.Future[Any]) -> None:
-        """Jump to the next deadline; run what wires and stacks do there, make timers ready."""
-        while not self._ready:
-            heap = self._heap
-            if not heap:
-                raise DeadlockError(self._describe_deadlock(main))
-            when, _, callback, argument = heappop(heap)
-            if callback is not None:
-                self.now = when
-                callback(argument)
-            elif argument._cancelled:  # noqa: SLF001
-                self._cancelled_timers -= 1
-                continue
-            else:
-                self.now = when
-                self._ready.append(argument)
-            self._ticks += 1
-            if not self._ticks % _COLLECT_EVERY:
-                gc.collect(2 if not self._ticks % _COLLECT_ALL_EVERY else 1)
 
     def _describe_deadlock(self, main: asyncio.Future[Any]) -> str:
         waiting = sorted(f"{self.lab.name}/{task.get_name()}" for task in self.lab.tasks if not task.done())
@@ -254,19 +257,21 @@ class SimLoop(NetworkCalls, asyncio.AbstractEventLoop):
 
     def scheduled(self) -> list[object]:
         """Everything that waits to run; for `World.close`, which disposes of the coroutines in it."""
-        handles: list[Any] = [*self._ready, *(entry[3] for entry in self._heap if entry[2] is None)]
+        handles: list[Any] = [*self._ready, *(entry[3] for entry in self.heap if entry[2] is None)]
         return [item for handle in handles for item in (handle._callback, handle._args)]  # noqa: SLF001
 
     def close(self) -> None:
         """Drop everything scheduled. `World.close` disposes of the tasks first."""
         self._closed = True
         self._ready.clear()
-        self._heap.clear()
+        self.heap.clear()
 
     # --- tasks, futures, generators ---------------------------------------------------------------------------------
 
     def create_future(self) -> asyncio.Future[Any]:
-        """A future whose place in a set does not depend on its address."""
+        """A future whose place in a set does not depend on its address, unless it can get into none."""
+        if id(sys._getframe(1).f_code) in KEEPS_ITS_FUTURES:  # noqa: SLF001 - documented, for this interpreter
+            return asyncio.Future(loop=self)
         return SimFuture(loop=self)
 
     def create_task(

@@ -96,7 +96,8 @@ class Machine:
         place = f"{self.name}/{name}"
         wire = self.world.network.named(segment, place) if isinstance(segment, str) else segment
         static = [address] if isinstance(address, str) else list(address)
-        check_adapter(self.world.network, wire, Plan(place, static, mac, gateway, duplicate))
+        network = self.world.network
+        check_adapter(network.subnets(), network.adapters(), Plan(place, wire.name, static, mac, gateway, duplicate))
         nic = Nic(self, name, mac or self.world.network.next_mac(), wire, static, gateway=gateway)
         self.nics.append(nic)
         return nic

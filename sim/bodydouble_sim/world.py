@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _START = datetime(2002, 12, 2, 9, tzinfo=UTC)
+_THAW_EVERY = 1 << 18
 
 
 class World:
@@ -62,6 +63,7 @@ class World:
         self.incarnations: list[Incarnation] = [self.loop.lab]
         self.network = Network(self)
         self.start = start
+        self._thawed_at = 0
         self._surroundings = Surroundings(self)
 
     def random(self, subsystem: str) -> Random:
@@ -98,10 +100,24 @@ class World:
         finally:
             for owner in self.incarnations:
                 owner.sweep()
-            gc.collect()
-            gc.unfreeze()
+            self._collect()
             if enabled:
                 gc.enable()
+
+    def _collect(self) -> None:
+        """End the freeze, with a collection: of what this run made or, every so many steps, of everything.
+
+        What lived when a run began is frozen until its end. A world that runs in slices would keep for ever whatever
+        outlives one slice and ends in a later one (a closed connection, until its last timer), if it were always
+        frozen again before anybody collects it. Collecting everything costs what the process holds, so not every time.
+        """
+        if self.loop.ticks - self._thawed_at >= _THAW_EVERY:
+            self._thawed_at = self.loop.ticks
+            gc.unfreeze()
+            gc.collect()
+        else:
+            gc.collect()
+            gc.unfreeze()
 
     def _lab_task(self, main: Coroutine[Any, Any, T]) -> Any:
         return self.loop.create_task(main, name="lab", context=self.loop.lab.context.copy())

@@ -23,9 +23,7 @@ from bodydouble_labs.history import (
 from bodydouble_labs.scenario.model import (
     ConnectionSpec,
     Expectations,
-    HostSpec,
     MonitorSpec,
-    NetworkSpec,
     ProtectionSpec,
     ReaderSpec,
     ReplicationSetSpec,
@@ -35,6 +33,7 @@ from bodydouble_labs.scenario.model import (
     WorkloadSpec,
     WriterSpec,
 )
+from bodydouble_labs.scenario.network import HostSpec, NetworkSpec
 from bodydouble_labs.scenario.steps import ACTIONS, AnyStep
 
 WORKLOAD, CUT, FAILED_OVER, REPAIR, FAILBACK, SERVICES, END = 120.0, 300.4, 326.2, 480.0, 500.0, 540.0, 660.0

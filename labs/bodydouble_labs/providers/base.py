@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
+def capture_name(segment: str) -> str:
+    """The file that a segment's frames are kept in, in a result's directory."""
+    return f"{segment}.pcapng"
+
+
 @dataclass(frozen=True, slots=True)
 class CommandResult:
     """Exit code and output (standard output and error together) of a command run on a host."""
@@ -46,9 +51,10 @@ class LabHost(Protocol):
     """The scenario's key (``source``)."""
     computer_name: str
     """The Windows name (``SOURCE``)."""
-    interface: str
-    """Name of the adapter on the lan, as the product's Identity port spells it on this body."""
     control: ControlAddress
+
+    def interface_on(self, segment: str) -> str | None:
+        """Name of its adapter on a segment, as the product's Identity port spells it on this body; None without one."""
 
     async def install_bodydouble(self) -> None:
         """Install the product as an automatic service, start it, and return when its control API answers locally."""
@@ -67,10 +73,10 @@ class LabHost(Protocol):
         """Orderly restart: services stop, volumes are flushed, then as `power_on`."""
 
     async def disconnect(self) -> None:
-        """Pull the network cable."""
+        """Pull the network cable, of every adapter."""
 
     async def connect(self) -> None:
-        """Plug the network cable in again; addresses are announced as the system does it."""
+        """Plug it in again; addresses are announced as the system does it."""
 
     async def command(self, line: str) -> CommandResult:
         """Run one line in the host's command interpreter (``net start W3SVC``), as the operator at its console."""
@@ -153,6 +159,10 @@ class Provider(Protocol):
     """Builds hosts and runs a scenario on them."""
 
     name: str
+
+    @property
+    def explores(self) -> bool:
+        """Whether it draws the order in which ready tasks run, instead of first in, first out."""
 
     def missing(self, scenario: Scenario) -> str | None:
         """Why the scenario cannot run here (then it is skipped with that reason), or None."""

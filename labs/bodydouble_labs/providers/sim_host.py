@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bodydouble.vocabulary.operations import Entry
-    from bodydouble_labs.scenario.model import HostSpec
+    from bodydouble_labs.scenario.network import HostSpec
     from bodydouble_sim.storage.ntfs import NtfsVolume
     from bodydouble_sim.windows.machine import WindowsMachine
 
@@ -40,12 +40,19 @@ class SimHost:
         self.name = name
         self.computer_name = spec.computer_name
         self.machine = machine
-        self.nic = machine.nics[0]
-        self.interface = self.nic.name
         self.control = ControlAddress(spec.ip, CONTROL_PORT, f"operator of {spec.computer_name}")
         self.witnesses = {letter: VolumeWitness(volume) for letter, volume in machine.volumes.items()}
-        self.wire = WireWitness(self.nic)
+        self._wires = [WireWitness(nic) for nic in machine.nics]
         self._daemon: Daemon | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether a cable is in."""
+        return any(nic.up for nic in self.machine.nics)
+
+    def interface_on(self, segment: str) -> str | None:
+        """Name of the first adapter on a segment."""
+        return next((nic.name for nic in self.machine.nics if nic.segment.name == segment), None)
 
     # --- the product ------------------------------------------------------------------------------------------------
 
@@ -83,7 +90,8 @@ class SimHost:
         """Cut the power."""
         self.machine.power_off()
         self._daemon = None
-        self.wire.begin()
+        for wire in self._wires:
+            wire.begin()
         if self.machine.powered or any(service.state == "running" for service in self.machine.system.scm.services()):
             raise FaultError(f"{self.name} is still running after its power was cut")
 
@@ -115,19 +123,21 @@ class SimHost:
         """End the watch over the wire, if there is one.
 
         Raises:
-            FaultError: the machine's adapter sent frames while it had no power.
+            FaultError: one of the machine's adapters sent frames while it had no power.
         """
-        frames = self.wire.end()
+        frames = sum([wire.end() for wire in self._wires])
         if frames:
             raise FaultError(f"{self.name} sent {frames} frames while it had no power")
 
     async def disconnect(self) -> None:
-        """Pull the cable."""
-        self.nic.disconnect()
+        """Pull the cable of every adapter."""
+        for nic in self.machine.nics:
+            nic.disconnect()
 
     async def connect(self) -> None:
-        """Plug the cable; the system claims its addresses again."""
-        self.nic.connect()
+        """Plug the cables; the system claims its addresses again."""
+        for nic in self.machine.nics:
+            nic.connect()
         if self.machine.powered:
             await self.machine.perform(self.machine.stack.ready(), name="address claim")
 

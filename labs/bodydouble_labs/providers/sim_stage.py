@@ -9,6 +9,7 @@ from bodydouble_labs.errors import FaultError, LabError
 from bodydouble_labs.history import History
 from bodydouble_labs.providers.sim_faults import SimFaults
 from bodydouble_labs.providers.sim_host import SimHost
+from bodydouble_labs.providers.sim_network import build_routers, build_segments, plug_in
 from bodydouble_labs.providers.sim_order import OrderWatch, SourceStates, VolumeWitness
 from bodydouble_sim.machine import Machine
 from bodydouble_sim.network.resolver import resolve
@@ -32,18 +33,20 @@ class SimStage:
     def __init__(self, world: World, scenario: Scenario) -> None:
         self._world = world
         self.history = History()
-        self.segment = world.network.segment(scenario.network.segment, scenario.network.subnet)
+        self.segments = build_segments(world, scenario.network)
         self.hosts: dict[str, SimHost] = {}
         for name, spec in scenario.servers.items():
             drives = dict.fromkeys(spec.drives, Drive())
             machine = WindowsMachine(world, spec.computer_name, drives)
-            machine.plug(self.segment, spec.address)
+            plug_in(machine, spec, scenario.network)
             self.hosts[name] = SimHost(name, spec, machine)
         self.client = Machine(world, scenario.client.computer_name)
-        self.client.plug(self.segment, scenario.client.address)
+        plug_in(self.client, scenario.client, scenario.network)
+        self._routers = build_routers(world, scenario.network)
         machines = {name: host.machine for name, host in self.hosts.items()}
         (client,) = scenario.hosts.keys() - machines.keys()
-        self.network_faults = SimFaults(world, {**machines, client: self.client})
+        everyone = {**machines, client: self.client, **self._routers}
+        self.network_faults = SimFaults(world, everyone, scenario.timeline)
         self._began = world.loop.time()
         self._states: dict[tuple[str, str], SourceStates] = {}
         self._watch: OrderWatch | None = None
@@ -74,6 +77,8 @@ class SimStage:
 
     async def power_on(self) -> None:
         """Switch everything on and wait until it is up."""
+        for router in self._routers.values():
+            router.power_on()
         self.client.power_on()
         for host in self.hosts.values():
             host.machine.power_on()
@@ -125,7 +130,7 @@ class SimStage:
 
     def _silent(self, source: str) -> Callable[[], bool]:
         host = self.hosts[source]
-        return lambda: not (host.machine.powered and host.nic.up)
+        return lambda: not (host.machine.powered and host.connected)
 
     def stop_watching_order(self) -> None:
         """Stop comparing. Idempotent."""

@@ -15,6 +15,7 @@ import msgspec
 from bodydouble_labs.errors import LabError
 from bodydouble_labs.providers.sim import TRACE
 from bodydouble_labs.replay.child import Report
+from bodydouble_sim.exploration import DecisionTape
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -27,8 +28,9 @@ class Replayed(msgspec.Struct, frozen=True):
     """What came of one seed.
 
     Attributes:
-        same: whether both runs had the same trace.
-        difference: the first event that differs, in both runs' words; empty when there is none.
+        same: whether both runs had the same trace, and the one of the tape that they followed, if they did.
+        difference: the first event that differs, in both runs' words, or what the tape's run had come to; empty when
+            there is none, or where a run did not follow the tape (then ``reason`` says where they part).
     """
 
     seed: int
@@ -46,11 +48,13 @@ class Campaign:
         file: the scenario file.
         jobs: how many processes run at a time.
         command: what a child process is; tests put another in its place.
+        explore: whether the runs draw the order in which ready tasks run.
     """
 
-    def __init__(self, file: Path, jobs: int, command: Sequence[str] | None = None) -> None:
+    def __init__(self, file: Path, jobs: int, command: Sequence[str] | None = None, *, explore: bool = False) -> None:
         self._file = file
         self._jobs = jobs
+        self._options = ["--explore"] if explore else []
         self._command = tuple(command or (sys.executable, "-m", "bodydouble_labs.replay.child"))
 
     async def run(self, seeds: Sequence[int]) -> AsyncIterator[Replayed]:
@@ -68,6 +72,22 @@ class Campaign:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def follow(self, tape: Path) -> Replayed:
+        """Replay one explored run by its decision tape.
+
+        Raises:
+            TapeError: the file is no tape.
+            LabError: a child process broke.
+        """
+        recorded = DecisionTape.read(tape)
+        self._options = ["--tape", str(tape)]
+        done = await self._replay(recorded.seed, asyncio.Semaphore(self._jobs))
+        if not done.same or done.trace_hash == (recorded.trace_hash or done.trace_hash):
+            return done
+        # A run that was broken off has no trace: its reason tells the decision from which on it was another one.
+        difference = f"the tape's run had the trace {recorded.trace_hash}" if done.trace_hash else ""
+        return msgspec.structs.replace(done, same=False, difference=difference)
 
     async def _replay(self, seed: int, free: asyncio.Semaphore) -> Replayed:
         one, other = await asyncio.gather(*(self._child(free, hashing, str(seed)) for hashing in HASH_SEEDS))
@@ -93,6 +113,7 @@ class Campaign:
                 *self._command,
                 str(self._file),
                 *arguments,
+                *self._options,
                 env={**os.environ, "PYTHONHASHSEED": hashing},
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,

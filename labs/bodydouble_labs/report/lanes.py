@@ -9,19 +9,19 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from bodydouble.vocabulary.events import EventCode
-from bodydouble_labs.checkers import outages
+from bodydouble_labs.checkers import outages, story
 from bodydouble_labs.report.spans import Span, bounded, clip, join, segments
 from bodydouble_labs.scenario.steps import NetworkStep, title_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from bodydouble_labs.checkers.outages import Outage
     from bodydouble_labs.history import History, Mark, Request
     from bodydouble_labs.scenario.model import Scenario
 
-CLIENT_STATES = ("good", "missing", "failed", "wrong")
-"""What a client was given, from the mildest to the worst: ``missing`` is an honest "I do not have that record"."""
+CLIENT_STATES = ("good", "lost", "failed", "wrong")
+"""What a client was given, from the mildest to the worst: ``lost`` is a record that a power loss took or cut short."""
 SAMPLE_GAP = 15.0
 """Seconds without a sample after which a curve is interrupted (a daemon that is off publishes none)."""
 PRODUCT_SERVICE = "Bodydouble"
@@ -196,18 +196,21 @@ def _clients(history: History, scenario: Scenario, end: float) -> list[Lane]:
     via = {c.name: f"{c.name} (HTTP by {c.via})" for c in spec.readers}
     via |= {c.name: f"{c.name} (FTP by {c.via})" for c in spec.writers}
     order = [name for name in via if name in by_client] + sorted(by_client.keys() - via.keys())
-    return [Lane(via.get(name, name), _client_spans(by_client[name], end), name) for name in order]
+    at_risk = story.at_risk(history, scenario)
+    return [Lane(via.get(name, name), _client_spans(by_client[name], at_risk, end), name) for name in order]
 
 
-def _client_spans(requests: Iterable[Request], end: float) -> list[Span]:
-    return bounded(join(Span(r.started, r.ended, client_state(r)) for r in requests), end, CLIENT_STATES)
+def _client_spans(requests: Iterable[Request], at_risk: Mapping[str, float], end: float) -> list[Span]:
+    return bounded(join(Span(r.started, r.ended, client_state(r, at_risk)) for r in requests), end, CLIENT_STATES)
 
 
-def client_state(request: Request) -> str:
-    """One of `CLIENT_STATES`."""
-    if request.outcome in ("ok", "wrong-content"):
-        return "good" if request.outcome == "ok" else "wrong"
-    return "missing" if outages.is_missing_record(request) else "failed"
+def client_state(request: Request, at_risk: Mapping[str, float]) -> str:
+    """One of `CLIENT_STATES`, as the checkers see it; ``at_risk`` as `story.at_risk` finds it."""
+    if request.outcome == "ok":
+        return "good"
+    if outages.is_missing_record(request) or outages.is_torn_record(request, at_risk):
+        return "lost"
+    return "wrong" if request.outcome == "wrong-content" else "failed"
 
 
 def _queue(history: History, host: str) -> Curve:

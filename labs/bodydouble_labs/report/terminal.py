@@ -72,7 +72,7 @@ LOOKS = {
     "unplugged": _Look("╌", "~", "yellow"),
     "good": _Look("━", "=", "green"),
     "failed": _Look("✗", "x", "red"),
-    "missing": _Look("?", "?", "yellow"),
+    "lost": _Look("?", "?", "yellow"),
     "wrong": _Look("‼", "!", "bold magenta"),
     "fault": _Look("▼", "v", "bold red"),
     "heal": _Look("▲", "^", "bold green"),
@@ -93,7 +93,7 @@ def print_timeline(result: Result, history: History, scenario: Scenario, console
     _print(console, Text(_plain(f"{scenario.name} on {result.provider}, seed {result.seed}")), Text())
     for line in _lanes(canvas, shown):
         console.print(line, no_wrap=True, overflow="crop")
-    console.print(canvas.legend("good", "failed", "missing", "wrong", "off", "unplugged", "stands-in", "fault", "heal"))
+    console.print(canvas.legend("good", "failed", "lost", "wrong", "off", "unplugged", "stands-in", "fault", "heal"))
     _print(console, Text())
     _moments(console, history, shown)
     print_verdict(result, console)

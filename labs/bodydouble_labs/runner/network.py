@@ -20,7 +20,8 @@ async def begin(bench: Bench, step: FaultStep, window: float) -> None:
     faults = _faults(bench)
     await asyncio.sleep(window * random.Random(f"{bench.seed}:fault:{step.fault}").random())  # noqa: S311 - seeded
     faults.begin(step)
-    bench.mark(Mark(bench.stage.elapsed(), "fault", step.on, _described(step)))
+    host = step.on if step.on in bench.stage.hosts else ""
+    bench.mark(Mark(bench.stage.elapsed(), "fault", host, _described(step)))
 
 
 async def heal(bench: Bench, step: HealStep) -> None:
@@ -57,7 +58,13 @@ def _faults(bench: Bench) -> NetworkFaults:
 
 
 def _described(step: FaultStep) -> str:
-    if step.between is None:
-        return step.fault
-    first, second = step.between
-    return f"{step.fault} from {first} to {second}" if step.one_way else f"{step.fault} between {first} and {second}"
+    words: list[str] = [step.fault]
+    if step.between is not None:
+        first, second = step.between
+        words.append(f"from {first} to {second}" if step.one_way else f"between {first} and {second}")
+    if step.fault == "spoofed-arp":
+        words.append(f"for {step.on}")
+    words += [str(part) for part in (step.address, step.protocol, step.match) if part is not None]
+    if step.port is not None:
+        words.append(f"port {step.port}")
+    return " ".join(words)

@@ -22,7 +22,9 @@ from bodydouble_labs.runner.console import POLL, asked, until
 
 if TYPE_CHECKING:
     from bodydouble.vocabulary.records import ConnectionStatus, MonitorStatus, RestorationStatus
+    from bodydouble_labs.providers.base import LabHost
     from bodydouble_labs.runner.bench import Bench
+    from bodydouble_labs.scenario.network import HostSpec
     from bodydouble_labs.scenario.steps import DecideStep, FailbackStep, ProtectStep, RestoreStep, WaitForStep
 
 CONFLICT = 409
@@ -102,7 +104,6 @@ async def _connection(bench: Bench, id_: int) -> ConnectionStatus:
 async def _monitor(bench: Bench) -> None:
     spec = bench.scenario.protection.monitor
     host = bench.host(spec.on)
-    address = InterfaceAddress(interface=host.interface, address=bench.scenario.hosts[spec.source].address)
     paths = {
         name: host.product_path(path)
         for name in ("pre_failover", "post_failover", "pre_failback", "post_failback")
@@ -110,13 +111,23 @@ async def _monitor(bench: Bench) -> None:
     }
     request = MonitorRequest(
         source=bench.host(spec.source).computer_name,
-        addresses=[address],
+        addresses=_addresses(bench, host, bench.scenario.hosts[spec.source]),
         interval=spec.interval,
         missed=spec.missed,
         manual_intervention=spec.manual_intervention,
         scripts=MonitorScripts(**paths),
     )
     await asked("creating the monitor", bench.console.of(host).create_monitor(request))
+
+
+def _addresses(bench: Bench, target: LabHost, source: HostSpec) -> list[InterfaceAddress]:
+    """The source's addresses that the target can take, having an adapter on their segment."""
+    return [
+        InterfaceAddress(interface=interface, address=address)
+        for adapter in source.adapters
+        if (interface := target.interface_on(bench.scenario.network.segment_of(adapter))) is not None
+        for address in adapter.addresses
+    ]
 
 
 async def _monitor_status(bench: Bench) -> MonitorStatus:

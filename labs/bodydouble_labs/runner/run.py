@@ -74,7 +74,7 @@ def conduct(
         return Run(scenario, skipped, History())
     directory.mkdir(parents=True, exist_ok=True)
     seen = _perform(scenario, provider, seed, directory, wall_clock=wall_clock, progress=progress)
-    result = _judge(scenario, provider.name, seed, seen)
+    result = _judge(scenario, provider, seed, seen)
     written = report.write(directory, result, seen.history, scenario)
     listed = list(dict.fromkeys([*result.artifacts, *written]))
     result = msgspec.structs.replace(result, artifacts=listed)
@@ -115,16 +115,17 @@ def _perform(
     return seen
 
 
-def _judge(scenario: Scenario, provider: str, seed: int, seen: _Seen) -> Result:
+def _judge(scenario: Scenario, provider: Provider, seed: int, seen: _Seen) -> Result:
     # A run that was broken off is not judged: what the product did not get to do is not its failure.
     checks: list[Check] = [] if seen.interrupted else run_checkers(seen.history, scenario)
     return results.assemble(
         scenario=scenario,
-        provider=provider,
+        provider=provider.name,
         seed=seed,
         history=seen.history,
         checks=checks,
         trace_hash=seen.outcome.trace_hash,
+        explored=provider.explores,
         virtual_s=seen.outcome.virtual_seconds,
         wall_s=seen.wall,
         artifacts=seen.outcome.artifacts,

@@ -50,10 +50,16 @@ class Document:
 
     def error(self, path: Path, problem: str) -> ScenarioError:
         """An error about the value at ``path``, or about the nearest part of it that exists."""
-        known = path
-        while known and known not in self.lines:
-            known = known[:-1]
-        return ScenarioError(self.file, self.lines.get(known, 1), dotted(path), problem)
+        return ScenarioError(self.file, self._line(path), dotted(path), problem)
+
+    def place(self, path: Path) -> str:
+        """A value's line and key, for an error about another one that contradicts it."""
+        return f"line {self._line(path)} ({dotted(path)})"
+
+    def _line(self, path: Path) -> int:
+        while path and path not in self.lines:
+            path = path[:-1]
+        return self.lines.get(path, 1)
 
 
 def dotted(path: Path) -> str:

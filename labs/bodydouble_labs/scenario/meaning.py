@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import TYPE_CHECKING
 
-from bodydouble_labs.scenario.document import dotted
-from bodydouble_labs.scenario.phrases import listed, suggestion
+from bodydouble_labs.scenario.faults import ANY_MACHINE, check_faults
+from bodydouble_labs.scenario.phrases import suggestion
 from bodydouble_labs.scenario.steps import (
     DecideStep,
     FailbackStep,
     FaultStep,
-    HealStep,
     ProtectStep,
     RestoreStep,
     RunForStep,
@@ -19,6 +17,7 @@ from bodydouble_labs.scenario.steps import (
     WorkloadStep,
     host_of,
 )
+from bodydouble_labs.scenario.wiring import check_network
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,7 +33,7 @@ def check_meaning(document: Document, scenario: Scenario) -> None:
         ScenarioError: the first part that does not.
     """
     _check_hosts(document, scenario)
-    _check_addresses(document, scenario)
+    check_network(document, scenario)
     _check_protection(document, scenario)
     _check_drives(document, scenario)
     _check_workload(document, scenario)
@@ -60,33 +59,8 @@ def _check_distinct(document: Document, values: Iterable[tuple[Path, str]], what
     seen: dict[str, Path] = {}
     for path, value in values:
         if value in seen:
-            raise document.error(path, f"the {what} {value!r} is already taken on {_place(document, seen[value])}")
+            raise document.error(path, f"the {what} {value!r} is already taken on {document.place(seen[value])}")
         seen[value] = path
-
-
-def _place(document: Document, path: Path) -> str:
-    return f"line {document.lines[path]} ({dotted(path)})"
-
-
-def _check_addresses(document: Document, scenario: Scenario) -> None:
-    try:
-        subnet = ipaddress.IPv4Network(scenario.network.subnet)
-    except ValueError as error:
-        raise document.error(("network", "subnet"), f"expected a subnet like 10.0.0.0/24: {error}") from None
-    interfaces: list[tuple[Path, str]] = []
-    for name, host in scenario.hosts.items():
-        path = ("hosts", name, "address")
-        try:
-            interface = ipaddress.IPv4Interface(host.address)
-        except ValueError as error:
-            raise document.error(path, f"expected an address like 10.0.0.10/24: {error}") from None
-        if interface.network != subnet or interface.ip in (subnet.network_address, subnet.broadcast_address):
-            where = _place(document, ("network", "subnet"))
-            raise document.error(
-                path, f"{host.address} is not a host address of the network's subnet {subnet}, {where}"
-            )
-        interfaces.append((path, str(interface.ip)))
-    _check_distinct(document, interfaces, "address")
 
 
 def _check_server(document: Document, scenario: Scenario, path: Path, name: str) -> None:
@@ -152,7 +126,7 @@ def _check_timeline(document: Document, scenario: Scenario) -> None:
     running = False
     for index, step in enumerate(scenario.timeline):
         path = ("timeline", index)
-        if host_of(step):
+        if host_of(step) and not (isinstance(step, FaultStep) and step.fault in ANY_MACHINE):
             _check_server(document, scenario, (*path, "on"), host_of(step))
         if isinstance(step, FailbackStep | RestoreStep):
             key = "failback" if isinstance(step, FailbackStep) else "restore"
@@ -168,57 +142,7 @@ def _check_timeline(document: Document, scenario: Scenario) -> None:
                 raise document.error((*path, "workload"), f"the workload is {state} at this point")
             running = step.workload == "start"
     _check_protect_order(document, scenario)
-    _check_faults(document, scenario)
-
-
-FAULT_KEYS = {
-    "power-loss": ("on",),
-    "partition": ("between",),
-    "loss": ("between", "probability"),
-    "latency": ("between", "delay"),
-    "lost-announcements": ("on",),
-    "link-flap": ("on", "down", "up"),
-}
-"""The keys that each fault needs, besides ``one_way``, which those between two hosts may have."""
-
-
-def _check_faults(document: Document, scenario: Scenario) -> None:
-    """Every fault has its own keys, begins once before it heals, and heals once."""
-    active: list[str] = []
-    for index, step in enumerate(scenario.timeline):
-        path = ("timeline", index)
-        if isinstance(step, HealStep):
-            if step.heal not in active:
-                raise document.error((*path, "heal"), f"no fault {step.heal!r} lasts at this point")
-            active.remove(step.heal)
-        elif isinstance(step, FaultStep):
-            _check_fault_keys(document, path, step)
-            _check_between(document, scenario, (*path, "between"), step)
-            if step.fault in active:
-                raise document.error((*path, "fault"), f"the fault {step.fault!r} lasts already; heal it before")
-            if step.fault != "power-loss":
-                active.append(step.fault)
-
-
-def _check_fault_keys(document: Document, path: Path, step: FaultStep) -> None:
-    needed = FAULT_KEYS[step.fault]
-    for key in ("on", "between", "probability", "delay", "down", "up"):
-        given = getattr(step, key) not in ("", None)
-        if key in needed and not given:
-            raise document.error(path, f"the key {key!r} is missing (the fault {step.fault} needs it)")
-        if given and key not in needed:
-            raise document.error((*path, key), f"the fault {step.fault} takes no {key!r}; it takes {listed(needed)}")
-    if step.one_way and "between" not in needed:
-        raise document.error((*path, "one_way"), f"the fault {step.fault} has no direction")
-
-
-def _check_between(document: Document, scenario: Scenario, path: Path, step: FaultStep) -> None:
-    for index, name in enumerate(step.between or ()):
-        if name not in scenario.hosts:
-            hint = suggestion(name, scenario.hosts)
-            raise document.error((*path, index), f"no host named {name!r}{hint}; hosts: {', '.join(scenario.hosts)}")
-    if step.between and step.between[0] == step.between[1]:
-        raise document.error(path, "expected two different hosts")
+    check_faults(document, scenario)
 
 
 def _check_protect_order(document: Document, scenario: Scenario) -> None:

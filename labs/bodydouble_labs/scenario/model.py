@@ -12,60 +12,13 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from bodydouble_labs.scenario.network import HostSpec, Identifier, NetworkSpec, Part
 from bodydouble_labs.scenario.steps import AnyStep, WindowsPath  # noqa: TC001 - msgspec evaluates annotations
 
-Identifier = Annotated[
-    str, Meta(pattern=r"^[a-z][a-z0-9-]{0,62}$", description="a lower-case word: letters, digits and '-', up to 63")
-]
-ComputerName = Annotated[
-    str,
-    Meta(
-        pattern=r"^[A-Z0-9][A-Z0-9-]{0,14}$",
-        description="a NetBIOS computer name: up to 15 characters of A-Z, 0-9 and '-'",
-    ),
-]
-Cidr = Annotated[
-    str, Meta(pattern=r"^\d{1,3}(\.\d{1,3}){3}/\d{1,2}$", description="an address with its prefix, like 10.0.0.10/24")
-]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
-DriveLetter = Annotated[str, Meta(pattern=r"^[A-Z]$", description="a drive letter A-Z")]
 
 IIS_5_SERVICES = ("IISADMIN", "MSFTPSVC", "SMTPSVC", "NNTPSVC", "W3SVC")
 """Short names of what the note's POSTOVER.BAT starts on IIS 5.0, in its order."""
-
-
-class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Base of every part of a scenario: immutable, strict about unknown keys."""
-
-
-class HostSpec(Part, frozen=True, kw_only=True):
-    """One machine.
-
-    Attributes:
-        role: ``server`` (can be a source or a target) or ``client`` (runs the workload and the operator's console).
-        computer_name: its permanent NetBIOS name.
-        address: its static address on the network.
-        operating_system: what a server runs; a client has none to name.
-        drives: a server's volumes by letter.
-    """
-
-    role: Literal["server", "client"]
-    computer_name: ComputerName
-    address: Cidr
-    operating_system: Literal["windows-2000"] | None = None
-    drives: dict[DriveLetter, Literal["ntfs"]] = {}
-
-    @property
-    def ip(self) -> str:
-        """The address without its prefix length."""
-        return self.address.partition("/")[0]
-
-
-class NetworkSpec(Part, frozen=True, kw_only=True):
-    """The one physical network that every host is on (application note, "Requirements")."""
-
-    segment: Identifier
-    subnet: Cidr
 
 
 class SiteSpec(Part, frozen=True, kw_only=True):
@@ -159,8 +112,8 @@ class WriterSpec(Part, frozen=True, kw_only=True):
 class WorkloadSpec(Part, frozen=True, kw_only=True):
     """What clients do between ``workload: start`` and ``workload: stop``."""
 
-    readers: list[ReaderSpec] = []
-    writers: list[WriterSpec] = []
+    readers: list[ReaderSpec] = msgspec.field(default_factory=list)
+    writers: list[WriterSpec] = msgspec.field(default_factory=list)
 
 
 class Expectations(Part, frozen=True, kw_only=True):
@@ -206,7 +159,7 @@ class Scenario(ScenarioHead, frozen=True, kw_only=True):
 
     timeline: list[AnyStep]
     file: str = ""
-    files: dict[str, bytes] = {}
+    files: dict[str, bytes] = msgspec.field(default_factory=dict)
 
     @property
     def source(self) -> HostSpec:

@@ -11,6 +11,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from bodydouble_labs.scenario.network import Address  # noqa: TC001 - msgspec evaluates annotations
+
 WindowsPath = Annotated[
     str,
     Meta(
@@ -137,26 +139,72 @@ class WaitForStep(StepBase, frozen=True, kw_only=True):
     wait_for: Literal["monitoring", "failed-over", "failed-back", "replicating", "converged"]
 
 
+NetworkFault = Literal[
+    "partition",
+    "loss",
+    "latency",
+    "squeeze",
+    "duplicate",
+    "reorder",
+    "corrupt",
+    "black-hole",
+    "reset",
+    "lost-announcements",
+    "link-flap",
+    "spoofed-arp",
+    "duplicate-address",
+]
+"""Faults of the network: they last until they are healed."""
+
+
 class FaultStep(StepBase, frozen=True, kw_only=True):
     """Inject a fault; an independent witness must see it, or the run is invalid.
 
-    ``power-loss`` and ``link-flap`` happen to the host ``on``, ``lost-announcements`` to what it announces. The others
-    happen ``between`` two hosts. All but ``power-loss`` last until a ``heal`` step, or to the end of the run.
+    ``power-loss`` and ``link-flap`` happen to the host ``on``, ``lost-announcements`` to what it announces,
+    ``spoofed-arp`` to what it believes, ``duplicate-address`` to the segment that the address is on. The others happen
+    ``between`` two machines, routers included; what they strike can be narrowed by ``protocol``, ``port`` and
+    ``match``. All but ``power-loss`` last until a ``heal`` step, or to the end of the run.
 
     Attributes:
-        between: two hosts; with ``one_way`` only what goes from the first to the second is concerned.
-        probability: share of the frames that ``loss`` takes.
+        between: two machines; with ``one_way`` only what goes from the first to the second is concerned.
+        protocol: strikes only frames of this protocol.
+        port: strikes only TCP and UDP with this source or destination port.
+        match: strikes only frames that this filter expression (as tcpdump's, see pcap-filter(7)) accepts.
+        probability: share of the frames that ``loss``, ``duplicate``, ``reorder`` and ``corrupt`` strike.
         delay: seconds that ``latency`` adds to every frame.
+        jitter: it adds up to so many seconds more.
+        bits_per_second: what is left by ``squeeze`` for everything that it strikes.
+        queue: bytes that wait in front of it at most.
+        hold: ``reorder`` keeps a frame back for up to so many seconds; so late ``duplicate`` delivers again.
+        checksum_valid: the damage of ``corrupt`` gets past every checksum, in one bit of a TCP or UDP payload.
+        mtu: longer IP packets vanish in ``black-hole``.
+        every: ``reset`` follows every so many TCP segments.
+        address: the address that is spoofed, used twice, or whose announcements are lost (any when absent).
+        interval: seconds between two lies of ``spoofed-arp``.
+        announced: the second user of the address broadcasts it as well.
         down: seconds that ``link-flap`` keeps the link down each time.
         up: seconds that it then leaves it up.
     """
 
-    fault: Literal["power-loss", "partition", "loss", "latency", "lost-announcements", "link-flap"]
+    fault: Literal["power-loss", NetworkFault]
     on: str = ""
     between: Annotated[list[str], Meta(min_length=2, max_length=2)] | None = None
     one_way: bool = False
+    protocol: Literal["arp", "icmp", "udp", "tcp"] | None = None
+    port: Annotated[int, Meta(ge=1, le=65_535)] | None = None
+    match: Annotated[str, Meta(min_length=1, max_length=1000)] | None = None
     probability: Annotated[float, Meta(gt=0, le=1)] | None = None
     delay: Annotated[float, Meta(gt=0, le=60)] | None = None
+    jitter: Annotated[float, Meta(gt=0, le=60)] | None = None
+    bits_per_second: Annotated[float, Meta(ge=1000, le=1e12)] | None = None
+    queue: Annotated[int, Meta(ge=1600, le=1 << 30)] | None = None
+    hold: Annotated[float, Meta(gt=0, le=60)] | None = None
+    checksum_valid: bool = False
+    mtu: Annotated[int, Meta(ge=68, le=65_535)] | None = None
+    every: Annotated[int, Meta(ge=1)] | None = None
+    address: Address | None = None
+    interval: Limit | None = None
+    announced: bool = False
     down: Limit | None = None
     up: Limit | None = None
 
@@ -164,7 +212,7 @@ class FaultStep(StepBase, frozen=True, kw_only=True):
 class HealStep(StepBase, frozen=True, kw_only=True):
     """End a fault of the network; one that touched nothing did not happen, and the run is invalid."""
 
-    heal: Literal["partition", "loss", "latency", "lost-announcements", "link-flap"]
+    heal: NetworkFault
 
 
 class FailbackStep(StepBase, frozen=True, kw_only=True):

@@ -57,12 +57,12 @@ def write_pcapng(
     from scapy.utils import RawPcapNgWriter  # noqa: PLC0415 - as above
 
     began = 0.0 if start is None else start.timestamp()
-    rendering = _Rendering()
+    rendering = Rendering()
     written = 0
     with RawPcapNgWriter(str(path)) as writer:
         writer.write_header(Ether())
         for when, frame, comments in _commented(list(frames), remarks, marks):
-            raw = _Commented(rendering.of(frame).ljust(_MINIMUM, b"\x00"))
+            raw = _Commented(rendering.padded(frame))
             raw.comments = comments
             writer.write_packet(raw, sec=began + when / 1_000_000_000)
             written += 1
@@ -87,17 +87,20 @@ def _commented(
 
 def render(frame: Frame) -> bytes:
     """One frame as it is on the wire, built by scapy (half a millisecond)."""
-    return _Rendering().of(frame).ljust(_MINIMUM, b"\x00")
+    return Rendering().padded(frame)
 
 
-class _Rendering:
+class Rendering:
     """Renders frames to bytes, remembering what scapy built for each kind of TCP frame."""
 
     def __init__(self) -> None:
         self._built: dict[tuple[Any, ...], bytes] = {}
 
-    def of(self, frame: Frame) -> bytes:
-        """The bytes of one frame, as on the wire."""
+    def padded(self, frame: Frame) -> bytes:
+        """The bytes of one frame, as on the wire: at least as many as Ethernet carries."""
+        return self._of(frame).ljust(_MINIMUM, b"\x00")
+
+    def _of(self, frame: Frame) -> bytes:
         if frame[0] != TCP:
             return _build(frame)
         kind = (*frame[:5], frame[7], time_to_live(frame))  # who to whom, and the flags

@@ -50,42 +50,43 @@ class Echo:
     ) -> float | None:
         """Seconds until the reply came; None: none came, or a router said that it cannot (the last of `errors`)."""
         stack = self._stack
-        try:
-            nic, source = stack.route(address)
-        except OSError:
+        loop = stack.loop
+        if not stack.settled:
+            await stack.ready()
+        way = stack.lookup_route(address)
+        if way is None:
             await asyncio.sleep(timeout)
             return None
-        self._sequence += 1
-        sequence = self._sequence
-        waiter: asyncio.Future[bool] = stack.loop.create_future()
+        self._sequence = sequence = self._sequence + 1
+        waiter: asyncio.Future[bool] = asyncio.Future(loop=loop)  # never in a set, so it needs no hash of its own
         self._waiting[sequence] = (address, waiter)
-        loop = stack.loop
         began = loop.now
         loop.schedule(int(timeout * _SECOND), self._give_up, sequence)  # half the price of asyncio.timeout
-        rest = (ECHO_REQUEST, 0, _IDENTIFIER, sequence, _PAYLOAD)
-        stack.send(nic, ICMP, source, address, rest, ttl=ttl)
+        stack.send(way.nic, ICMP, way.source, address, (ECHO_REQUEST, 0, _IDENTIFIER, sequence, _PAYLOAD), ttl=ttl)
         try:
             answered = await waiter
         finally:
-            self._waiting.pop(sequence, None)
+            del self._waiting[sequence]
         return (loop.now - began) / _SECOND if answered else None
 
     def _give_up(self, sequence: int) -> None:
-        _, waiter = self._waiting.get(sequence, ("", None))
-        if waiter is not None and not waiter.done():
-            waiter.set_result(False)
+        if sequence in self._waiting:
+            waiter = self._waiting[sequence][1]
+            if not waiter.done():
+                waiter.set_result(False)
 
     def receive(self, nic: Nic | None, frame: Frame) -> None:
         """Answer a request; wake who waits for a reply; hand an error to the socket that it is about."""
         _, _, _, source, destination, kind, code, identifier, sequence, payload = frame
-        stack = self._stack
         if kind == ECHO_REQUEST:
+            stack = self._stack
             if nic is None or stack.owns(destination):
                 stack.send(nic, ICMP, destination, source, (ECHO_REPLY, 0, identifier, sequence, payload))
         elif kind == ECHO_REPLY:
-            address, waiter = self._waiting.get(sequence, ("", None))
-            if waiter is not None and address == source and not waiter.done():
-                waiter.set_result(True)
+            if sequence in self._waiting:
+                address, waiter = self._waiting[sequence]
+                if address == source and not waiter.done():
+                    waiter.set_result(True)
         elif kind in (UNREACHABLE, TIME_EXCEEDED):
             self._failed(source, kind, code, payload)
 

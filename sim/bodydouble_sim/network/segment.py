@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from heapq import heappush
 from typing import TYPE_CHECKING, Any
-from zlib import crc32
 
-from bodydouble_sim.network.configuration import check_segment, unknown_segment
+from bodydouble_sim.network.configuration import Plan, check_segment, unknown_segment
 from bodydouble_sim.network.faults import FaultTable
-from bodydouble_sim.network.frames import ARP, BROADCAST_MAC, TCP, Frame
+from bodydouble_sim.network.frames import BROADCAST_MAC, Frame
+from bodydouble_sim.trace import BATCH
 
 if TYPE_CHECKING:
     from bodydouble_sim.handles import Incarnation
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from bodydouble_sim.world import World
 
 _CAPTURED = 1 << 16
-_TRACE_BATCH = 2048
 DEFAULT_SUBNET = "10.0.0.0/24"
 _LOCAL_MAC = 0x02_50_56_00_00_00  # locally administered
 
@@ -51,11 +51,23 @@ class Network:
         """
         segment = self.segments.get(name)
         if segment is None or subnet is not None:
-            check_segment(self.segments, name, subnet or DEFAULT_SUBNET)
+            check_segment(self.subnets(), name, subnet or DEFAULT_SUBNET)
         if segment is None:
             segment = self.segments[name] = Segment(self._world, name, subnet or DEFAULT_SUBNET, latency, links)
             segment.faults = self.faults if self.faults.active else None
         return segment
+
+    def subnets(self) -> dict[str, str]:
+        """The subnets by their segments' names."""
+        return {name: segment.subnet for name, segment in self.segments.items()}
+
+    def adapters(self) -> list[Plan]:
+        """Every adapter that is plugged into a segment, as it was planned."""
+        return [
+            Plan(f"{nic.machine.name}/{nic.name}", name, nic.static, nic.mac, nic.gateway)
+            for name, segment in self.segments.items()
+            for nic in segment.nics
+        ]
 
     def named(self, name: str, place: str) -> Segment:
         """The segment that ``place`` refers to.
@@ -94,6 +106,7 @@ class Segment:
         self.latency = latency
         self.nics: list[Nic] = []
         self.capture: deque[tuple[int, Frame]] = deque(maxlen=_CAPTURED if world.capture else 0)
+        self._captures = world.capture
         self.remarks: deque[tuple[int, Frame, str]] = deque(maxlen=self.capture.maxlen)
         self.faults: FaultTable | None = None
         self.flooded = 0
@@ -103,6 +116,8 @@ class Segment:
         self.half_latency = self._latency // 2
         self._loop = world.loop
         self._trace = world.trace
+        self._heap = world.loop.heap
+        self._events = world.trace.buffer
 
     def __repr__(self) -> str:
         return f"<Segment {self.name}>"
@@ -124,18 +139,15 @@ class Segment:
         """Put a frame on the wire: the one place where a frame's verdict is decided (now always: pass)."""
         loop = self._loop
         now = loop.now
-        self.capture.append((now, frame))
-        events = self._trace.buffer
-        if frame[0] is TCP:
-            events.append((now, TCP, *frame[3:11], len(frame[11]), crc32(frame[11])))
-        elif frame[0] is ARP:
-            events.append((now, *frame))
-        else:
-            events.append((now, frame[0], *frame[3:-1], len(frame[-1]), crc32(frame[-1])))
-        if len(events) >= _TRACE_BATCH:
+        seen = now, frame
+        if self._captures:
+            self.capture.append(seen)
+        events = self._events
+        events.append(seen)
+        if len(events) >= BATCH:
             self._trace.flush()
-        if self._links is None:
-            loop.schedule(self._latency, self._deliver, (frame, sender, life, now))
+        if self._links is None:  # as `loop.schedule` would, which is a call more for every frame
+            heappush(self._heap, (now + self._latency, loop.next_entry(), self._deliver, (frame, sender, life, now)))
         else:
             self._links.up(self, (frame, sender, life, now))
 

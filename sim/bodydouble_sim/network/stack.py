@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import ipaddress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import crc32
 
 from bodydouble.vocabulary.records import InterfaceAddress
@@ -30,6 +30,8 @@ from bodydouble_sim.network.ports import TcpPorts
 from bodydouble_sim.network.udp import UdpPorts
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from bodydouble_sim.handles import Incarnation
     from bodydouble_sim.machine import Machine
     from bodydouble_sim.network.nic import Nic
@@ -82,6 +84,7 @@ class IpStack:
     """Addresses, neighbours and packets of one machine. Empty while the machine is off.
 
     Attributes:
+        settled: every claim made at boot is decided.
         conflicts: addresses that were claimed and not taken because another machine answered, with its MAC.
     """
 
@@ -98,7 +101,9 @@ class IpStack:
         self.udp = UdpPorts(self)
         self.echo = Echo(self)
         self._routes: dict[str, Route | None] = {}
+        self._broadcasts: dict[Nic, set[str]] = {}
         self._ready: list[asyncio.Future[None]] = []
+        self.settled = True
         self._handlers = {TCP: self.tcp.receive, UDP: self.udp.receive, ICMP: self.echo.receive, ARP: self._arp}
 
     # --- life -------------------------------------------------------------------------------------------------------
@@ -111,6 +116,7 @@ class IpStack:
             for text in nic.static:
                 local = LocalAddress(nic, text, owned=False)
                 self.locals[local.address] = local
+                self.settled = False
                 self._claim((self.machine.incarnation, local, CLAIMS))
 
     def stop(self) -> list[object]:
@@ -123,13 +129,15 @@ class IpStack:
 
     async def ready(self) -> None:
         """Wait until every claim made at boot is decided."""
-        while any(not local.owned for local in self.locals.values()):
+        while not self.settled:
             waiter: asyncio.Future[None] = self.loop.create_future()
             self._ready.append(waiter)
             await waiter
 
     def _decided(self) -> None:
         self._routes.clear()
+        self._broadcasts.clear()
+        self.settled = all(local.owned for local in self.locals.values())
         waiters, self._ready = self._ready, []
         for waiter in waiters:
             if not waiter.done():
@@ -245,10 +253,9 @@ class IpStack:
             return False
         return True
 
-    async def ping(self, address: str, timeout: float) -> float | None:  # noqa: ASYNC109 - the port's signature
+    def ping(self, address: str, timeout: float) -> Coroutine[Any, Any, float | None]:
         """Seconds until an ICMP echo reply came from ``address``; None when none came within ``timeout`` seconds."""
-        await self.ready()
-        return await self.echo.ping(address, timeout)
+        return self.echo.ping(address, timeout)
 
     def _refuse_without_power(self) -> None:
         if not self.machine.powered:
@@ -305,15 +312,23 @@ class IpStack:
         if nic is None or (nic.gateway is None and not self.machine.routes):
             return destination
         known = self.lookup_route(destination)
-        return destination if known is None or known.nic is not nic else known.hop
+        if known is not None and known.nic is nic:
+            return known.hop
+        parsed = ipaddress.IPv4Address(destination)
+        near = any(local.nic is nic and parsed in local.network for local in self.locals.values())
+        return destination if near else nic.gateway or destination  # an answer leaves by the adapter that was asked
 
     def is_broadcast(self, nic: Nic | None, destination: str) -> bool:
         """Whether ``destination`` is every machine on the adapter's network (RFC 919)."""
         if destination == LIMITED_BROADCAST:
             return True
-        return nic is not None and any(
-            local.broadcast == destination for local in self.locals.values() if local.nic is nic
-        )
+        if nic is None:
+            return False
+        known = self._broadcasts.get(nic)
+        if known is None:
+            known = {local.broadcast for local in self.locals.values() if local.nic is nic}
+            self._broadcasts[nic] = known
+        return destination in known
 
     def send(
         self, nic: Nic | None, kind: str, source: str, destination: str, rest: Frame, *, ttl: int = TIME_TO_LIVE
@@ -327,7 +342,7 @@ class IpStack:
         if ttl == TIME_TO_LIVE and nic.gateway is None and not self.machine.routes:  # the short way, most of the time
             mac = nic.arp.lookup(destination)  # never there for a broadcast address
             if mac is not None:
-                nic.send((kind, nic.mac, mac, source, destination, *rest))
+                nic.send((kind, nic.mac, mac, source, destination) + rest)  # noqa: RUF005 - half the price
                 return
         frame = (kind, nic.mac, BROADCAST_MAC, source, destination, *rest)
         if ttl != TIME_TO_LIVE:

@@ -24,7 +24,18 @@ _LEAST_MTU = 68  # RFC 791: every internet module must forward 68 bytes
 _BITS = 8
 
 
-class Partition(Fault):
+class Cut(Fault):
+    """What matches gets nowhere."""
+
+    def __init__(self, world: World, *matches: Match, name: str = "cut") -> None:
+        super().__init__(world, name, *matches)
+
+    def decide(self, frame: Frame) -> tuple[str, Deliveries]:  # noqa: ARG002 - whatever it is
+        """Drop."""
+        return "dropped", []
+
+
+class Partition(Cut):
     """Nothing gets from one side to the other, in both directions or (``one_way``) only from ``these`` to ``those``.
 
     Args:
@@ -47,11 +58,7 @@ class Partition(Fault):
         pairs = [(a, b) for a in these for b in those]
         there = [Match(sender=a, receiver=b) for a, b in pairs]
         back = [Match(sender=b, receiver=a) for a, b in pairs]
-        super().__init__(world, name, *there, *([] if one_way else back))
-
-    def decide(self, frame: Frame) -> tuple[str, Deliveries]:  # noqa: ARG002 - whatever it is
-        """Drop."""
-        return "dropped", []
+        super().__init__(world, *there, *([] if one_way else back), name=name)
 
 
 class _Chance(Fault):

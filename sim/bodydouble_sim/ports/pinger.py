@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from bodydouble_sim.machine import Machine
 
 
@@ -14,6 +16,6 @@ class SimPinger:
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
 
-    async def ping(self, address: str, timeout: float) -> float | None:  # noqa: ASYNC109 - the port's signature
+    def ping(self, address: str, timeout: float) -> Coroutine[Any, Any, float | None]:
         """Seconds until the echo reply came, or None when none came within ``timeout`` seconds."""
-        return await self._machine.stack.ping(address, timeout)
+        return self._machine.stack.ping(address, timeout)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bodydouble.vocabulary.events import EventCode
+from bodydouble_labs.checkers import outages, story
 from bodydouble_labs.history import History, Mark, PowerSpan, Request, ServiceSample
 from bodydouble_labs.report.lanes import Lane, timeline
 
@@ -102,14 +103,30 @@ def test_each_outage_is_one_failed_span(history: History, scenario: Scenario) ->
     assert drawn[1][1:] == (300.5, 326.5)
 
 
-def test_wrong_content_and_missing_records_have_states_of_their_own(scenario: Scenario) -> None:
+def test_wrong_content_and_lost_records_have_states_of_their_own(scenario: Scenario) -> None:
     requests = [
         Request("by-name", "http-get", "name", 0.0, 0.1, "wrong-content"),
         Request("by-name", "http-get", "name", 1.0, 1.1, "status", "missing record"),
         Request("by-name", "http-get", "name", 2.0, 2.1, "status", "500"),
     ]
     drawn = lane(timeline(History(requests=requests), scenario).clients, "by-name")
-    assert [span.state for span in drawn.spans] == ["wrong", "missing", "failed"]
+    assert [span.state for span in drawn.spans] == ["wrong", "lost", "failed"]
+
+
+def test_a_record_torn_by_the_power_cut_is_drawn_as_lost_like_the_checker_says(
+    history: History, scenario: Scenario
+) -> None:
+    torn = next(record.key for record in history.records if record.started == int(CUT))
+    intact = history.records[0].key
+    history.requests = [
+        Request("by-name", "http-get", "name", at, at + 0.1, "wrong-content", record=key)
+        for at, key in ((CUT - 0.3, torn), (CUT + 30, torn), (CUT + 31, intact))
+    ]
+    drawn = lane(timeline(history, scenario).clients, "by-name")
+    assert [span.state for span in drawn.spans] == ["wrong", "lost", "wrong"]
+    at_risk = story.at_risk(history, scenario)
+    called_torn = [outages.is_torn_record(request, at_risk) for request in history.requests]
+    assert called_torn == [span.state == "lost" for span in drawn.spans]
 
 
 def test_steps_are_numbered_in_order_of_time_with_the_notes_place(history: History, scenario: Scenario) -> None:

@@ -40,7 +40,6 @@ class FakeHost:
     name: str
     computer_name: str
     address: str
-    interface: str = "Local Area Connection"
     powered: bool = True
     connected: bool = True
     survives_power_loss: bool = False
@@ -54,6 +53,9 @@ class FakeHost:
     @property
     def control(self) -> ControlAddress:
         return ControlAddress(self.address, 6330, "token")
+
+    def interface_on(self, segment: str) -> str | None:
+        return "Local Area Connection" if segment == "lan" else None
 
     async def install_bodydouble(self) -> None:
         self.lines.append("<install>")

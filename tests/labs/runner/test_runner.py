@@ -275,6 +275,7 @@ class Wall:
 
 class FakeProvider:
     name = "fake"
+    explores = False
 
     def __init__(self, reason: str | None = None, error: BaseException | None = None) -> None:
         self._reason = reason

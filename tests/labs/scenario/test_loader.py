@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 import yaml
@@ -11,9 +12,11 @@ from jsonschema import Draft202012Validator
 from bodydouble.errors import InputError
 from bodydouble_labs.errors import ScenarioError
 from bodydouble_labs.scenario import document
+from bodydouble_labs.scenario.faults import FAULT_KEYS
 from bodydouble_labs.scenario.loader import find, load, shipped_directory, shipped_names
 from bodydouble_labs.scenario.schema import scenario_schema
 from bodydouble_labs.scenario.steps import ACTIONS, FaultStep, NetworkStep, PutStep, RestoreStep, action_of, title_of
+from bodydouble_sim.network.bpf import missing_library
 
 SHIPPED = find("iis5-power-loss")
 
@@ -90,8 +93,13 @@ def test_the_schema_alone_refuses_two_actions_in_a_step() -> None:
         ("format: 1", "format: 2", "format", "expected 1, found 2"),
         ("name: orders", "name: by-name", "workload.writers[0].name", "(workload.readers[1].name)"),
         ("10.0.0.10/24", "10.0.1.10/24", "hosts.source.address", "(network.subnet)"),
-        ("10.0.0.10/24", "10.0.1.10/24", "hosts.source.address", "is not a host address of the network's subnet"),
-        ("10.0.0.10/24", "10.0.0.20/24", "hosts.target.address", "the address '10.0.0.20' is already taken"),
+        (
+            "10.0.0.10/24",
+            "10.0.1.10/24",
+            "hosts.source.address",
+            "is no host address of 10.0.0.0/24, segment lan's subnet",
+        ),
+        ("10.0.0.10/24", "10.0.0.20/24", "hosts.target.address", "the address 10.0.0.20 is source's already"),
         ("10.0.0.10/24", "10.0.0.20/24", "hosts.target.address", "(hosts.source.address)"),
         ("10.0.0.10/24", "10.0.0.410/24", "hosts.source.address", "expected an address like"),
         ("subnet: 10.0.0.0/24", "subnet: 10.0.0.7/24", "network.subnet", "expected a subnet like"),
@@ -229,6 +237,29 @@ PARTITION = find("iis5-partition")
         ("probability: 0.05", "probability: 1.5", "probability", "expected at most 1, found 1.5"),
         ("    probability: 0.05\n", "", "timeline[N]", "the key 'probability' is missing (the fault loss needs it)"),
         ("probability: 0.05", "probability: 0.05\n    delay: 1", "delay", "the fault loss takes no 'delay'; it takes"),
+        (
+            "probability: 0.05",
+            "probability: 0.05\n    mtu: 576",
+            "mtu",
+            "the fault loss takes no 'mtu'; it takes between,",
+        ),
+        ("fault: loss", "fault: los", "fault", "did you mean 'loss'?"),
+        ("fault: partition\n", "fault: squeeze\n", "timeline[N]", "the key 'bits_per_second' is missing"),
+        ("fault: latency\n", "fault: black-hole\n    mtu: 20\n", "mtu", "expected at least 68, found 20"),
+        ("probability: 0.05", "probability: 0.05\n    protocol: ip", "protocol", "expected arp, icmp, tcp or udp"),
+        ("probability: 0.05", "probability: 0.05\n    protocol: arp\n    port: 7", "port", "arp has no ports"),
+        (
+            "fault: partition\n    between: [source, target]",
+            "fault: spoofed-arp\n    on: clint\n    address: 10.0.0.10",
+            "on",
+            "no host named 'clint' - did you mean 'client'?",
+        ),
+        (
+            "fault: partition\n    between: [source, target]",
+            "fault: duplicate-address\n    address: 10.0.7.10",
+            "address",
+            "10.0.7.10 is no host address of a segment; segments: lan 10.0.0.0/24",
+        ),
         ("heal: partition", "heal: loss", "heal", "no fault 'loss' lasts at this point"),
         ("heal: partition", "heal: partitoin", "heal", "did you mean 'partition'?"),
         (
@@ -267,3 +298,16 @@ def test_fault_that_lasts_cannot_begin_again(tmp_path: Path) -> None:
     )
     with pytest.raises(ScenarioError, match="the fault 'partition' lasts already; heal it before"):
         load(file)
+
+
+@pytest.mark.skipif(missing_library() is not None, reason=missing_library() or "")
+def test_a_filter_expression_that_is_none_is_told_by_line_and_key(tmp_path: Path) -> None:
+    file = tmp_path / "broken.yaml"
+    file.write_text(PARTITION.read_text().replace("probability: 0.05", "probability: 0.05\n    match: tcp prot 80"))
+    with pytest.raises(ScenarioError, match=r"'tcp prot 80' is no filter expression: .*syntax error") as caught:
+        load(file)
+    assert caught.value.key.endswith(".match")
+
+
+def test_every_fault_that_a_step_can_name_has_its_keys() -> None:
+    assert sorted(FAULT_KEYS) == sorted(get_args(get_type_hints(FaultStep)["fault"]))

@@ -100,7 +100,7 @@ def test_nothing_starts_when_one_of_the_files_is_wrong(tmp_path: Path) -> None:
 def test_an_unknown_name_lists_what_exists() -> None:
     done = lab("run", "iis5-power-los")
     assert done.exit_code == 2
-    assert "shipped scenarios: iis5-partition, iis5-power-loss" in done.stderr
+    assert "shipped scenarios: iis5-lost-announcements, iis5-partition, iis5-power-loss" in done.stderr
 
 
 def test_ctrl_c_is_status_130_with_a_partial_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,10 +130,9 @@ def test_a_report_that_cannot_be_written_is_said_in_a_line(tmp_path: Path) -> No
 
 
 def test_list_names_what_ships() -> None:
-    words = lab("list").stdout.splitlines()[0].split(maxsplit=1)
-    assert words[0] == "iis5-partition"
-    assert words[1].startswith("The link between an IIS 5.0 server")
-    assert json.loads(lab("list", "--json").stdout)[0]["name"] == "iis5-partition"
+    listed = dict(line.split(maxsplit=1) for line in lab("list").stdout.splitlines())
+    assert listed["iis5-partition"].startswith("The link between an IIS 5.0 server")
+    assert [item["name"] for item in json.loads(lab("list", "--json").stdout)] == list(listed)
 
 
 def test_validate_names_every_wrong_file(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from bodydouble.vocabulary.events import EventCode
 from bodydouble_labs.providers.netns.requirements import of_scenario
-from bodydouble_labs.providers.sim import CAPTURE, SimProvider
+from bodydouble_labs.providers.sim import SimProvider
 from bodydouble_labs.runner import conduct
 from bodydouble_labs.scenario.loader import find, load
 from bodydouble_labs.scenario.steps import AnyStep, FaultStep, HealStep, RunForStep
@@ -91,7 +91,7 @@ def test_capture_carries_faults_and_product_events_as_comments(tmp_path: Path) -
         tshark,
         "-n",
         "-r",
-        str(tmp_path / CAPTURE),
+        str(tmp_path / "lan.pcapng"),
         "-Y",
         "frame.comment",
         "-T",

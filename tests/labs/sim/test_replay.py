@@ -4,13 +4,18 @@ import asyncio
 import sys
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
+from click.testing import CliRunner
 
+from bodydouble.cli.main import cli
 from bodydouble_labs.errors import LabError
 from bodydouble_labs.replay import Campaign, Replayed
 from bodydouble_labs.replay.campaign import first_difference
 from bodydouble_labs.replay.child import run
+from bodydouble_labs.result import Result
 from bodydouble_labs.scenario.loader import find
+from bodydouble_sim.exploration import DecisionTape
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,3 +80,99 @@ def test_a_child_reports_the_run_and_keeps_its_trace(tmp_path: Path) -> None:
     assert (report.verdict, report.reason) == ("pass", "")
     assert len(report.trace_hash) == 32
     assert (tmp_path / "out" / "trace.txt").is_file()
+
+
+def short(tmp_path: Path) -> Path:
+    text = find("iis5-power-loss").read_text()
+    for seconds in (180, 300, 120):
+        text = text.replace(f"run_for: {seconds}", "run_for: 5")
+    file = tmp_path / "short.yaml"
+    file.write_text(text)
+    return file
+
+
+@pytest.fixture(scope="module")
+def explored(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Result]:
+    """A scenario file, the tape of an explored run of it, and the run's result."""
+    place = tmp_path_factory.mktemp("explored")
+    scenario = short(place)
+    done = CliRunner().invoke(cli, ["lab", "run", str(scenario), "--explore", "--json", "--out", str(place / "out")])
+    assert done.exit_code == 0, done.output
+    return scenario, place / "out" / "tape.jsonl", msgspec.json.decode(done.stdout, type=Result)
+
+
+def replayed(scenario: Path, *arguments: str) -> tuple[int, Replayed]:
+    done = CliRunner().invoke(cli, ["lab", "replay", str(scenario), *arguments, "--json"])
+    (result,) = msgspec.json.decode(done.stdout, type=list[Replayed])
+    return done.exit_code, result
+
+
+def test_an_explored_run_says_so_and_leaves_its_tape(explored: tuple[Path, Path, Result]) -> None:
+    scenario, tape, result = explored
+    assert (result.verdict, result.explored) == ("pass", True)
+    assert "tape.jsonl" in result.artifacts
+    assert DecisionTape.read(tape).trace_hash == result.trace_hash
+    plain = run(scenario, 1, tape.parent / "plain", keep_trace=False)
+    assert plain.trace_hash != result.trace_hash
+
+
+def test_seed_and_tape_lead_to_the_same_trace(explored: tuple[Path, Path, Result]) -> None:
+    scenario, tape, result = explored
+    for arguments in (["--tape", str(tape)], ["--explore", "--seeds", "1"]):
+        status, again = replayed(scenario, *arguments)
+        assert (status, again.same, again.trace_hash) == (0, True, result.trace_hash)
+
+
+def changed(tape: Path, lines: list[bytes]) -> Path:
+    file = tape.with_name("changed.jsonl")
+    file.write_bytes(b"".join(line + b"\n" for line in lines))
+    return file
+
+
+def test_a_changed_decision_is_refused_with_its_number(explored: tuple[Path, Path, Result]) -> None:
+    scenario, tape, _ = explored
+    lines = tape.read_bytes().splitlines()
+    lines[20] = b'{"options":2,"chosen":1,"ran":"nobody"}'
+    status, again = replayed(scenario, "--tape", str(changed(tape, lines)))
+    assert (status, again.same, again.verdict, again.difference) == (3, False, "invalid", "")
+    assert again.reason.startswith("decision 20 of the tape ran nobody, 1 of 2; here ")
+
+
+@pytest.mark.parametrize(
+    ("more", "said"), [(1, "the run was over after"), (-1, "the run made 1 more: the tape was cut")]
+)
+def test_a_tape_of_another_length_is_refused(explored: tuple[Path, Path, Result], more: int, said: str) -> None:
+    scenario, tape, _ = explored
+    lines = tape.read_bytes().splitlines()
+    lines = [*lines, lines[-1]] if more > 0 else lines[:more]
+    status, again = replayed(scenario, "--tape", str(changed(tape, lines)))
+    assert (status, again.same) == (3, False)
+    assert said in again.reason
+
+
+def test_a_tape_of_another_trace_is_a_difference(explored: tuple[Path, Path, Result]) -> None:
+    scenario, tape, result = explored
+    lines = tape.read_bytes().replace(result.trace_hash.encode(), b"0" * 32).splitlines()
+    status, again = replayed(scenario, "--tape", str(changed(tape, lines)))
+    assert (status, again.same) == (1, False)
+    assert again.difference == f"the tape's run had the trace {'0' * 32}"
+
+
+def test_what_is_no_tape_is_a_wrong_command_line(explored: tuple[Path, Path, Result], tmp_path: Path) -> None:
+    scenario, tape, _ = explored
+    torn = tmp_path / "torn.jsonl"
+    torn.write_bytes(tape.read_bytes()[:-5])
+    for arguments, said in (
+        (["--tape", str(torn)], "torn.jsonl, line "),
+        (["--tape", str(tmp_path / "none")], "none: cannot be read: No such file or directory"),
+        (["--tape", str(tape), "--seeds", "1"], "the tape says what to repeat; leave --seeds out"),
+    ):
+        done = CliRunner().invoke(cli, ["lab", "replay", str(scenario), *arguments])
+        assert done.exit_code == 2
+        assert said in done.stderr
+
+
+def test_schedules_are_explored_on_the_simulator_only(tmp_path: Path) -> None:
+    done = CliRunner().invoke(cli, ["lab", "run", str(short(tmp_path)), "--explore", "--on", "netns"])
+    assert done.exit_code == 2
+    assert "--explore: only the simulator decides which task runs next" in done.stderr

@@ -8,7 +8,7 @@ import pytest
 
 from bodydouble.replication.queue import SourceQueue
 from bodydouble_labs.errors import FaultError
-from bodydouble_labs.providers.sim import CAPTURE, TRACE, SimProvider
+from bodydouble_labs.providers.sim import TRACE, SimProvider
 from bodydouble_labs.runner import conduct
 from bodydouble_labs.scenario.loader import find, load
 from bodydouble_labs.scenario.steps import FaultStep, RunForStep
@@ -91,7 +91,7 @@ def test_pcap_and_trace_are_kept_when_asked_for(tmp_path: Path) -> None:
 
     SimProvider(pcap=True, keep_trace=True).run(SHIPPED, 1, tmp_path, body)
     assert "power" in (tmp_path / TRACE).read_text()
-    assert (tmp_path / CAPTURE).stat().st_size > 500
+    assert (tmp_path / "lan.pcapng").stat().st_size > 500
 
 
 @pytest.mark.program("tshark")
@@ -100,7 +100,7 @@ def test_the_capture_opens_in_tshark_without_a_warning(tmp_path: Path) -> None:
         assert await stage.ping("10.0.0.20")
 
     SimProvider(pcap=True).run(SHIPPED, 1, tmp_path, look)
-    seen = subprocess.run(["tshark", "-r", str(tmp_path / CAPTURE)], capture_output=True, text=True, check=True)
+    seen = subprocess.run(["tshark", "-r", str(tmp_path / "lan.pcapng")], capture_output=True, text=True, check=True)
     assert "Echo (ping) reply" in seen.stdout
     assert "warning" not in seen.stderr.lower()
 
@@ -123,8 +123,9 @@ def test_a_dead_machine_that_still_sends_is_caught(tmp_path: Path) -> None:
         host = stage.hosts["source"]
         life = host.machine.incarnation
         await host.power_off()
-        frame: Any = ("arp", host.nic.mac, "ff:ff:ff:ff:ff:ff", 1, host.nic.mac, "10.0.0.10", "", "10.0.0.1")
-        host.nic.segment.transmit(host.nic, cast("Any", life), frame)
+        nic = host.machine.nics[0]
+        frame: Any = ("arp", nic.mac, "ff:ff:ff:ff:ff:ff", 1, nic.mac, "10.0.0.10", "", "10.0.0.1")
+        nic.segment.transmit(nic, cast("Any", life), frame)
         with pytest.raises(FaultError, match="sent 1 frames while it had no power"):
             await host.power_on()
 

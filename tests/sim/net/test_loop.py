@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bodydouble_sim.errors import DeadlockError, RefusedError, SimulationError, StalledError
+from bodydouble_sim.task import SimFuture
 from bodydouble_sim.world import World
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def test_a_cancelled_timer_does_not_fire_and_does_not_fill_the_heap(world: World
 
     world.run(main())
     assert not fired
-    assert len(world.loop._heap) < 2500
+    assert len(world.loop.heap) < 2500
 
 
 def test_waiting_for_what_never_comes_is_a_deadlock_that_names_the_waiter(world: World) -> None:
@@ -103,6 +104,40 @@ def test_tasks_in_sets_wake_in_the_order_of_their_creation(world: World) -> None
     hashes = world.run(main())
     assert hashes == sorted(hashes)
     assert order == list(range(200))
+
+
+def test_what_asyncio_awaits_for_itself_is_the_interpreters_own_future_and_nothing_else_is(world: World) -> None:
+    async def main() -> None:
+        lock, reader = asyncio.Lock(), asyncio.StreamReader()
+        queue, empty = asyncio.Queue[int](1), asyncio.Queue[int]()
+        await lock.acquire()
+        queue.put_nowait(1)
+        private: tuple[Any, ...] = (asyncio.sleep(1), asyncio.Event().wait(), lock.acquire(), empty.get(), queue.put(2))
+        waiting: list[Any] = [asyncio.create_task(one, name="private") for one in (*private, reader.read())]
+        given = asyncio.get_running_loop().create_future()
+        asked = asyncio.get_running_loop().create_task(asyncio.wait({given}), name="asked")
+        await asyncio.sleep(0)
+        assert [type(task._fut_waiter) for task in waiting] == [asyncio.Future] * len(waiting)
+        assert isinstance(given, SimFuture)
+        for task in (*waiting, asked):
+            task.cancel()
+        await asyncio.gather(*waiting, asked, return_exceptions=True)
+
+    world.run(main())
+
+
+def test_a_timer_that_ran_does_not_count_as_dead_weight_when_it_is_cancelled(world: World) -> None:
+    async def main() -> None:
+        for _ in range(10):
+            await asyncio.sleep(1)  # which cancels its timer afterwards
+        timer = asyncio.get_running_loop().call_later(1, lambda: None)
+        assert world.loop._cancelled_timers == 0
+        timer.cancel()
+        assert world.loop._cancelled_timers == 1
+        await asyncio.sleep(2)
+
+    world.run(main())
+    assert world.loop._cancelled_timers == 0
 
 
 def test_futures_hash_by_a_number_that_every_run_draws_alike() -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bodydouble.ports import Pinger
     from bodydouble_labs.history import Tree
     from bodydouble_labs.providers.netns.capture import Capture
-    from bodydouble_labs.scenario.model import HostSpec
+    from bodydouble_labs.scenario.network import HostSpec
 
 WRITE_TIMEOUT: Final = 30.0
 WITNESS_TIMEOUT: Final = 0.2
@@ -57,7 +57,6 @@ class NetnsHost:
         """
         self.name = name
         self.computer_name = spec.computer_name
-        self.interface = HOST_INTERFACE
         self.control = ControlAddress(spec.ip, CONTROL_PORT, tokens[0])
         self.paths = HostPaths(f"{HOSTS_DIRECTORY}/{name}")
         self.drives = Drives(self.paths.drives)
@@ -75,6 +74,11 @@ class NetnsHost:
         self._cable = True
         self._machine: PoweredMachine | None = None
         self._up: PoweredMachine | None = None  # the machine while its system runs: neither booting nor going down
+
+    def interface_on(self, segment: str) -> str:
+        """The adapter's name; there is one segment only (see `requirements.of_scenario`)."""
+        del segment
+        return HOST_INTERFACE
 
     # --- power and cable --------------------------------------------------------------------------------------------
 

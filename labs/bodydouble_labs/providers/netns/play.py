@@ -90,7 +90,7 @@ async def _perform(
     frames: Path | None,
 ) -> float:
     async with contextlib.AsyncExitStack() as stack:
-        wire = await stack.enter_async_context(Wire(scenario.network.segment, scenario.client.address))
+        wire = await stack.enter_async_context(Wire(next(iter(scenario.network.all_segments)), scenario.client.address))
         capture = await stack.enter_async_context(Capture(wire.segment, frames))
         pinger = IcmpPinger()
         names = NameQuery(scenario.client.address)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from bodydouble_labs.errors import LabError
-from bodydouble_labs.providers.base import RunOutcome
+from bodydouble_labs.providers.base import RunOutcome, capture_name
 from bodydouble_labs.providers.netns import requirements
 from bodydouble_labs.providers.netns.plan import MOUNT_POINT
 
@@ -16,17 +16,16 @@ if TYPE_CHECKING:
     from bodydouble_labs.providers.base import Stage
     from bodydouble_labs.scenario.model import Scenario
 
-CAPTURE: Final = "lan.pcapng"
-
 
 class NetnsProvider:
     """Runs a scenario on Linux namespaces. A process that ran one stays outside its old network for good.
 
     Args:
-        pcap: write the frames of the network to ``lan.pcapng``.
+        pcap: write the frames of the network to a pcapng file named by its segment.
     """
 
     name = "netns"
+    explores = False
 
     def __init__(self, *, pcap: bool = False) -> None:
         self._pcap = pcap
@@ -50,7 +49,7 @@ class NetnsProvider:
         if directory.is_relative_to(MOUNT_POINT):
             raise LabError(f"{directory}: results cannot lie beneath {MOUNT_POINT}, where the hosts' drives are put")
         directory.mkdir(parents=True, exist_ok=True)
-        frames = directory / CAPTURE if self._pcap else None
+        frames = directory / capture_name(next(iter(scenario.network.all_segments))) if self._pcap else None
         seconds = play(scenario, seed, directory, main, frames=frames)
         kept = [*filter(None, [frames]), *sorted((directory / LOGS).glob("*/*.log"))]
         return RunOutcome("", seconds, [str(path.relative_to(directory)) for path in kept])

@@ -64,6 +64,7 @@ def _hidden_code() -> Iterator[str]:
 
 def of_scenario(scenario: Scenario) -> Iterator[str]:
     """What of the scenario this body does not have."""
+    yield from _of_network(scenario)
     for step in (step for step in scenario.timeline if isinstance(step, FaultStep)):
         if step.fault not in FAULTS:
             yield f"the netns provider cannot inject the fault {step.fault}: use --on sim"
@@ -75,3 +76,17 @@ def of_scenario(scenario: Scenario) -> Iterator[str]:
             yield f"host {name}: the netns provider has no {host.operating_system}: use --on sim"
         if other := sorted(set(host.drives) - {"C"}):
             yield f"host {name}: the netns provider has drive C only, not {', '.join(other)}: use --on sim"
+
+
+def _of_network(scenario: Scenario) -> Iterator[str]:
+    """One bridge carries everything here, as fast as this machine can; its hosts have one adapter with one address."""
+    segments = scenario.network.all_segments
+    if len(segments) > 1:
+        yield f"the netns provider has one segment, the scenario has {', '.join(segments)}: use --on sim"
+    for name, segment in segments.items():
+        if not segment.plain:
+            yield f"segment {name}: the netns provider cannot limit or delay its cables: use --on sim"
+    for name, host in scenario.hosts.items():
+        for key in ("more_adapters", "more_addresses", "mac", "gateway", "hosts_file"):
+            if getattr(host, key):
+                yield f"host {name}: the netns provider has no '{key}': use --on sim"
