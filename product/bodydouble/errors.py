@@ -37,7 +37,8 @@ class FileSystemError(BodydoubleError):
     """An operation on a volume failed.
 
     Attributes:
-        code: ``not_found``, ``exists``, ``not_empty``, ``no_space``, ``denied`` or ``io``.
+        code: ``not_found``, ``exists``, ``not_empty``, ``no_space``, ``denied``, ``sharing`` (another process has the
+            file open and does not share it) or ``io``.
         path: the path concerned, in product form.
     """
 

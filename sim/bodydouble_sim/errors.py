@@ -9,6 +9,7 @@ BodydoubleError
     ├── ConfigurationError   parts of a network contradict each other; the message names both places
     ├── FilterError          a filter expression is none, or what compiles it is missing
     ├── MachineStateError    power, cable or identity request that does not fit the machine's present state
+    ├── SecurityTextError    a security descriptor is not SDDL
     └── DuplicateName        another machine answered for a NetBIOS name (also a DuplicateIdentityError)
 """
 
@@ -44,6 +45,10 @@ class StalledError(SimulationError):
 
 class MachineStateError(SimulationError):
     """A request that does not fit the machine's state (power it on twice, plug an unknown adapter, ...)."""
+
+
+class SecurityTextError(SimulationError):
+    """Text that should be a security descriptor is not SDDL."""
 
 
 class ConfigurationError(SimulationError):

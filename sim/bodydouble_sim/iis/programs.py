@@ -6,11 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bodydouble.errors import FileSystemError
-from bodydouble_sim.iis import greeters, metabase
+from bodydouble_sim.iis import metabase
+from bodydouble_sim.iis.content_index import ContentIndex
 from bodydouble_sim.iis.ftp_session import FtpSession
 from bodydouble_sim.iis.http_server import HttpServer
 from bodydouble_sim.iis.listener import StreamListener
+from bodydouble_sim.iis.nntp_service import NntpOptions, NntpService
+from bodydouble_sim.iis.smtp_options import SmtpOptions
+from bodydouble_sim.iis.smtp_service import SmtpService
 from bodydouble_sim.iis.w3c_log import W3cLog
+from bodydouble_sim.windows.accounts import AccountError
 from bodydouble_sim.windows.service import ServiceFailedError
 
 if TYPE_CHECKING:
@@ -22,7 +27,6 @@ if TYPE_CHECKING:
     from bodydouble_sim.windows.system import WindowsSystem
 
 PORT_TAKEN = 10048
-_ALL = "0.0.0.0"  # noqa: S104 - "(All Unassigned)"
 
 
 @dataclass(slots=True)
@@ -110,7 +114,7 @@ class WebService:
 
 
 class LineService:
-    """FTP, SMTP or NNTP: listeners that `open_listeners` describes once the metabase is there."""
+    """FTP: listeners that `open_listeners` describes once the metabase is there."""
 
     def __init__(self, listeners: Callable[[], list[tuple[StreamListener, str, int]]]) -> None:
         self._open = listeners
@@ -157,13 +161,37 @@ def _ftp_listener(system: WindowsSystem, site: Site, name: str) -> StreamListene
     return StreamListener(system, "ftp", serve)
 
 
-def _smtp_listeners(inetinfo: Inetinfo) -> list[tuple[StreamListener, str, int]]:
-    greeter = greeters.smtp(inetinfo.configured().server_name.lower())
-    return [(StreamListener(inetinfo.system, "smtp", greeter.serve), _ALL, inetinfo.configured().smtp_port)]
+def _smtp_options(inetinfo: Inetinfo) -> SmtpOptions:
+    base = inetinfo.configured()
+    old = base.version == "4.0"
+    version = "5.5.1774.114.11" if old else "5.0.2195.1600"
+    return SmtpOptions(
+        base.server_name.lower(), f"{_inetpub(base)}/mailroot", base.smtp_port, enhanced=not old, version=version
+    )
 
 
-def _nntp_listeners(inetinfo: Inetinfo) -> list[tuple[StreamListener, str, int]]:
-    return [(StreamListener(inetinfo.system, "nntp", greeters.nntp().serve), _ALL, inetinfo.configured().nntp_port)]
+def _nntp_options(inetinfo: Inetinfo) -> NntpOptions:
+    base = inetinfo.configured()
+    return NntpOptions(base.server_name.lower(), f"{_inetpub(base)}/nntpfile", base.version, base.nntp_port)
+
+
+def _dns_servers(system: WindowsSystem) -> list[str]:
+    """The DNS servers of all adapters, each once."""
+    return list(dict.fromkeys(server for adapter in system.network.adapters() for server in adapter.dns))
+
+
+def _knows(system: WindowsSystem, account: str, password: str) -> bool:
+    """Whether an account of the machine has that password."""
+    try:
+        system.accounts.check(account, password)
+    except AccountError:
+        return False
+    return True
+
+
+def _inetpub(base: Metabase) -> str:
+    """The directory of the installation: that above the first web or FTP site's home."""
+    return (base.web or base.ftp)[0].home.rpartition("/")[0]
 
 
 def factories(system: WindowsSystem) -> dict[str, Callable[[], ServiceProgram]]:
@@ -173,6 +201,9 @@ def factories(system: WindowsSystem) -> dict[str, Callable[[], ServiceProgram]]:
         "IISADMIN": lambda: IisAdmin(inetinfo),
         "W3SVC": lambda: WebService(inetinfo),
         "MSFTPSVC": lambda: LineService(lambda: _ftp_listeners(inetinfo)),
-        "SMTPSVC": lambda: LineService(lambda: _smtp_listeners(inetinfo)),
-        "NNTPSVC": lambda: LineService(lambda: _nntp_listeners(inetinfo)),
+        "SMTPSVC": lambda: SmtpService(
+            system, lambda: _smtp_options(inetinfo), lambda: _dns_servers(system), lambda *given: _knows(system, *given)
+        ),
+        "cisvc": lambda: ContentIndex(system),
+        "NNTPSVC": lambda: NntpService(system, lambda: _nntp_options(inetinfo)),
     }

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from bodydouble.errors import InputError
 from bodydouble_sim.iis import metabase
+from bodydouble_sim.iis.content_index import query_command
 from bodydouble_sim.iis.metabase import Metabase, Site
 from bodydouble_sim.iis.programs import factories
 from bodydouble_sim.windows.registry import INETSTP
@@ -66,13 +67,14 @@ def provide(system: WindowsSystem) -> None:
         system.scm.provide(name, factory)
     system.programs["install-iis"] = _install_command
     system.programs["install-chngname"] = _install_chngname
+    system.programs["ciquery"] = query_command
     if system.installed:
         offer(system)
 
 
 def offer(system: WindowsSystem) -> None:
     """Put the set-up commands on the system's path (the set-up files that come with Windows 2000)."""
-    for name in ("install-iis", "install-chngname"):
+    for name in ("install-iis", "install-chngname", "ciquery"):
         path = f"C:/WINNT/system32/{name}.exe"
         if system.files.stat(path) is None:
             system.install_program(path, name)

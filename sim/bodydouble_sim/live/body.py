@@ -55,6 +55,7 @@ class Body:
         uts: keep the active name in the kernel. It then outlives this process, as the host's boot set it.
         version: the release of Windows at first start; later the registry's counts.
         service_pack: likewise; the latest when None.
+        file_port: where shares are served and looked for; 0: nowhere (port 139 is root's, and the host's own Samba's).
 
     Attributes:
         ended: set when a command inside has shut the system down.
@@ -69,6 +70,7 @@ class Body:
         uts: bool,
         version: WindowsVersion = WINDOWS_2000,
         service_pack: int | None = None,
+        file_port: int = 0,
     ) -> None:
         (drives / "C").mkdir(parents=True, exist_ok=True)
         state.mkdir(parents=True, exist_ok=True)
@@ -91,6 +93,7 @@ class Body:
             network=LiveNetwork(),
             power=LivePower(self._spawn, self._go_down),
         )
+        self.system.file_sharing_port = file_port or None
         self.system.event_log.listener = _print_event
         if not self.system.installed:
             self.system.install(name)
@@ -181,13 +184,20 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--version", choices=list(VERSIONS), default=WINDOWS_2000.key, help="release of Windows at first start"
     )
+    parser.add_argument("--file-port", type=int, default=0, help="port of the Server service (default: none)")
     parser.add_argument("--service-pack", type=int, help="its service pack at first start (default: the latest)")
     chosen = parser.parse_args(arguments)
     name = chosen.name or socket.gethostname()[:15]
     version = VERSIONS[chosen.version]
     try:
         body = Body(
-            chosen.drives, chosen.state, name, uts=chosen.uts, version=version, service_pack=chosen.service_pack
+            chosen.drives,
+            chosen.state,
+            name,
+            uts=chosen.uts,
+            version=version,
+            service_pack=chosen.service_pack,
+            file_port=chosen.file_port,
         )
         asyncio.run(run(body, chosen.socket))
     except (BodydoubleError, OSError) as error:

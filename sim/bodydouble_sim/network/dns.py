@@ -62,7 +62,8 @@ def is_domain_name(name: str) -> bool:
     return len(name) <= _LONGEST_NAME and name.isascii() and all(0 < len(label) <= _LONGEST_LABEL for label in labels)
 
 
-def _encoded(name: str) -> bytes:
+def encoded(name: str) -> bytes:
+    """A name as the wire has it: its labels, each after its length (RFC 1035, 3.1)."""
     labels = [label.encode("ascii") for label in name.rstrip(".").split(".")]
     return b"".join(bytes([len(label)]) + label for label in labels) + b"\x00"
 
@@ -70,14 +71,14 @@ def _encoded(name: str) -> bytes:
 def question(transaction: int, name: str) -> bytes:
     """A recursive query for a name's address."""
     header = _HEADER.pack(transaction, _RECURSION_DESIRED, 1, 0, 0, 0)
-    return header + _encoded(name) + _QUESTION.pack(ADDRESS, INTERNET)
+    return header + encoded(name) + _QUESTION.pack(ADDRESS, INTERNET)
 
 
 def answer(asked: Message, address: str | None, code: int = 0) -> bytes:
     """An authoritative answer: one address record, or an error code."""
     flags = _RESPONSE | _AUTHORITATIVE | _RECURSION_DESIRED | code
     header = _HEADER.pack(asked.transaction, flags, 1, 0 if address is None else 1, 0, 0)
-    body = _encoded(asked.name) + _QUESTION.pack(asked.kind, INTERNET)
+    body = encoded(asked.name) + _QUESTION.pack(asked.kind, INTERNET)
     if address is not None:
         body += _RECORD.pack(_POINTER, ADDRESS, INTERNET, TIME_TO_LIVE, 4, to_number(address))
     return header + body

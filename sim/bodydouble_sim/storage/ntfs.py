@@ -24,14 +24,18 @@ from bodydouble.vocabulary.operations import (
     Truncate,
     Write,
 )
+from bodydouble_sim.storage import security, short_names
 from bodydouble_sim.storage.content import FileContent
 from bodydouble_sim.storage.disk import Disk
+from bodydouble_sim.storage.sharing import HoldTable, Share
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Sequence
 
     from bodydouble.vocabulary.operations import AnyOperation
+    from bodydouble_sim.storage.security import Want
+    from bodydouble_sim.storage.sharing import Hold
 
 READONLY, HIDDEN, SYSTEM, ARCHIVE = 1, 2, 4, 32
 EVERYONE_FULL_CONTROL = b"O:BAG:SYD:(A;OICI;FA;;;WD)"
@@ -103,6 +107,9 @@ class NtfsVolume:
     def __init__(self, letter: str, clock: Callable[[], int], disk: Disk | None = None) -> None:
         self.root = f"{letter.upper()}:"
         self.disk = disk or Disk()
+        self.label = ""
+        self.serial = 0x1A2B3C00 + ord(letter.upper())
+        self._holds = HoldTable()
         self._clock = clock
         self._root = _Node(self.root, None, Metadata(0, EVERYONE_FULL_CONTROL), self._stamp(), directory=True)
         self._found: dict[str, _Node] = {}
@@ -242,6 +249,47 @@ class NtfsVolume:
             FileSystemError: ``not_found``.
         """
         self._commit(SetTimes(path, mtime_ns))
+
+    # --- what else Windows keeps of a file --------------------------------------------------------------------------
+
+    file_system = "ntfs"
+
+    @property
+    def capacity(self) -> int:
+        """Size in bytes."""
+        return self.disk.capacity
+
+    def attributes(self, path: str) -> int:
+        """Attribute bits; ``not_found``."""
+        return self._existing(path).attributes
+
+    def set_attributes(self, path: str, attributes: int) -> None:
+        """Replace the attribute bits that programs may set; ``not_found``."""
+        node = self._existing(path)
+        self._commit(SetMetadata(path, Metadata(attributes & 0x27, node.security)))
+
+    def security(self, path: str) -> bytes:
+        """The security descriptor; ``not_found``."""
+        return self._existing(path).security
+
+    def set_security(self, path: str, descriptor: bytes) -> None:
+        """Replace the security descriptor; ``not_found``."""
+        node = self._existing(path)
+        self._commit(SetMetadata(path, Metadata(node.attributes, descriptor)))
+
+    def short_name(self, path: str) -> str:
+        """The 8.3 alias of the last component; ``not_found``."""
+        name = self._existing(path).name
+        return name if short_names.is_short(name) else short_names.alias(name, ())
+
+    def hold(self, path: str, share: Share, uses: Share = Share.READ) -> Hold:
+        """Open a handle; ``not_found``, ``sharing``."""
+        node = self._file(path)
+        return self._holds.add(node, node.path, share, uses)
+
+    def access(self, path: str, account: str | None, groups: Sequence[str], want: Want) -> bool:
+        """The access check; ``not_found``."""
+        return security.allows(self._existing(path).security, account, groups, want)
 
     # --- durability -------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bodydouble_sim.windows.file_server import FileServer
 from bodydouble_sim.windows.registry import CONTROL
 from bodydouble_sim.windows.roles import Netlogon, netlogon_startup
 from bodydouble_sim.windows.scm import WAIT_TO_KILL
@@ -98,6 +99,7 @@ _2000 = (
     ServiceConfig("TermService", "Terminal Services", "disabled", (), "termsrv.exe"),
     ServiceConfig("TlntSvr", "Telnet", "manual", ("RpcSs",), "tlntsvr.exe"),
 )
+PORT_TAKEN = 10048
 _NEVER_STOP = ("EVENTLOG", "PLUGPLAY", "RPCSS", "SAMSS")
 _PAUSE = ("NETLOGON", "SCHEDULE")
 
@@ -153,6 +155,15 @@ class Workstation(PausableIdleProgram):
             ServiceFailedError: another machine has it.
         """
         await self._use_name()
+        self._connect()
+
+    def _connect(self) -> None:
+        """Begin without sessions to other machines."""
+        self._system.redirector.reset()
+
+    async def stop(self) -> None:
+        """End the sessions with other machines."""
+        self._system.redirector.close()
 
     async def _use_name(self) -> None:
         """Have the name on the wire: since boot, or by claiming it again when it was another's then."""
@@ -170,14 +181,41 @@ class Workstation(PausableIdleProgram):
 class Server(Workstation):
     """The Server service: shares. Paused, it takes no new clients but administrators."""
 
+    def __init__(self, system: WindowsSystem) -> None:
+        super().__init__(system)
+        self._file_server = FileServer(system)
+
     async def start(self, died: Callable[[str], None]) -> None:
         """Share what is to be shared under the machine's name.
 
         Raises:
-            ServiceFailedError: another machine has it.
+            ServiceFailedError: another machine has it, or the port is taken.
         """
         await super().start(died)
         self._system.shares.server_started()
+        try:
+            await self._file_server.start()
+        except OSError as error:
+            raise ServiceFailedError(PORT_TAKEN, f"file sharing: {error}") from error
+
+    def _connect(self) -> None:
+        """Sessions to other machines are Workstation's."""
+
+    async def stop(self) -> None:
+        """Drop every client."""
+        await self._file_server.stop()
+
+    def kill(self) -> None:
+        """Drop every client at once."""
+        self._file_server.close()
+
+    async def pause(self) -> None:
+        """Take no new clients but administrators."""
+        self._file_server.paused = True
+
+    async def resume(self) -> None:
+        """Take clients again."""
+        self._file_server.paused = False
 
     def refused(self) -> None:
         """Log that the server cannot use the name."""

@@ -2,15 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from bodydouble.errors import FileSystemError
+from bodydouble_sim.storage.sharing import Share
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from bodydouble.vocabulary.operations import Entry
     from bodydouble_sim.storage.ntfs import Entries, NtfsVolume
+    from bodydouble_sim.storage.security import Want
+    from bodydouble_sim.storage.sharing import Hold
+
+Letters = list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeInformation:
+    """What a drive is.
+
+    Attributes:
+        file_system: ``ntfs``, ``fat32`` or ``fat16``; None when there is none that this Windows knows.
+        label: the volume's name, empty when it has none.
+        serial: 32 bits, as ``dir`` and ``vol`` show them (``1A2B-3C4D``).
+        capacity: size in bytes.
+        free: bytes that can still be used.
+    """
+
+    file_system: str | None
+    label: str
+    serial: int
+    capacity: int
+    free: int
 
 
 class HostFiles(Protocol):
@@ -51,6 +76,49 @@ class HostFiles(Protocol):
 
     def flush(self, path: str) -> None:
         """Make a file's contents survive power loss."""
+
+    def attributes(self, path: str) -> int:
+        """READONLY 1, HIDDEN 2, SYSTEM 4, ARCHIVE 32, and where there are such COMPRESSED 0x800 ...; ``not_found``."""
+
+    def set_attributes(self, path: str, attributes: int) -> None:
+        """Replace READONLY, HIDDEN, SYSTEM and ARCHIVE; other bits are not this call's; ``not_found``."""
+
+    def security(self, path: str) -> bytes:
+        """The security descriptor as SDDL, empty where the file system has none; ``not_found``."""
+
+    def set_security(self, path: str, descriptor: bytes) -> None:
+        """Replace the security descriptor; ``not_found``, ``denied`` where the file system has none."""
+
+    def set_times(self, path: str, mtime_ns: int) -> None:
+        """Set the time of the last write, to the file system's resolution; ``not_found``."""
+
+    def short_name(self, path: str) -> str:
+        """The 8.3 alias of the last component, the component itself if it is one; ``not_found``."""
+
+    def volume(self, path: str) -> VolumeInformation:
+        """What the drive of ``path`` is; ``not_found`` when there is no such drive, ``io`` when it does not answer."""
+
+    def drives(self) -> Letters:
+        """The drive letters that there are, sorted."""
+
+    def hold(self, path: str, *, share: Share, uses: Share = Share.READ) -> Hold:
+        """Open a handle: until it is released, calls that it does not share end in ``sharing``; ``not_found``.
+
+        Args:
+            path: a file.
+            share: what others may do meanwhile.
+            uses: what the handle itself is for: it is refused (``sharing``) when an earlier one does not share that.
+        """
+
+    def access(self, path: str, account: str | None, groups: Sequence[str], want: Want) -> bool:
+        """Whether the security descriptor lets an account in: always where there is none; ``not_found``.
+
+        Args:
+            path: a file or directory.
+            account: None for the system itself.
+            groups: what the account belongs to; Everyone is understood.
+            want: ``read``, ``write``, ``delete`` or ``execute``.
+        """
 
 
 def make_directories(files: HostFiles, path: str) -> None:
@@ -136,3 +204,44 @@ class VolumeFiles:
     def flush(self, path: str) -> None:
         """See `HostFiles.flush`."""
         self._on(path).flush(path)
+
+    def attributes(self, path: str) -> int:
+        """See `HostFiles.attributes`."""
+        return self._on(path).attributes(path)
+
+    def set_attributes(self, path: str, attributes: int) -> None:
+        """See `HostFiles.set_attributes`."""
+        self._on(path).set_attributes(path, attributes)
+
+    def security(self, path: str) -> bytes:
+        """See `HostFiles.security`."""
+        return self._on(path).security(path)
+
+    def set_security(self, path: str, descriptor: bytes) -> None:
+        """See `HostFiles.set_security`."""
+        self._on(path).set_security(path, descriptor)
+
+    def set_times(self, path: str, mtime_ns: int) -> None:
+        """See `HostFiles.set_times`."""
+        self._on(path).set_times(path, mtime_ns)
+
+    def short_name(self, path: str) -> str:
+        """See `HostFiles.short_name`."""
+        return self._on(path).short_name(path)
+
+    def volume(self, path: str) -> VolumeInformation:
+        """See `HostFiles.volume`."""
+        volume = self._on(path)
+        return VolumeInformation(volume.file_system, volume.label, volume.serial, volume.capacity, volume.free_space())
+
+    def drives(self) -> Letters:
+        """See `HostFiles.drives`."""
+        return sorted(self._volumes)
+
+    def hold(self, path: str, *, share: Share, uses: Share = Share.READ) -> Hold:
+        """See `HostFiles.hold`."""
+        return self._on(path).hold(path, share, uses)
+
+    def access(self, path: str, account: str | None, groups: Sequence[str], want: Want) -> bool:
+        """See `HostFiles.access`."""
+        return self._on(path).access(path, account, groups, want)

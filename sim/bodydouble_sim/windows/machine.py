@@ -13,6 +13,7 @@ from bodydouble_sim.machine import Machine
 from bodydouble_sim.storage.disk import Disk
 from bodydouble_sim.storage.drive import Drive
 from bodydouble_sim.storage.ntfs import NtfsVolume
+from bodydouble_sim.windows import file_sharing
 from bodydouble_sim.windows.clock import SystemClock
 from bodydouble_sim.windows.files import VolumeFiles
 from bodydouble_sim.windows.machine_services import MachineNames, MachinePower
@@ -95,6 +96,7 @@ class WindowsMachine(Machine):
             name_service=MachineNames(self),
             power=MachinePower(self),
         )
+        self.system.file_sharing_port = file_sharing.PORT
         self.system.install(name, role=role, domain=domain)
         iis_setup.provide(self.system)
         self.power_loss_hooks.append(self._lose_power)

@@ -24,6 +24,7 @@ from bodydouble_sim.windows.names import ActiveName, ComputerNames, NameService,
 from bodydouble_sim.windows.net_command import net
 from bodydouble_sim.windows.network_view import NetworkView, NoNetwork
 from bodydouble_sim.windows.power import NoPower, Power
+from bodydouble_sim.windows.redirector import Redirector
 from bodydouble_sim.windows.registry import COMPUTER_NAME, MACHINE, PRODUCT_OPTIONS, Registry
 from bodydouble_sim.windows.sc_command import sc
 from bodydouble_sim.windows.scm import ServiceControlManager
@@ -71,6 +72,9 @@ class WindowsSystem:
 
     Attributes:
         programs: executables by name; a file on disk refers to one of them (see `install_program`).
+        redirector: files on other machines by UNC path.
+        file_sharing_port: where the Server service listens and the redirector connects; None: a host that has none for
+            it, so that neither reaches anybody.
         up: whether a boot has come to its end, and no shutdown has begun since.
 
     Raises:
@@ -108,6 +112,8 @@ class WindowsSystem:
         self.power = power or NoPower()
         self.accounts = Accounts(self.registry, random)
         self.shares = Shares(self.registry, files, self._drives, self._is_server)
+        self.redirector = Redirector(self)
+        self.file_sharing_port: int | None = None
         self.up = False
         self.scm = ServiceControlManager(
             self.registry,

@@ -252,18 +252,6 @@ def test_an_upload_to_a_full_disk_is_552(system: WindowsSystem) -> None:
     asyncio.run(run())
 
 
-def test_smtp_and_nntp_greet_refuse_and_say_goodbye(system: WindowsSystem) -> None:
-    async def run() -> tuple[bytes, bytes]:
-        async with installed(system) as ports:
-            mail = await talk(ports["SMTPSVC"], b"HELO me\r\nMAIL FROM:<a@b>\r\nWHAT\r\nQUIT\r\n")
-            news = await talk(ports["NNTPSVC"], b"POST\r\nQUIT\r\n")
-            return mail, news
-
-    mail, news = asyncio.run(run())
-    assert [line[:3] for line in mail.splitlines()] == [b"220", b"250", b"452", b"500", b"221"]
-    assert [line[:3] for line in news.splitlines()] == [b"201", b"440", b"205"]
-
-
 async def start_fails(system: WindowsSystem) -> str:
     with pytest.raises(ServiceControlError) as caught:
         await system.scm.start("IISADMIN")
