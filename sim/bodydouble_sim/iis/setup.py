@@ -15,7 +15,7 @@ from bodydouble.errors import InputError
 from bodydouble_sim.iis import metabase
 from bodydouble_sim.iis.metabase import Metabase, Site
 from bodydouble_sim.iis.programs import factories
-from bodydouble_sim.windows.registry import INETSTP, MACHINE
+from bodydouble_sim.windows.registry import INETSTP
 from bodydouble_sim.windows.service import ServiceConfig, ServiceControlError
 
 if TYPE_CHECKING:
@@ -136,7 +136,10 @@ def _configuration(system: WindowsSystem, options: IisOptions) -> Metabase:
 
 def _make_accounts(system: WindowsSystem) -> None:
     for prefix in ("IUSR", "IWAM"):
-        system.registry.set(rf"{MACHINE}\Users\Names\{prefix}_{system.names.active}", "", "")
+        name = f"{prefix}_{system.names.active}"[:20]
+        if system.accounts.find(name) is None:
+            system.accounts.add(name, system.random.randbytes(14).hex(), "Built-in account for IIS")
+            system.accounts.add_member("Guests", name)
 
 
 def _register(system: WindowsSystem, options: IisOptions) -> None:

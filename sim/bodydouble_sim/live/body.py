@@ -16,9 +16,13 @@ from bodydouble.errors import BodydoubleError
 from bodydouble_sim.iis import setup as iis_setup
 from bodydouble_sim.live.directory_files import DirectoryFiles
 from bodydouble_sim.live.door import Answer, Batch, Command, Door, Request
+from bodydouble_sim.live.network import LiveNetwork
+from bodydouble_sim.live.power import LivePower
 from bodydouble_sim.live.state import RegistryFile
+from bodydouble_sim.windows import installation
 from bodydouble_sim.windows.names import ActiveName, RegistryActiveName
 from bodydouble_sim.windows.system import WindowsSystem
+from bodydouble_sim.windows.version import VERSIONS, WINDOWS_2000, WindowsVersion
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
@@ -49,9 +53,23 @@ class Body:
         state: where the registry is kept.
         name: the computer name at first start; later the registry's counts.
         uts: keep the active name in the kernel. It then outlives this process, as the host's boot set it.
+        version: the release of Windows at first start; later the registry's counts.
+        service_pack: likewise; the latest when None.
+
+    Attributes:
+        ended: set when a command inside has shut the system down.
     """
 
-    def __init__(self, drives: Path, state: Path, name: str, *, uts: bool) -> None:
+    def __init__(
+        self,
+        drives: Path,
+        state: Path,
+        name: str,
+        *,
+        uts: bool,
+        version: WindowsVersion = WINDOWS_2000,
+        service_pack: int | None = None,
+    ) -> None:
         (drives / "C").mkdir(parents=True, exist_ok=True)
         state.mkdir(parents=True, exist_ok=True)
         self._uts = uts
@@ -60,13 +78,18 @@ class Body:
         active: ActiveName = HostnameActiveName() if uts else RegistryActiveName(registry)
         self._files = DirectoryFiles(drives.absolute())
         self._tasks: set[asyncio.Task[None]] = set()
+        self.ended = asyncio.Event()
         self.system = WindowsSystem(
             self._files,
             time.time_ns,
             self._spawn,
             random.SystemRandom(),
+            version=installation.version_in(registry) or version,
+            service_pack=service_pack,
             registry=registry,
             active_name=active,
+            network=LiveNetwork(),
+            power=LivePower(self._spawn, self._go_down),
         )
         self.system.event_log.listener = _print_event
         if not self.system.installed:
@@ -97,6 +120,15 @@ class Body:
         await self.system.shut_down()
         self._saved.save(self.system.registry)
 
+    async def _go_down(self, *, restart: bool) -> None:
+        """A command has shut the system down; to restart it is to boot it again in this process."""
+        if not restart:
+            self.ended.set()
+            return
+        await self.system.shut_down()
+        await self.system.boot()
+        self._saved.save(self.system.registry)
+
     async def _perform(self, request: Request) -> Answer:
         try:
             if isinstance(request, Command):
@@ -123,19 +155,18 @@ def _print_event(entry: LogEntry) -> None:
 
 
 async def run(body: Body, door: str) -> None:
-    """Run a body until SIGTERM or SIGINT.
+    """Run a body until SIGTERM, SIGINT, or a command inside shuts the system down.
 
     Raises:
         OSError: see `Body.start`.
     """
-    stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, body.ended.set)
     await body.start(door)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
-    await stop.wait()
+    await body.ended.wait()
     await body.stop()
 
 
@@ -147,10 +178,18 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--socket", required=True, help="Unix socket for commands")
     parser.add_argument("--uts", action="store_true", help="the active computer name is the kernel's host name")
     parser.add_argument("--name", default="", help="computer name at first start (default: the host name)")
+    parser.add_argument(
+        "--version", choices=list(VERSIONS), default=WINDOWS_2000.key, help="release of Windows at first start"
+    )
+    parser.add_argument("--service-pack", type=int, help="its service pack at first start (default: the latest)")
     chosen = parser.parse_args(arguments)
     name = chosen.name or socket.gethostname()[:15]
+    version = VERSIONS[chosen.version]
     try:
-        asyncio.run(run(Body(chosen.drives, chosen.state, name, uts=chosen.uts), chosen.socket))
+        body = Body(
+            chosen.drives, chosen.state, name, uts=chosen.uts, version=version, service_pack=chosen.service_pack
+        )
+        asyncio.run(run(body, chosen.socket))
     except (BodydoubleError, OSError) as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         return 1

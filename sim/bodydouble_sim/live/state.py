@@ -13,7 +13,7 @@ from bodydouble_sim.windows.registry import Dump, Registry
 if TYPE_CHECKING:
     from pathlib import Path
 
-FORMAT = 1
+FORMAT = 2
 
 
 class _Saved(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import NamedTuple
 
@@ -30,6 +31,7 @@ _QUESTION_POINTER = b"\xc0\x0c"
 _ENCODED_LENGTH = 32
 _WORKSTATION = 0x00
 _OPCODE_SHIFT = 11
+_TYPED = re.compile(r"(.+)<([0-9A-F]{2})>", re.DOTALL)
 
 
 class Packet(NamedTuple):
@@ -44,9 +46,22 @@ class Packet(NamedTuple):
     broadcast: bool
 
 
+def split(name: str) -> tuple[str, int]:
+    """A name and its type byte, which names of domains have at their end in hexadecimal (``LAB<1B>``, KB 163409)."""
+    typed = _TYPED.fullmatch(name)
+    return (typed[1], int(typed[2], 16)) if typed else (name, _WORKSTATION)
+
+
+def canonical(name: str) -> str:
+    """A name as tables have it: in upper case, 15 characters at most, with its type unless that is a computer's."""
+    plain, kind = split(name.upper())
+    return plain[:NAME_LENGTH] + (f"<{kind:02X}>" if kind != _WORKSTATION else "")
+
+
 def _encode_name(name: str) -> bytes:
     """First-level encoding (RFC 1001, 14.1): fifteen characters and a type byte, two letters each."""
-    raw = name.upper().encode("ascii", "replace")[:NAME_LENGTH].ljust(NAME_LENGTH) + bytes([_WORKSTATION])
+    plain, kind = split(name)
+    raw = plain.upper().encode("ascii", "replace")[:NAME_LENGTH].ljust(NAME_LENGTH) + bytes([kind])
     letters = bytes(65 + half for byte in raw for half in (byte >> 4, byte & 15))
     return bytes([_ENCODED_LENGTH]) + letters + b"\x00"
 
@@ -55,7 +70,9 @@ def _decode_name(encoded: bytes) -> str:
     letters = encoded[1 : 1 + _ENCODED_LENGTH]
     pairs = zip(letters[::2], letters[1::2], strict=True)
     raw = bytes((high - 65) << 4 | (low - 65) for high, low in pairs)
-    return raw[:NAME_LENGTH].decode("ascii", "replace").rstrip()
+    kind = raw[NAME_LENGTH]
+    plain = raw[:NAME_LENGTH].decode("ascii", "replace").rstrip()
+    return plain if kind == _WORKSTATION else f"{plain}<{kind:02X}>"
 
 
 def _record(address: str) -> bytes:

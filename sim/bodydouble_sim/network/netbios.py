@@ -102,7 +102,7 @@ class NameTable:
 
     def _check(self, name: str) -> str:
         plain = name.upper()
-        if not plain or len(plain) > nbns.NAME_LENGTH or not plain.isascii():
+        if not plain or len(nbns.split(plain)[0]) > nbns.NAME_LENGTH or not plain.isascii():
             raise MachineStateError(f"{name!r} is no NetBIOS name: 1 to {nbns.NAME_LENGTH} ASCII characters")
         if not self._machine.powered:
             raise MachineStateError(f"{self._machine.name} is off")
@@ -137,7 +137,7 @@ class NameTable:
 
     def cached(self, name: str) -> str | None:
         """The address that is remembered for a name."""
-        known = self._cache.get(name.upper()[: nbns.NAME_LENGTH])
+        known = self._cache.get(nbns.canonical(name))
         return known[0] if known is not None and known[1] > self._machine.world.loop.now else None
 
     async def ask_server(self, name: str) -> str | None:
@@ -149,7 +149,7 @@ class NameTable:
         return await self._found(name, None)
 
     async def _found(self, name: str, server: str | None) -> str | None:
-        plain = name.upper()[: nbns.NAME_LENGTH]
+        plain = nbns.canonical(name)
         said = await self._ask(nbns.QUERY, plain, server)
         if said is None or said.code:
             return None

@@ -27,5 +27,5 @@ def compose(machine: WindowsMachine) -> Host:
         services=SimServices(machine.system.scm),
         scripts=SimScripts(machine.system),
         pinger=SimPinger(machine),
-        clock=SimClock(machine.world),
+        clock=SimClock(machine.clock),
     )

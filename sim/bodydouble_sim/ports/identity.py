@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from bodydouble.errors import IdentityError
 from bodydouble.vocabulary.records import HostIdentity
 from bodydouble_sim.errors import MachineStateError
+from bodydouble_sim.network import nbns
 from bodydouble_sim.windows.names import checked
 
 if TYPE_CHECKING:
@@ -22,10 +23,11 @@ class SimIdentity:
     async def query(self) -> HostIdentity:
         """See `bodydouble.ports.Identity.query`."""
         names = self._machine.system.names
+        held = [name for name in self._machine.netbios.names() if nbns.split(name)[0] == name]  # a domain's are typed
         return HostIdentity(
             primary_name=names.active,
             permanent_name=names.permanent,
-            added_names=[name for name in self._machine.netbios.names() if name.upper() != names.permanent.upper()],
+            added_names=[name for name in held if name.upper() != names.permanent.upper()],
             addresses=self._machine.stack.addresses(),
         )
 

@@ -13,7 +13,10 @@ from bodydouble_sim.machine import Machine
 from bodydouble_sim.storage.disk import Disk
 from bodydouble_sim.storage.drive import Drive
 from bodydouble_sim.storage.ntfs import NtfsVolume
+from bodydouble_sim.windows.clock import SystemClock
 from bodydouble_sim.windows.files import VolumeFiles
+from bodydouble_sim.windows.machine_services import MachineNames, MachinePower
+from bodydouble_sim.windows.network_view import SimulatedNetwork
 from bodydouble_sim.windows.service import ServiceConfig, TaskProgram
 from bodydouble_sim.windows.system import WindowsSystem
 from bodydouble_sim.windows.version import WINDOWS_2000
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
     from bodydouble.ports import Host
     from bodydouble.vocabulary.records import StartupType
+    from bodydouble_sim.windows.roles import Role
     from bodydouble_sim.windows.system import CommandResult
     from bodydouble_sim.windows.version import WindowsVersion
     from bodydouble_sim.world import World
@@ -45,11 +49,14 @@ class WindowsMachine(Machine):
         drives: by drive letter; there must be a C.
         version: the release of Windows.
         service_pack: its service pack; the latest when None.
+        role: in its domain (`bodydouble_sim.windows.roles`).
+        domain: its domain, or its workgroup when it is standalone.
 
     Attributes:
         volumes: NTFS volumes by drive letter.
         system: registry, names, services, files, event log.
         lost_sectors: sectors whose un-flushed bytes did not survive the latest power loss.
+        lost_keys: registry keys whose un-flushed changes did not survive it.
 
     Raises:
         IdentityError: ``name`` is not a computer name.
@@ -64,32 +71,52 @@ class WindowsMachine(Machine):
         *,
         version: WindowsVersion = WINDOWS_2000,
         service_pack: int | None = None,
+        role: Role = "standalone",
+        domain: str = "WORKGROUP",
     ) -> None:
         super().__init__(world, name)
         base = (world.now() - _EPOCH) // (datetime.resolution) * _MICROSECOND_NS - world.loop.now
-        self.clock: Callable[[], int] = lambda: base + world.loop.now
+        self.clock = SystemClock(lambda: base + world.loop.now)
         self.volumes = {
             letter.upper(): NtfsVolume(letter, self.clock, Disk(drive.capacity))
             for letter, drive in (drives or {"C": Drive()}).items()
         }
         self.lost_sectors = 0
         stream = world.random(f"windows:{name}")
+        self.lost_keys = 0
         self.system = WindowsSystem(
-            VolumeFiles(self.volumes), self.clock, self._spawn, stream, version=version, service_pack=service_pack
+            VolumeFiles(self.volumes),
+            self.clock,
+            self._spawn,
+            stream,
+            version=version,
+            service_pack=service_pack,
+            network=SimulatedNetwork(self),
+            name_service=MachineNames(self),
+            power=MachinePower(self),
         )
-        self.system.install(name)
+        self.system.install(name, role=role, domain=domain)
         iis_setup.provide(self.system)
         self.power_loss_hooks.append(self._lose_power)
         self.address_conflict_hooks.append(self._address_conflict)
         self._booted: asyncio.Event | None = None
+        self._last_known_good = False
 
     def _spawn(self, coro: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         return self.spawn(coro, name=f"{self.name}/{name}")
 
     # --- power ------------------------------------------------------------------------------------------------------
 
-    def power_on(self) -> None:
-        """See `Machine.power_on`; `wait_booted` tells when the automatic services run."""
+    def power_on(self, *, last_known_good: bool = False) -> None:
+        """See `Machine.power_on`; `wait_booted` tells when the automatic services run.
+
+        What was changed in the registry while the power was off counts as written: another system did it.
+
+        Args:
+            last_known_good: the operator chose the last known good configuration in the boot menu.
+        """
+        self.system.registry.flush()
+        self._last_known_good = last_known_good
         self._booted = asyncio.Event()
         super().power_on()
 
@@ -109,17 +136,29 @@ class WindowsMachine(Machine):
 
     async def boot(self) -> None:
         """The permanent name goes on the wire (a clash leaves it off and is logged), then the system boots."""
+        self._check_volumes()
         await self._register_name(self.system.names.permanent)
-        await self.system.boot()
+        await self.system.boot(last_known_good=self._last_known_good)
         if self._booted is not None:
             self._booted.set()
 
+    def _check_volumes(self) -> None:
+        """Let each volume that can be checked be checked; what was found is in the Application log."""
+        for letter, volume in self.volumes.items():
+            check = getattr(volume, "check_at_boot", None)
+            report = check() if check is not None else None
+            if report:
+                text = f"Checking file system on {letter}: {report}"
+                self.system.event_log.record("Winlogon", 1001, "information", text, log="Application")
+
     async def _register_name(self, name: str) -> None:
+        self.system.names.conflict = False
         if not self.stack.addresses():
             return
         try:
             await self.netbios.register(name)
         except DuplicateName as error:
+            self.system.names.conflict = True
             text = f"A duplicate name has been detected on the TCP network. {error}"
             self.system.event_log.record("NetBT", 4319, "error", text)
         except MachineStateError as error:  # the addresses went while the name was being claimed
@@ -128,8 +167,8 @@ class WindowsMachine(Machine):
     def _lose_power(self) -> None:
         stream = self.world.random(f"power loss:{self.name}")
         self.lost_sectors = sum(volume.power_loss(stream) for volume in self.volumes.values())
+        self.lost_keys = self.system.lose_power()
         self.world.trace.record("disk", self.name, "lost sectors", self.lost_sectors)
-        self.system.scm.load()
 
     async def shut_down(self) -> None:
         """Orderly: services stop, volumes are flushed, the power goes off.
@@ -200,6 +239,7 @@ class WindowsMachine(Machine):
             MachineStateError: the power is off.
         """
         await self.perform(iis_setup.install(self.system, options or IisOptions()), name="install IIS")
+        self.system.registry.flush()
 
     def put_file(self, path: str, data: bytes) -> None:
         """Save a file (Windows or product form path, parents are made), as an application at the console does it.
@@ -228,6 +268,7 @@ class WindowsMachine(Machine):
         """
         config = ServiceConfig(name, display_name, startup, (), f"{name}.exe")
         self.system.scm.register(config, lambda: TaskProgram(name, program, self._spawn))
+        self.system.registry.flush()
 
     def host(self) -> Host:
         """The seven ports over this machine."""

@@ -24,6 +24,49 @@ class ActiveName(Protocol):
         """Make ``name`` the active name at once."""
 
 
+class NameService(Protocol):
+    """The NetBIOS names of a machine on its network, and those of others.
+
+    A name may end in its type in hexadecimal (``LAB<1B>``); without one it is the name of a computer.
+    """
+
+    def names(self) -> list[str]:
+        """The names that the machine answers for."""
+
+    async def claim(self, name: str) -> bool:
+        """Answer for a name; False when another machine objects, or the machine has no address."""
+
+    async def release(self, name: str) -> None:
+        """Answer for a name no longer."""
+
+    async def find(self, name: str) -> str | None:
+        """The address of another machine that answers for a name."""
+
+
+class SilentNameService:
+    """For a system whose NetBIOS names nobody hears: every claim is good, nobody is found."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, None] = {}
+
+    def names(self) -> list[str]:
+        """See `NameService.names`."""
+        return list(self._names)
+
+    async def claim(self, name: str) -> bool:
+        """See `NameService.claim`."""
+        self._names[name.upper()] = None
+        return True
+
+    async def release(self, name: str) -> None:
+        """See `NameService.release`."""
+        self._names.pop(name.upper(), None)
+
+    async def find(self, name: str) -> str | None:  # noqa: ARG002 - the protocol's signature
+        """See `NameService.find`."""
+        return None
+
+
 class RegistryActiveName:
     """The active name in its volatile registry key."""
 
@@ -45,11 +88,15 @@ class ComputerNames:
     Source: reference/windows-iis.md, "Names": a rename changes the permanent name and shows after a reboot; Chngname
     changes the active one only. What is on the wire is not here: changing the active name registers and releases no
     NetBIOS name (a name is broadcast by `bodydouble.ports.Identity.add_name`, the note's "multi-naming").
+
+    Attributes:
+        conflict: another machine answers for the permanent name, so this one does not.
     """
 
     def __init__(self, registry: Registry, active: ActiveName | None = None) -> None:
         self._registry = registry
         self._active = active or RegistryActiveName(registry)
+        self.conflict = False
 
     @property
     def permanent(self) -> str:

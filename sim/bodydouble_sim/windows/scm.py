@@ -1,48 +1,69 @@
-"""The service control manager.
+"""The service control manager: starts, stops and pauses services, and notices when they fail.
 
 Source: reference/windows-iis.md, "Services": states, startup types, dependencies; a crash of a process stops all
-services in it. Registrations live in the registry under ``Services`` and so survive power cycles. Event numbers are
-those of the Service Control Manager on Windows 2000.
+services in it. Errors are those that the Win32 service functions document. Event numbers are those of the Service
+Control Manager on Windows 2000 (7036 at a change of state is logged on NT 4.0 as well here); KB 133010 has 7023,
+KB 317140 shows 7001, 7002, 7009 and 7023 at boot.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from bodydouble_sim.windows.registry import SERVICES
+from bodydouble_sim.windows import recovery
+from bodydouble_sim.windows.accounts import SERVICE_LOGON, AccountError
+from bodydouble_sim.windows.power import NoPower, Power
+from bodydouble_sim.windows.recovery import FailureCount
+from bodydouble_sim.windows.registry import CONTROL
 from bodydouble_sim.windows.service import (
     ALREADY_RUNNING,
+    BAD_CONTROL,
+    CANNOT_CONTROL,
+    CIRCULAR,
     DEPENDENCY_FAILED,
     DEPENDENTS_RUNNING,
     DISABLED,
     FILE_NOT_FOUND,
-    NO_SUCH_SERVICE,
+    LOCAL_SYSTEM,
+    LOGON_FAILED,
+    MARKED_FOR_DELETION,
     NOT_ACTIVE,
+    PROCESS_ABORTED,
+    SHUTTING_DOWN,
     SPECIFIC_ERROR,
+    TEXTS,
     TIMED_OUT,
+    PausableProgram,
     Service,
-    ServiceConfig,
     ServiceControlError,
     ServiceFailedError,
 )
+from bodydouble_sim.windows.service_database import SECRETS, ServiceDatabase
+from bodydouble_sim.windows.version import WINDOWS_2000
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Callable, Coroutine
 
-    from bodydouble.vocabulary.records import StartupType
+    from bodydouble.vocabulary.records import ServiceState
+    from bodydouble_sim.windows.accounts import Accounts
     from bodydouble_sim.windows.event_log import EventLog
+    from bodydouble_sim.windows.recovery import Action, FailureActions
     from bodydouble_sim.windows.registry import Registry
     from bodydouble_sim.windows.service import ServiceProgram
+    from bodydouble_sim.windows.version import WindowsVersion
 
 SOURCE = "Service Control Manager"
 HINT = 30.0
-_STARTS: dict[int, StartupType] = {2: "automatic", 3: "manual", 4: "disabled"}
-_START_NUMBERS = {name: number for number, name in _STARTS.items()}
+NT4_HINT = 120.0
+WAIT_TO_KILL = "20000"
+_MILLISECONDS = 1000
+_NANOSECONDS = 1_000_000_000
+_POPUP = 26
+_NO_SERVICE_LOGON = "Logon failure: the user has not been granted the requested logon type at this computer."
 
 
-class ServiceControlManager:
+class ServiceControlManager(ServiceDatabase):
     """Registers, starts and stops services.
 
     Every transition runs as a task of the machine, so that a caller that is cancelled (a script that ran out of time)
@@ -52,6 +73,10 @@ class ServiceControlManager:
         registry: where registrations are kept.
         event_log: gets 7036 at each change of state and 7000 and up at failures.
         spawn: starts a named task that belongs to the machine.
+        accounts: the machine's accounts, None: every caller and every service account is believed.
+        version: the release: services fail over to recovery actions on Windows 2000 only.
+        power: restarts the machine when a service's recovery asks for it.
+        run: runs a recovery's command line.
     """
 
     def __init__(
@@ -59,110 +84,85 @@ class ServiceControlManager:
         registry: Registry,
         event_log: EventLog,
         spawn: Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]],
+        *,
+        accounts: Accounts | None = None,
+        version: WindowsVersion = WINDOWS_2000,
+        power: Power | None = None,
+        run: Callable[[str], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
-        self._registry = registry
+        super().__init__(registry, accounts)
         self._log = event_log
         self._spawn = spawn
-        self._factories: dict[str, Callable[[], ServiceProgram]] = {}
-        self._services: dict[str, Service] = {}
+        self._version = version
+        self._power = power or NoPower()
+        self._command = run
         self._transitions: dict[asyncio.Task[None], None] = {}
+        self._failures: dict[str, FailureCount] = {}
+        self._closing = False
 
-    # --- registration -----------------------------------------------------------------------------------------------
+    @property
+    def patience(self) -> float:
+        """Seconds that a program may take to answer: ``ServicesPipeTimeout``, else 120 on NT 4.0 and 30 on 2000.
 
-    def register(self, config: ServiceConfig, factory: Callable[[], ServiceProgram]) -> None:
-        """Register a service, or replace the registration of one that is stopped."""
-        key = rf"{SERVICES}\{config.name}"
-        self._registry.set(key, "DisplayName", config.display_name)
-        self._registry.set(key, "Start", _START_NUMBERS[config.startup])
-        self._registry.set(key, "DependOnService", list(config.depends_on))
-        self._registry.set(key, "ImagePath", config.process)
-        self._registry.set(key, "Aliases", list(config.aliases))
-        self._services[config.name.upper()] = Service(config)
-        self.provide(config.name, factory)
-
-    def provide(self, name: str, factory: Callable[[], ServiceProgram]) -> None:
-        """Say what program a registration that was loaded from the registry runs."""
-        self._factories[name.upper()] = factory
-
-    def load(self) -> None:
-        """Read the registrations from the registry; all services are stopped afterwards."""
-        self._services = {}
-        for name in self._registry.subkeys(SERVICES):
-            key = rf"{SERVICES}\{name}"
-            start = self._registry.get(key, "Start")
-            self._services[name.upper()] = Service(
-                ServiceConfig(
-                    name,
-                    self._registry.text(key, "DisplayName", name),
-                    _STARTS.get(start, "manual") if isinstance(start, int) else "manual",
-                    self._names(key, "DependOnService"),
-                    self._registry.text(key, "ImagePath"),
-                    self._names(key, "Aliases"),
-                )
-            )
-
-    def _names(self, key: str, name: str) -> tuple[str, ...]:
-        value = self._registry.get(key, name)
-        return tuple(value) if isinstance(value, list) else ()
-
-    def set_startup(self, name: str, startup: StartupType) -> None:
-        """Change a service's startup type; it counts from the next start or boot.
-
-        Raises:
-            ServiceControlError: 1060.
+        Source: KB 317140 shows the 120 seconds of NT 4.0.
         """
-        service = self.find(name)
-        service.config = replace(service.config, startup=startup)
-        self._registry.set(rf"{SERVICES}\{service.config.name}", "Start", _START_NUMBERS[startup])
+        milliseconds = self._registry.number(CONTROL, "ServicesPipeTimeout")
+        return milliseconds / _MILLISECONDS if milliseconds else (NT4_HINT if self._version.is_nt4 else HINT)
 
-    def services(self) -> Sequence[Service]:
-        """All services in order of registration."""
-        return list(self._services.values())
+    # --- what others ask for ----------------------------------------------------------------------------------------
 
-    def find(self, name: str) -> Service:
-        """A service by short name, display name or alias, in any case.
-
-        Raises:
-            ServiceControlError: 1060 when there is none.
-        """
-        if (service := self._services.get(name.upper())) is not None:
-            return service
-        for service in self._services.values():
-            if service.answers_to(name):
-                return service
-        raise ServiceControlError(NO_SUCH_SERVICE, name)
-
-    def running_dependents(self, service: Service) -> list[Service]:
-        """Services that do not stand still and need ``service``, those that depend on others of them first."""
-        found: dict[Service, None] = {}
-        for other in self._services.values():
-            if service.config.name in other.config.depends_on and other.state != "stopped":
-                found.update(dict.fromkeys(self.running_dependents(other)))
-                found[other] = None
-        return list(found)
-
-    # --- transitions ------------------------------------------------------------------------------------------------
-
-    async def start(self, name: str) -> None:
+    async def start(self, name: str, *, by: str | None = None) -> None:
         """Start a service, its dependencies first; returns when it runs.
 
-        Raises:
-            ServiceControlError: 1060, 1056 (runs already), 1058 (disabled), 1068 (a dependency failed), 1066 (the
-                service failed), 1053 (no answer within `HINT` seconds), 2 (no program).
-        """
-        await self._transition(self._start(self.find(name)), f"start {name}")
+        Args:
+            name: the service.
+            by: the account that asks, None: the system.
 
-    async def stop(self, name: str, *, dependents: bool = False) -> None:
+        Raises:
+            ServiceControlError: 1060, 5 (access denied), 1056 (runs already), 1058 (disabled), 1059 (depends on
+                itself), 1068 (a dependency failed), 1069 (its account cannot log on), 1066 (the service failed),
+                1053 (no answer within `patience`), 1072 (marked for deletion), 1115 (shutdown), 2 (no program), or
+                the error that the program ended with.
+        """
+        service = self.find(name)
+        self.authorise(service, by)
+        await self._transition(self._start(service), f"start {name}")
+
+    async def stop(self, name: str, *, dependents: bool = False, by: str | None = None) -> None:
         """Stop a service; returns when it has stopped.
 
         Args:
             name: the service.
             dependents: stop running dependents first, instead of refusing.
+            by: the account that asks, None: the system.
 
         Raises:
-            ServiceControlError: 1060, 1062 (not started), 1051 (running dependents), 1053.
+            ServiceControlError: 1060, 5, 1062 (not started), 1051 (running dependents), 1052 (it never stops), 1061
+                (it is being stopped and hangs), 1053 (no answer within `patience`: it goes on stopping).
         """
-        await self._transition(self._stop(self.find(name), dependents=dependents), f"stop {name}")
+        service = self.find(name)
+        self.authorise(service, by)
+        await self._transition(self._stop(service, dependents=dependents), f"stop {name}")
+
+    async def pause(self, name: str, *, by: str | None = None) -> None:
+        """Pause a service.
+
+        Raises:
+            ServiceControlError: 1060, 5, 1062, 1052 (it takes no pause, or is paused), 1061, 1053.
+        """
+        service = self.find(name)
+        self.authorise(service, by)
+        await self._transition(self._control(service, "running", "pause-pending", "paused"), f"pause {name}")
+
+    async def resume(self, name: str, *, by: str | None = None) -> None:
+        """Let a paused service go on.
+
+        Raises:
+            ServiceControlError: 1060, 5, 1062, 1052 (it is not paused), 1061, 1053.
+        """
+        service = self.find(name)
+        self.authorise(service, by)
+        await self._transition(self._control(service, "paused", "continue-pending", "running"), f"continue {name}")
 
     async def _transition(self, steps: Coroutine[Any, Any, None], name: str) -> None:
         task = self._spawn(steps, f"scm {name}")
@@ -175,17 +175,38 @@ class ServiceControlManager:
         if not task.cancelled():
             task.exception()
 
+    # --- start ------------------------------------------------------------------------------------------------------
+
     async def _start(self, service: Service) -> None:
         async with service.lock:
-            if service.state == "running":
-                raise ServiceControlError(ALREADY_RUNNING, service.config.display_name)
-            if service.config.startup == "disabled":
-                raise ServiceControlError(DISABLED, service.config.display_name)
-            await self._start_dependencies(service)
+            self._refuse_start(service)
+            service.starting = True
+            try:
+                await self._start_dependencies(service)
+            finally:
+                service.starting = False
+            self._log_on(service)
             factory = self._factories.get(service.config.name.upper())
             if factory is None:
                 raise self._failed(service, ServiceControlError(FILE_NOT_FOUND, service.config.display_name))
             await self._run(service, factory())
+
+    def _refuse_start(self, service: Service) -> None:
+        number = 0
+        if self._closing:
+            number = SHUTTING_DOWN
+        elif service.deleted:
+            number = MARKED_FOR_DELETION
+        elif service.state != "stopped":
+            number = ALREADY_RUNNING
+        elif service.config.startup == "disabled":
+            number = DISABLED
+        elif service.config.depends_on and self.circular(service.config):
+            number = CIRCULAR
+            text = f"Detected circular dependencies demand starting {service.config.display_name}."
+            self._log.record(SOURCE, 7017, "error", text)
+        if number:
+            raise ServiceControlError(number, service.config.display_name)
 
     async def _start_dependencies(self, service: Service) -> None:
         for name in service.config.depends_on:
@@ -193,51 +214,114 @@ class ServiceControlManager:
                 await self._start(self.find(name))
             except ServiceControlError as error:
                 if error.number != ALREADY_RUNNING:
-                    self._log.record(
-                        SOURCE,
-                        7001,
-                        "error",
-                        f"The {service.config.display_name} service depends on the {name} service which failed to "
-                        f"start because of the following error: {error}",
-                    )
-                    raise ServiceControlError(DEPENDENCY_FAILED, service.config.display_name) from error
+                    raise self._without(service, f"{name} service which failed to start", 7001, error) from error
+        for group in service.config.depends_on_groups:
+            await self._start_group(service, group)
+
+    async def _start_group(self, service: Service, group: str) -> None:
+        members = [other for other in self.services() if other.config.group.upper() == group.upper()]
+        for member in members:
+            try:
+                await self._start(member)
+            except ServiceControlError:
+                continue
+        if all(member.state == "stopped" for member in members):
+            raise self._without(service, f"{group} group and no member of this group started", 7002, None)
+
+    def _without(
+        self, service: Service, what: str, number: int, error: ServiceControlError | None
+    ) -> ServiceControlError:
+        reason = f" because of the following error: {error}" if error is not None else ""
+        text = f"The {service.config.display_name} service depends on the {what}{reason}."
+        self._log.record(SOURCE, number, "error", text)
+        service.exit_code = DEPENDENCY_FAILED
+        return ServiceControlError(DEPENDENCY_FAILED, service.config.display_name)
+
+    def _log_on(self, service: Service) -> None:
+        """Log a service on with the account that it is configured with.
+
+        LocalSystem needs none. An account of this machine is checked with the password that was given when it was
+        configured and needs the right to log on as a service; an account of a domain is believed.
+
+        Raises:
+            ServiceControlError: 1069.
+        """
+        account = service.config.account
+        domain, _, name = account.rpartition("\\")
+        if self._accounts is None or account == LOCAL_SYSTEM or domain not in ("", "."):
+            return
+        password = self._registry.text(rf"{SECRETS}\_SC_{service.config.name}", "CurrVal")
+        try:
+            self._accounts.check(name, password)
+            reason = "" if self._accounts.has_right(name, SERVICE_LOGON) else _NO_SERVICE_LOGON
+        except AccountError as error:
+            reason = str(error)
+        if reason:
+            text = f"Logon attempt with current password failed with the following error: {reason}"
+            self._log.record(SOURCE, 7013, "error", text)
+            raise self._failed(service, ServiceControlError(LOGON_FAILED, service.config.display_name))
 
     async def _run(self, service: Service, program: ServiceProgram) -> None:
-        service.state = "start-pending"
-        service.program = program
+        service.state, service.program, service.exit_code = "start-pending", program, 0
+        service.on_desktop = self._may_interact(service)
+        patience = self.patience
         try:
-            async with asyncio.timeout(HINT):
+            async with asyncio.timeout(patience):
                 await program.start(lambda reason: self._died(service, program, reason))
         except ServiceFailedError as error:
-            raise self._specific(service, error) from error
+            raise self._gave_up(service, error) from error
         except TimeoutError as error:
             program.kill()
+            text = f"Timeout ({patience * _MILLISECONDS:.0f} milliseconds) waiting for service to connect."
+            self._log.record(SOURCE, 7009, "error", text)
             raise self._failed(service, ServiceControlError(TIMED_OUT, service.config.display_name)) from error
         if service.program is program:
             self._enter(service, "running")
 
-    def _specific(self, service: Service, error: ServiceFailedError) -> ServiceControlError:
+    def _may_interact(self, service: Service) -> bool:
+        """Whether this run may show itself on the desktop; NoInteractiveServices forbids it to all."""
+        if not service.config.interactive:
+            return False
+        if not self._registry.number(rf"{CONTROL}\Windows", "NoInteractiveServices"):
+            return True
+        text = f"The {service.config.display_name} service is marked as an interactive service. However, the system is "
+        text += "configured to not allow interactive services. This service may not function properly."
+        self._log.record(SOURCE, 7030, "error", text)
+        return False
+
+    def _gave_up(self, service: Service, error: ServiceFailedError) -> ServiceControlError:
         service.state, service.program = "stopped", None
-        text = f"The {service.config.display_name} service terminated with service-specific error {error.specific}. "
-        text += str(error)
-        self._log.record(SOURCE, 7024, "error", text)
-        return ServiceControlError(SPECIFIC_ERROR, f"{service.config.display_name}: {error}", error.specific)
+        service.exit_code = error.number or SPECIFIC_ERROR
+        name = service.config.display_name
+        if error.number:
+            what = TEXTS.get(error.number, f"Error {error.number}.")
+            self._log.record(SOURCE, 7023, "error", f"The {name} service terminated with the following error: {what}")
+        else:
+            text = f"The {name} service terminated with service-specific error {error.specific}. {error}"
+            self._log.record(SOURCE, 7024, "error", text)
+        self._bury(service)
+        return ServiceControlError(service.exit_code, f"{name}: {error}", error.specific)
 
     def _failed(self, service: Service, error: ServiceControlError) -> ServiceControlError:
-        service.state, service.program = "stopped", None
+        service.state, service.program, service.exit_code = "stopped", None, error.number
         text = f"The {service.config.display_name} service failed to start due to the following error: {error}"
         self._log.record(SOURCE, 7000, "error", text)
+        self._bury(service)
         return error
 
-    def _enter(self, service: Service, state: str) -> None:
-        service.state = "running" if state == "running" else "stopped"
+    def _enter(self, service: Service, state: ServiceState) -> None:
+        service.state = state
         self._log.record(
             SOURCE, 7036, "information", f"The {service.config.display_name} service entered the {state} state."
         )
 
+    # --- stop, pause, continue --------------------------------------------------------------------------------------
+
     async def _stop(self, service: Service, *, dependents: bool) -> None:
-        if service.state == "stopped":
+        if service.state == "stopped" and not service.starting:
             raise ServiceControlError(NOT_ACTIVE, service.config.display_name)
+        if not getattr(service.program, "accepts_stop", True):
+            raise ServiceControlError(BAD_CONTROL, service.config.display_name)
         running = self.running_dependents(service)
         if running and not dependents:
             raise ServiceControlError(DEPENDENTS_RUNNING, service.config.display_name)
@@ -250,30 +334,126 @@ class ServiceControlManager:
             program = service.program
             if program is None:
                 return
+            if service.state == "stop-pending":
+                raise ServiceControlError(CANNOT_CONTROL, service.config.display_name)
+            if self.running_dependents(service):  # one was started meanwhile
+                raise ServiceControlError(DEPENDENTS_RUNNING, service.config.display_name)
             service.state = "stop-pending"
-            try:
-                async with asyncio.timeout(HINT):
-                    await program.stop()
-            except TimeoutError:
-                program.kill()
+            stopping = self._spawn(program.stop(), f"scm stopping {service.config.name}")
+            stopping.add_done_callback(lambda _: self._stopped(service, program))
+            await self._answered(service, stopping)
+
+    async def _answered(self, service: Service, task: asyncio.Task[None]) -> None:
+        """Wait for a program's answer to a control.
+
+        Raises:
+            ServiceControlError: 1053; the task goes on.
+        """
+        patience = self.patience
+        self._transitions[task] = None
+        task.add_done_callback(self._transition_ended)
+        done, _ = await asyncio.wait([task], timeout=patience)
+        if not done:
+            text = f"Timeout ({patience * _MILLISECONDS:.0f} milliseconds) waiting for a transaction response from the "
+            self._log.record(SOURCE, 7011, "error", f"{text}{service.config.name} service.")
+            raise ServiceControlError(TIMED_OUT, service.config.display_name)
+        task.result()
+
+    def _stopped(self, service: Service, program: ServiceProgram) -> None:
+        if service.program is program:
             service.program = None
             self._enter(service, "stopped")
+            self._bury(service)
+
+    async def _control(self, service: Service, before: ServiceState, during: ServiceState, after: ServiceState) -> None:
+        async with service.lock:
+            program = service.program
+            if program is None:
+                raise ServiceControlError(NOT_ACTIVE, service.config.display_name)
+            if not isinstance(program, PausableProgram) or service.state not in (before, "stop-pending"):
+                raise ServiceControlError(BAD_CONTROL, service.config.display_name)
+            if service.state != before:
+                raise ServiceControlError(CANNOT_CONTROL, service.config.display_name)
+            service.state = during
+            steps = program.pause() if after == "paused" else program.resume()
+            await self._answered(service, self._spawn(steps, f"scm {during} {service.config.name}"))
+            if service.program is program:
+                self._enter(service, after)
+
+    # --- failures ---------------------------------------------------------------------------------------------------
+
+    def set_failure_actions(self, name: str, actions: FailureActions) -> None:
+        """Set what happens when a service fails; Windows NT 4.0 has no such thing.
+
+        Raises:
+            ServiceControlError: 1060, or 1052 on NT 4.0.
+        """
+        service = self.find(name)
+        if self._version.is_nt4:
+            raise ServiceControlError(BAD_CONTROL, service.config.display_name)
+        recovery.put(self._registry, service.config.name, actions)
+
+    def failure_actions(self, name: str) -> FailureActions:
+        """What happens when a service fails.
+
+        Raises:
+            ServiceControlError: 1060.
+        """
+        return recovery.get(self._registry, self.find(name).config.name)
 
     def _died(self, service: Service, program: ServiceProgram, reason: str) -> None:
         if service.program is not program:
             return
-        service.program, service.state = None, "stopped"
-        text = f"The {service.config.display_name} service terminated unexpectedly. {reason}"
-        self._log.record(SOURCE, 7031, "error", text)
+        service.program, service.state, service.exit_code = None, "stopped", PROCESS_ABORTED
+        name = service.config.display_name
+        if self._version.is_nt4:
+            text = f"The {name} service terminated with the following error: {TEXTS[PROCESS_ABORTED]} {reason}"
+            self._log.record(SOURCE, 7023, "error", text)
+        else:
+            self._recover(service, reason)
+        self._bury(service)
+
+    def _recover(self, service: Service, reason: str) -> None:
+        """Count a failure and do what its recovery settings say."""
+        actions = recovery.get(self._registry, service.config.name)
+        counter = self._failures.setdefault(service.config.name.upper(), FailureCount())
+        failures = counter.count(self._registry.clock() / _NANOSECONDS, actions.reset_period)
+        action = actions.action(failures)
+        text = (
+            f"The {service.config.display_name} service terminated unexpectedly. It has done this {failures} time(s). "
+        )
+        text += f"The following corrective action will be taken in {action.delay * _MILLISECONDS:.0f} milliseconds: "
+        self._log.record(SOURCE, 7031, "error", f"{text}{recovery.TITLES[action.kind]}. {reason}")
+        if action.kind != "none" and not self._closing:
+            command = actions.command.replace("%1%", str(failures))
+            task = self._spawn(self._act(service, action, command), f"scm recovery {service.config.name}")
+            self._transitions[task] = None
+            task.add_done_callback(self._transition_ended)
+
+    async def _act(self, service: Service, action: Action, command: str) -> None:
+        await asyncio.sleep(action.delay)
+        if action.kind == "restart":
+            try:
+                await self._start(service)
+            except ServiceControlError as error:
+                text = "The Service Control Manager tried to take a corrective action (Restart the service) after the "
+                text += f"unexpected termination of the {service.config.display_name} service, but this action failed "
+                self._log.record(SOURCE, 7032, "error", f"{text}with the following error: {error}")
+        elif action.kind == "reboot":
+            self._power.request(restart=True, delay=0.0)
+        elif self._command is not None:
+            await self._command(command)
 
     def crash(self, process: str) -> list[str]:
         """The executable ``process`` dies: all services in it stop at once, without their clean-up.
+
+        Services in other processes that depend on them go on.
 
         Returns:
             The short names of the services that died.
         """
         died = []
-        for service in self._services.values():
+        for service in self.services():
             if service.config.process.upper() == process.upper() and service.program is not None:
                 service.program.kill()
                 self._died(service, service.program, "The process crashed.")
@@ -282,18 +462,72 @@ class ServiceControlManager:
 
     # --- the machine's life -----------------------------------------------------------------------------------------
 
-    async def boot(self) -> None:
-        """Start the automatic services, each after those it depends on; failures are logged and stop nobody else."""
+    def power_loss(self) -> None:
+        """Nothing runs any more; registrations are those that the registry has left."""
+        self._closing = False
+        self._transitions = {}
+        self._failures = {}
         self.load()
-        for service in self.services():
-            if service.config.startup == "automatic" and service.state == "stopped":
+
+    async def boot(self) -> None:
+        """Start the automatic services, each after those it depends on.
+
+        Failures are logged and stop nobody else; whoever looks at the screen is told that there were some.
+        """
+        self.power_loss()
+        failed = False
+        for service in self.boot_order():
+            if service.state == "stopped":
                 try:
                     await self._transition(self._start(service), f"boot {service.config.name}")
-                except ServiceControlError:
-                    continue  # _failed, _specific or _start_dependencies has logged it
+                except ServiceControlError:  # _failed, _gave_up or _without has logged it
+                    failed = failed or service.config.error_control > 0
+        if failed:
+            text = "Application popup: Service Control Manager : At least one service or driver failed during system "
+            text += "startup. Use Event Viewer to examine the event log for details."
+            self._log.record("Application Popup", _POPUP, "information", text)
 
     async def shut_down(self) -> None:
-        """Stop everything that runs, dependents first."""
+        """Stop everything that runs, dependents first; what takes longer than ``WaitToKillServiceTimeout`` is killed.
+
+        Source: KB 930045: the system waits 20 seconds unless the registry says otherwise. The value is a string of
+        milliseconds; one of another type counts as zero.
+        """
+        self._closing = True
+        value = self._registry.get(CONTROL, "WaitToKillServiceTimeout")
+        wait = WAIT_TO_KILL if value is None else value
+        seconds = int(wait) / _MILLISECONDS if isinstance(wait, str) and wait.isdigit() else 0.0
+        stops: dict[str, asyncio.Task[None]] = {}
         for service in reversed(self.services()):
-            if service.state != "stopped":
-                await self._transition(self._stop(service, dependents=True), f"shut down {service.config.name}")
+            self._shut_one_down(service, stops)
+        if stops:
+            await asyncio.wait(list(stops.values()), timeout=seconds)
+        for task in list(self._transitions):
+            task.cancel()
+        for service in self.services():
+            if service.program is not None:
+                service.program.kill()
+                service.program, service.state = None, "stopped"
+
+    def _shut_one_down(self, service: Service, stops: dict[str, asyncio.Task[None]]) -> None:
+        """Tell a service to stop once those that depend on it have stopped."""
+        if service.program is None or service.config.name in stops:
+            return
+        dependents = self.running_dependents(service)
+        for other in dependents:
+            self._shut_one_down(other, stops)
+        before = [stops[other.config.name] for other in dependents if other.config.name in stops]
+        task = self._spawn(self._end(service, before), f"scm shut down {service.config.name}")
+        stops[service.config.name] = task
+        self._transitions[task] = None
+        task.add_done_callback(self._transition_ended)
+
+    async def _end(self, service: Service, before: list[asyncio.Task[None]]) -> None:
+        if before:
+            await asyncio.wait(before)
+        async with service.lock:
+            program = service.program
+            if program is not None and service.state != "stop-pending":
+                service.state = "stop-pending"
+                await program.stop()
+                self._stopped(service, program)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from bodydouble.errors import ServiceError
 
@@ -13,6 +13,13 @@ if TYPE_CHECKING:
 
     from bodydouble.vocabulary.records import ServiceState, StartupType
 
+CANNOT_CONTROL = 1061
+CIRCULAR = 1059
+BAD_CONTROL = 1052
+DUPLICATE_NAME = 52
+BAD_ACCOUNT = 1057
+SHUTTING_DOWN = 1115
+DISPLAY_NAME_TAKEN = 1078
 NO_SUCH_SERVICE = 1060
 ALREADY_RUNNING = 1056
 NOT_ACTIVE = 1062
@@ -26,17 +33,24 @@ LOGON_FAILED = 1069
 MARKED_FOR_DELETION = 1072
 FILE_NOT_FOUND = 2
 PROCESS_ABORTED = 1067
+NEVER_STARTED = 1077
+LOCAL_SYSTEM = "LocalSystem"
 
 TEXTS = {
     FILE_NOT_FOUND: "The system cannot find the file specified.",
     ACCESS_DENIED: "Access is denied.",
+    DUPLICATE_NAME: "A duplicate name exists on the network.",
     DEPENDENTS_RUNNING: "A stop control has been sent to a service that other running services are dependent on.",
+    BAD_CONTROL: "The requested control is not valid for this service.",
     TIMED_OUT: "The service did not respond to the start or control request in a timely fashion.",
     ALREADY_RUNNING: "An instance of the service is already running.",
     DISABLED: (
         "The service cannot be started, either because it is disabled or because it has no enabled devices "
         "associated with it."
     ),
+    BAD_ACCOUNT: "The account name is invalid or does not exist.",
+    CIRCULAR: "Circular service dependency was specified.",
+    CANNOT_CONTROL: "The service cannot accept control messages at this time.",
     NO_SUCH_SERVICE: "The specified service does not exist as an installed service.",
     NOT_ACTIVE: "The service has not been started.",
     SPECIFIC_ERROR: "The service has returned a service-specific error code.",
@@ -44,6 +58,8 @@ TEXTS = {
     DEPENDENCY_FAILED: "The dependency service or group failed to start.",
     LOGON_FAILED: "The service did not start due to a logon failure.",
     MARKED_FOR_DELETION: "The specified service has been marked for deletion.",
+    DISPLAY_NAME_TAKEN: "The name is already in use as either a service name or a service display name.",
+    SHUTTING_DOWN: "A system shutdown is in progress.",
 }
 
 
@@ -56,17 +72,24 @@ class ServiceControlError(ServiceError):
     """
 
     def __init__(self, number: int, detail: str = "", specific: int = 0) -> None:
-        super().__init__(f"{detail}: {TEXTS[number]}" if detail else TEXTS[number])
+        text = TEXTS.get(number, f"Error {number}.")
+        super().__init__(f"{detail}: {text}" if detail else text)
         self.number = number
         self.specific = specific
 
 
 class ServiceFailedError(ServiceError):
-    """A service's program gave up while starting: ``specific`` is its own error number, the text says why."""
+    """A service's program gave up while starting; the text says why.
 
-    def __init__(self, specific: int, text: str) -> None:
+    Attributes:
+        specific: its own error number.
+        number: the Windows error that it ended with instead of one of its own; 0: its own.
+    """
+
+    def __init__(self, specific: int, text: str, *, number: int = 0) -> None:
         super().__init__(text)
         self.specific = specific
+        self.number = number
 
 
 class ServiceProgram(Protocol):
@@ -86,6 +109,17 @@ class ServiceProgram(Protocol):
         """Die at once, as at a crash of the process: sockets are closed, nothing is written."""
 
 
+@runtime_checkable
+class PausableProgram(Protocol):
+    """A program that takes the controls pause and continue as well."""
+
+    async def pause(self) -> None:
+        """Serve nobody new until `resume`."""
+
+    async def resume(self) -> None:
+        """Go on."""
+
+
 @dataclass(frozen=True, slots=True)
 class ServiceConfig:
     """A service's registration.
@@ -97,6 +131,11 @@ class ServiceConfig:
         depends_on: short names of services that must run first.
         process: the executable; services that share one die together when it crashes.
         aliases: further display names by which scripts may call it.
+        group: the load order group that it starts with.
+        depends_on_groups: of each of these groups one member must run first.
+        account: LocalSystem, or a user account with its domain (a dot: this machine).
+        interactive: whether it may show itself on the desktop; only LocalSystem's services may.
+        error_control: what its failure at boot means: 0 nothing, 1 a message.
     """
 
     name: str
@@ -105,15 +144,31 @@ class ServiceConfig:
     depends_on: tuple[str, ...] = ()
     process: str = ""
     aliases: tuple[str, ...] = ()
+    group: str = ""
+    depends_on_groups: tuple[str, ...] = ()
+    account: str = LOCAL_SYSTEM
+    interactive: bool = False
+    error_control: int = 1
 
 
 @dataclass(slots=True, eq=False)
 class Service:
-    """A registered service and what it is doing now."""
+    """A registered service and what it is doing now.
+
+    Attributes:
+        starting: its dependencies are being started for it.
+        deleted: marked for deletion; it is gone once it has stopped.
+        on_desktop: whether this run may show itself on the desktop.
+        exit_code: the Windows error that its latest run ended with.
+    """
 
     config: ServiceConfig
     state: ServiceState = "stopped"
     program: ServiceProgram | None = None
+    starting: bool = False
+    deleted: bool = False
+    on_desktop: bool = False
+    exit_code: int = 0
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def answers_to(self, name: str) -> bool:
@@ -125,7 +180,13 @@ class Service:
 
 
 class IdleProgram:
-    """A service of the system that only has to be there."""
+    """A service of the system that only has to be there.
+
+    Attributes:
+        accepts_stop: whether it takes the control stop; some services of the system never do.
+    """
+
+    accepts_stop = True
 
     async def start(self, died: Callable[[str], None]) -> None:
         """Nothing to do."""
@@ -134,6 +195,22 @@ class IdleProgram:
         """Nothing to do."""
 
     def kill(self) -> None:
+        """Nothing to do."""
+
+
+class UnstoppableProgram(IdleProgram):
+    """A service of the system that runs until the machine is shut down."""
+
+    accepts_stop = False
+
+
+class PausableIdleProgram(IdleProgram):
+    """A service of the system that only has to be there and can be paused."""
+
+    async def pause(self) -> None:
+        """Nothing to do."""
+
+    async def resume(self) -> None:
         """Nothing to do."""
 
 

@@ -8,20 +8,26 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from datetime import datetime  # noqa: TC003 - a public signature
 from typing import TYPE_CHECKING, Any
 
 from bodydouble.errors import FileSystemError, ScriptError
 from bodydouble.vocabulary.records import ScriptResult
+from bodydouble_sim.windows import base_services, installation, life, roles, time_zone
 from bodydouble_sim.windows import files as file_steps
+from bodydouble_sim.windows.accounts import Accounts
 from bodydouble_sim.windows.batch import Interpreter
 from bodydouble_sim.windows.chngname import chngname
+from bodydouble_sim.windows.clock import SystemClock
 from bodydouble_sim.windows.event_log import EventLog
-from bodydouble_sim.windows.names import ActiveName, ComputerNames
+from bodydouble_sim.windows.names import ActiveName, ComputerNames, NameService, SilentNameService
 from bodydouble_sim.windows.net_command import net
-from bodydouble_sim.windows.registry import COMPUTER_NAME, MACHINE, Registry
+from bodydouble_sim.windows.network_view import NetworkView, NoNetwork
+from bodydouble_sim.windows.power import NoPower, Power
+from bodydouble_sim.windows.registry import COMPUTER_NAME, MACHINE, PRODUCT_OPTIONS, Registry
 from bodydouble_sim.windows.sc_command import sc
 from bodydouble_sim.windows.scm import ServiceControlManager
-from bodydouble_sim.windows.service import IdleProgram, ServiceConfig
+from bodydouble_sim.windows.shares import Shares
 from bodydouble_sim.windows.shell import Shell
 from bodydouble_sim.windows.version import WINDOWS_2000, checked_service_pack
 
@@ -30,19 +36,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from bodydouble_sim.windows.files import HostFiles
+    from bodydouble_sim.windows.roles import Role
     from bodydouble_sim.windows.shell import Program
     from bodydouble_sim.windows.version import WindowsVersion
 
 SYSTEM32 = "C:/WINNT/system32"
 TIMED_OUT = 1460
 _EXECUTABLE = b"MZ\x90\x00This program cannot be run in DOS mode.\r\nprogram: "
-_BASE_SERVICES = (
-    ServiceConfig("Eventlog", "Event Log", "automatic", (), "services.exe"),
-    ServiceConfig("RpcSs", "Remote Procedure Call (RPC)", "automatic", (), "svchost.exe"),
-    ServiceConfig("LanmanServer", "Server", "automatic", (), "services.exe"),
-    ServiceConfig("LanmanWorkstation", "Workstation", "automatic", (), "services.exe"),
-    ServiceConfig("cisvc", "Indexing Service", "manual", ("RpcSs",), "cisvc.exe"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +65,13 @@ class WindowsSystem:
         service_pack: its service pack; the latest when None.
         registry: an existing one (a live body that starts again), else a new one.
         active_name: where the active name lives when not in the registry.
+        network: the network as its programs see it; on none without.
+        name_service: the NetBIOS names that it answers for; on no network without.
+        power: what carries out `shutdown`; without one requests are ignored.
 
     Attributes:
         programs: executables by name; a file on disk refers to one of them (see `install_program`).
+        up: whether a boot has come to its end, and no shutdown has begun since.
 
     Raises:
         InputError: there is no such service pack.
@@ -84,21 +88,38 @@ class WindowsSystem:
         service_pack: int | None = None,
         registry: Registry | None = None,
         active_name: ActiveName | None = None,
+        network: NetworkView | None = None,
+        name_service: NameService | None = None,
+        power: Power | None = None,
     ) -> None:
         self.files = files
-        self.clock = clock
+        self.clock = clock if isinstance(clock, SystemClock) else SystemClock(clock)
         self.spawn = spawn
         self.random = random
         self.version = version
         latest = version.service_packs
-        self.service_pack = checked_service_pack(version, latest if service_pack is None else service_pack)
+        self._set_up_pack = checked_service_pack(version, latest if service_pack is None else service_pack)
         self.registry = registry or Registry()
-        self.event_log = EventLog(clock)
+        self.registry.clock = self.clock.steady
+        self.event_log = EventLog(self.clock, self.registry)
         self.names = ComputerNames(self.registry, active_name)
-        self.scm = ServiceControlManager(self.registry, self.event_log, spawn)
+        self.network = network or NoNetwork()
+        self.name_service = name_service or SilentNameService()
+        self.power = power or NoPower()
+        self.accounts = Accounts(self.registry, random)
+        self.shares = Shares(self.registry, files, self._drives, self._is_server)
+        self.up = False
+        self.scm = ServiceControlManager(
+            self.registry,
+            self.event_log,
+            spawn,
+            accounts=self.accounts,
+            version=version,
+            power=self.power,
+            run=self._run,
+        )
         self.programs: dict[str, Program] = {"net": net, "sc": sc, "chngname": chngname, "hostname": _hostname}
-        for config in _BASE_SERVICES:
-            self.scm.provide(config.name, IdleProgram)
+        base_services.provide(self)
 
     # --- installation -----------------------------------------------------------------------------------------------
 
@@ -107,20 +128,53 @@ class WindowsSystem:
         """Whether the registry is that of an installed system."""
         return bool(self.registry.text(COMPUTER_NAME, "ComputerName"))
 
-    def install(self, name: str) -> None:
-        """Set Windows up under ``name``: names, system directories, programs, base services.
+    def install(self, name: str, *, role: Role = "standalone", domain: str = "WORKGROUP") -> None:
+        """Set Windows up under ``name``: names, accounts, system directories, programs, services.
+
+        Args:
+            name: the computer name.
+            role: in its domain; see `bodydouble_sim.windows.roles`.
+            domain: the domain, or the workgroup of a standalone machine.
 
         Raises:
             IdentityError: not a computer name.
+            InputError: the role needs a domain.
         """
         self.names.set_permanent(name)
         self.registry.set(MACHINE, "V", f"S-1-5-21-{self.random.getrandbits(31)}-{self.random.getrandbits(31)}")
+        roles.assign(self, role, domain)
+        installation.write_version(self.registry, self.version, self._set_up_pack)
+        time_zone.put_zone(self.registry, time_zone.GREENWICH.name)
         for path in (SYSTEM32, "C:/Program Files"):
             self.make_directories(path)
         for program in ("net", "sc", "hostname"):
             self.install_program(f"{SYSTEM32}/{program}.exe", program)
-        for config in _BASE_SERVICES:
-            self.scm.register(config, IdleProgram)
+        base_services.register(self)
+        self.registry.flush()
+
+    @property
+    def service_pack(self) -> int:
+        """The number of its service pack, 0: none."""
+        return installation.service_pack(self.registry, self._set_up_pack)
+
+    @property
+    def role(self) -> Role:
+        """What it is in its domain."""
+        return roles.role_of(self.registry)
+
+    @property
+    def domain(self) -> str:
+        """Its domain, or its workgroup when it is standalone."""
+        return roles.domain_of(self.registry)
+
+    def _is_server(self) -> bool:
+        return self.registry.text(PRODUCT_OPTIONS, "ProductType") != "WinNT"
+
+    def _drives(self) -> list[str]:
+        drives = getattr(self.files, "drives", None)  # drives of a file system that can tell
+        if drives is not None:
+            return list(drives())
+        return [letter for letter in "CDEFGHIJKLMNOPQRSTUVWXYZ" if self.files.stat(f"{letter}:") is not None]
 
     def install_program(self, path: str, program: str) -> None:
         """Put an executable that runs ``programs[program]`` at ``path``; it can be copied like any file.
@@ -158,24 +212,66 @@ class WindowsSystem:
         """What tells this installation from every other: its SID."""
         return self.registry.text(MACHINE, "V")
 
+    # --- the clock --------------------------------------------------------------------------------------------------
+
+    def local_time(self) -> datetime:
+        """The clock's time in the machine's zone (aware), daylight time included."""
+        zone = time_zone.zone_in(self.registry)
+        return zone.local(self.clock.now(), adjust=time_zone.adjusts(self.registry))
+
+    def set_clock(self, moment: datetime) -> None:
+        """Set the machine's clock; what counts durations does not notice.
+
+        Args:
+            moment: aware.
+        """
+        self.clock.set(moment)
+
+    def set_time_zone(self, name: str) -> None:
+        """Move the machine to a time zone, by its standard name; the clock's UTC stays.
+
+        Raises:
+            InputError: there is no such zone.
+        """
+        time_zone.put_zone(self.registry, name)
+
     # --- its life ---------------------------------------------------------------------------------------------------
 
-    async def boot(self, *, restart: bool = False) -> None:
-        """Volatile keys go, the permanent name becomes active, automatic services start in dependency order.
+    async def boot(self, *, restart: bool = False, last_known_good: bool = False) -> None:
+        """Volatile keys go, the permanent name becomes active, automatic services start in their order.
 
         Args:
             restart: only the model's process starts again on a host that stayed up: the active name stays.
+            last_known_good: use the control set of the last good boot instead of the default one.
         """
         if not restart:
             self.registry.boot()
+            if last_known_good:
+                self.registry.revert()
             self.names.boot()
-        self.event_log.record("EventLog", 6005, "information", "The Event log service was started.")
+        life.log_boot(self)
         await self.scm.boot()
+        self.registry.accept_boot()
+        self.up = True
 
     async def shut_down(self) -> None:
-        """Stop all services in order."""
+        """Stop all services, as long as ``WaitToKillServiceTimeout`` allows, and write the registry."""
+        self.up = False
         await self.scm.shut_down()
-        self.event_log.record("EventLog", 6006, "information", "The Event log service was stopped.")
+        life.log_shutdown(self)
+        self.registry.flush()
+
+    def lose_power(self) -> int:
+        """The power went: unflushed changes of the registry are lost; how many keys.
+
+        Services run no more; `boot` finds out that the shutdown was none.
+        """
+        lost = self.registry.power_loss()
+        if self.up:
+            life.stamp_alive(self)
+        self.up = False
+        self.scm.power_loss()
+        return lost
 
     # --- commands ---------------------------------------------------------------------------------------------------
 
@@ -217,6 +313,10 @@ class WindowsSystem:
         except FileSystemError as error:
             raise ScriptError(f"{path}: {error}") from error
         return ScriptResult(exit_code=exit_code, output=shell.output())
+
+    async def _run(self, line: str) -> None:
+        """Run a command for nobody who waits for its output."""
+        await self.command(line)
 
     def _shell(self, environment: Mapping[str, str]) -> Shell:
         variables = {

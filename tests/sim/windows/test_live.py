@@ -275,9 +275,9 @@ def test_a_registry_file_keeps_what_survives_and_refuses_what_it_does_not_know(t
     registry.set(r"HKLM\V", "n", 1, volatile=True)
     RegistryFile(path).save(registry)
     loaded = RegistryFile(path).load()
-    assert loaded.dump() == registry.dump() == {r"HKLM\A": {"n": 1, "l": ["x"]}}
-    path.write_text('{"format":2,"registry":{}}')
-    with pytest.raises(StateError, match="format 2"):
+    assert loaded.dump() == registry.dump() == {r"HKLM\A": {"n": ("REG_DWORD", 1), "l": ("REG_MULTI_SZ", ["x"])}}
+    path.write_text('{"format":3,"registry":{}}')
+    with pytest.raises(StateError, match="format 3"):
         RegistryFile(path).load()
     path.write_text("{")
     with pytest.raises(StateError, match="not a registry"):
