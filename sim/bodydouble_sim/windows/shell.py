@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bodydouble_sim.windows.command_interpreter.environment import Environment
 from bodydouble_sim.windows.command_interpreter.limits import (
+    INTERPRETER_DEPTH,
     OUTPUT_LIMIT,
     SETLOCAL_DEPTH,
     STEP_LIMIT,
@@ -71,6 +72,7 @@ class Shell:
         budget: characters that may still be written into files.
         steps: commands run so far, with those of interpreters started from here.
         directories: what ``pushd`` keeps, newest last.
+        nesting: how deep commands stand in each other, with those of the interpreters around this one.
         current: the current directory of drives other than the current one.
     """
 
@@ -87,6 +89,7 @@ class Shell:
     budget: Budget = field(default_factory=Budget)
     steps: Steps = field(default_factory=Steps)
     directories: list[str] = field(default_factory=list)
+    nesting: int = 0
     current: dict[str, str] = field(default_factory=dict)
     _saved: list[tuple[Environment, Settings]] = field(default_factory=list)
 
@@ -113,6 +116,7 @@ class Shell:
         made.budget, made.steps = self.budget, self.steps
         made.current = dict(self.current)
         made.errorlevel = self.errorlevel
+        made.nesting = self.nesting + INTERPRETER_DEPTH
         return made
 
     # --- input and output -------------------------------------------------------------------------------------------

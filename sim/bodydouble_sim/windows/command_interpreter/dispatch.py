@@ -19,7 +19,6 @@ from bodydouble_sim.windows.command_interpreter.limits import NOT_RECOGNISED
 from bodydouble_sim.windows.commands.deleting import NOTHING_DELETED
 from bodydouble_sim.windows.commands.internal import INTERNAL, KEEPS_ERRORLEVEL, KEEPS_IN_BAT
 from bodydouble_sim.windows.commands.matching import message
-from bodydouble_sim.windows.commands.table import offered
 
 if TYPE_CHECKING:
     from bodydouble_sim.windows.command_interpreter.interpreter import Interpreter
@@ -136,7 +135,7 @@ class Dispatcher:
 
     async def _program(self, path: str, rest: str) -> int:
         program = self._shell.system.program_in(path)
-        if program is None or not offered(self._shell.system, program):
+        if program is None:
             self._shell.error(f"{path.replace('/', chr(92))} is not a valid Win32 application.")
             return 193
         try:

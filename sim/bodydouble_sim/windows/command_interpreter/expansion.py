@@ -138,7 +138,9 @@ def _shorter(match: re.Match[str], variables: Mapping[str, str], expander: Expan
 
 
 def _assembled(facts: FileFacts, letters: str) -> str:
-    prefix = [text for letter, text in (("a", facts.attributes), ("t", facts.time), ("z", facts.size)) if letter in letters]
+    prefix = [
+        text for letter, text in (("a", facts.attributes), ("t", facts.time), ("z", facts.size)) if letter in letters
+    ]
     path = facts.short or facts.full if "s" in letters else facts.full
     wanted = set(letters) & set("dpnx")
     if "f" in letters or ("s" in letters and not wanted):

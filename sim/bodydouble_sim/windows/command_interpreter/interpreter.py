@@ -21,8 +21,8 @@ from bodydouble_sim.windows.command_interpreter.environment import EnvironmentFu
 from bodydouble_sim.windows.command_interpreter.frames import Frame
 from bodydouble_sim.windows.command_interpreter.limits import (
     CALL_DEPTH,
+    EXECUTION_DEPTH,
     LINE_LIMIT,
-    NESTING,
     NOT_RECOGNISED,
     READ_LIMIT,
     RECURSION_TEXT,
@@ -77,7 +77,6 @@ class Interpreter:
         self.loop: dict[str, str] = {}
         self.expander: Expander = expander(shell, command_line)
         self._dispatcher = Dispatcher(self)
-        self._nesting = 0
 
     async def run_line(self, line: str) -> int:
         """Run what ``cmd /c`` would; the exit code is the errorlevel, or what the last command returned."""
@@ -211,15 +210,16 @@ class Interpreter:
             BatchEnd: the batch file ends.
             Jump: ``goto``.
         """
-        self._nesting += 1
-        if self._nesting > NESTING * 2:
+        self.shell.nesting += 1
+        if self.shell.nesting > EXECUTION_DEPTH:
+            self.shell.nesting -= 1
             raise InterpreterEnd(RECURSION_TEXT, 1)
         try:
             return await self._execute(node)
         except BatchSyntaxError as error:
             raise InterpreterEnd(str(error), SYNTAX_ERROR) from None
         finally:
-            self._nesting -= 1
+            self.shell.nesting -= 1
 
     async def _execute(self, node: Node) -> int:
         if isinstance(node, Quiet):
@@ -265,7 +265,6 @@ class Interpreter:
 
     async def _side(self, shell: Shell, node: Node) -> int:
         side = Interpreter(shell)
-        side._nesting = self._nesting
         shell.echo = False
         return await side.run_node(node, self.loop)
 
@@ -375,7 +374,6 @@ class Interpreter:
             InterpreterEnd: a limit that counts for both was reached.
         """
         inner = Interpreter(shell, f"cmd /c {line}")
-        inner._nesting = self._nesting + 4
         status = await inner._guarded(inner._typed(line), rethrow=True)
         return shell.errorlevel or status
 

@@ -310,7 +310,7 @@ class _Parser:
         self._skip()
         if not self._peek() or self._peek() == "\n":
             raise BatchSyntaxError(SYNTAX_TEXT)
-        then = self._sequence_of_if()
+        then = self._sequence()
         self._skip()
         otherwise = None
         if self._word() == "else":
@@ -318,15 +318,8 @@ class _Parser:
             self._skip()
             if not self._peek() or self._peek() == "\n":
                 raise BatchSyntaxError(SYNTAX_TEXT)
-            otherwise = self._sequence_of_if()
+            otherwise = self._sequence()
         return If(test, then, otherwise)
-
-    def _sequence_of_if(self) -> Node:
-        self._nesting += 1
-        try:
-            return self._sequence()
-        finally:
-            self._nesting -= 1
 
     def _test(self) -> Test:
         negated = ignore_case = False
@@ -377,7 +370,9 @@ class _Parser:
     def _for(self) -> Node:
         self._at += 3
         kind, option = self._loop_switch()
-        match = re.compile(r"[\s,;=]*%([^\s%])(?=[\s,;=])[\s,;=]*in[\s,;=]*\(", re.IGNORECASE).match(self._text, self._at)
+        match = re.compile(r"[\s,;=]*%([^\s%])(?=[\s,;=])[\s,;=]*in[\s,;=]*\(", re.IGNORECASE).match(
+            self._text, self._at
+        )
         if match is None:
             raise self._bad_operand()
         self._at = match.end()
@@ -390,7 +385,7 @@ class _Parser:
         if not self._peek() or self._peek() == "\n":
             raise BatchSyntaxError(SYNTAX_TEXT)
         start = self._at
-        body = self._sequence_of_if()
+        body = self._sequence()
         return For(kind, option, match[1], items, body, self._text[start : self._at].strip())
 
     def _loop_switch(self) -> tuple[str, str]:

@@ -45,7 +45,9 @@ def shown(descriptor: str, *, directory: bool) -> list[str]:
         inherited += "(IO)" if "IO" in flags else ""
         letter = "N" if kind == "D" else _SHOWN.get(rights, rights)
         lines.append(f"{name}:{inherited}{letter}")
-    return lines or ["No permissions are set. All users have full control." if "D:" not in descriptor else "<no access>"]
+    return lines or [
+        "No permissions are set. All users have full control." if "D:" not in descriptor else "<no access>"
+    ]
 
 
 def changed(descriptor: str, edits: list[tuple[str, str, str]], *, keep: bool) -> str:

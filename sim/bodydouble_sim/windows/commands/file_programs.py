@@ -36,7 +36,26 @@ async def xcopy(shell: Shell, arguments: list[str]) -> int:
         shell.error("Invalid number of parameters")
         shell.line("0 File(s) copied")
         return INITIALISATION_ERROR
-    known = ("/s", "/e", "/i", "/y", "/-y", "/q", "/l", "/t", "/h", "/r", "/k", "/c", "/d", "/a", "/m", "/f", "/v", "/u")
+    known = (
+        "/s",
+        "/e",
+        "/i",
+        "/y",
+        "/-y",
+        "/q",
+        "/l",
+        "/t",
+        "/h",
+        "/r",
+        "/k",
+        "/c",
+        "/d",
+        "/a",
+        "/m",
+        "/f",
+        "/v",
+        "/u",
+    )
     known += ("/n", "/p", "/w", "/z", "/o", "/x")
     for switch in switches:
         if switch.partition(":")[0] not in known:
@@ -143,7 +162,9 @@ class _Tree:
             self._count -= 1
             return
         if "/k" not in self._switches:
-            machine.set_attributes(files, target, machine.attributes(files, entry) & ~machine.READ_ONLY | machine.ARCHIVE)
+            machine.set_attributes(
+                files, target, machine.attributes(files, entry) & ~machine.READ_ONLY | machine.ARCHIVE
+            )
         if "/m" in self._switches:
             machine.set_attributes(files, entry.path, machine.attributes(files, entry) & ~machine.ARCHIVE)
 

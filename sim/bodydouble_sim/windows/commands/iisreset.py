@@ -26,7 +26,9 @@ async def iisreset(shell: Shell, arguments: list[str]) -> int:
     if any(word.partition(":")[0] not in (*_SWITCHES, "/timeout") for word in switches):
         shell.error("IISRESET.EXE (c) Microsoft Corp. 1998-1999\r\n\r\nUsage:\r\niisreset [computername]")
         return 1
-    verb = next((word for word in switches if word not in ("/noforce", "/rebootonerror") and ":" not in word), "/restart")
+    verb = next(
+        (word for word in switches if word not in ("/noforce", "/rebootonerror") and ":" not in word), "/restart"
+    )
     if verb in ("/enable", "/disable"):
         shell.system.registry.set(_DISABLED, "IISRESETDisabled", int(verb == "/disable"))
         shell.line("IIS reset was " + ("disabled." if verb == "/disable" else "enabled."))

@@ -44,7 +44,11 @@ async def ipconfig(shell: Shell, arguments: list[str]) -> int:
     shell.line("Windows NT IP Configuration" if _nt4(shell) else "Windows 2000 IP Configuration")
     shell.line()
     if switch in ("/flushdns", "/registerdns"):
-        shell.line("Successfully flushed the DNS Resolver Cache." if switch == "/flushdns" else "Registration of the DNS resource records has been initiated.")
+        shell.line(
+            "Successfully flushed the DNS Resolver Cache."
+            if switch == "/flushdns"
+            else "Registration of the DNS resource records has been initiated."
+        )
         return 0
     if switch == "/all":
         _row(shell, "Host Name", shell.system.names.active.lower())

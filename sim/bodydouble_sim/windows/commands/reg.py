@@ -52,7 +52,9 @@ def _options(words: list[str]) -> dict[str, str]:
     at = 0
     while at < len(words):
         name = words[at].lower()
-        takes = name in ("/v", "/t", "/d", "/s") and at + 1 < len(words) and not (name == "/s" and given.get("/t") is None)
+        takes = (
+            name in ("/v", "/t", "/d", "/s") and at + 1 < len(words) and not (name == "/s" and given.get("/t") is None)
+        )
         given[name] = words[at + 1] if takes else ""
         at += 2 if takes else 1
     return given

@@ -130,7 +130,9 @@ def _show_config(shell: Shell, service: Service, _options: list[str]) -> int:
     shell.line(f"SERVICE_NAME: {config.name}")
     shell.line(f"        TYPE               : {_type(service)}")
     shell.line(f"        START_TYPE         : {_START_TYPES[config.startup]}")
-    shell.line(f"        ERROR_CONTROL      : {config.error_control}   {'NORMAL' if config.error_control else 'IGNORE'}")
+    shell.line(
+        f"        ERROR_CONTROL      : {config.error_control}   {'NORMAL' if config.error_control else 'IGNORE'}"
+    )
     shell.line(f"        BINARY_PATH_NAME   : {config.process}")
     shell.line(f"        LOAD_ORDER_GROUP   : {config.group}")
     shell.line("        TAG                : 0")
@@ -159,7 +161,11 @@ def _options(words: list[str]) -> dict[str, str] | None:
 def _config(shell: Shell, service: Service, words: list[str]) -> int:
     given = _options(words)
     scm, name = shell.system.scm, service.config.name
-    if not given or set(given) - {"start", "depend", "obj", "password", "type"} or given.get("start", "auto") not in _STARTUPS:
+    if (
+        not given
+        or set(given) - {"start", "depend", "obj", "password", "type"}
+        or given.get("start", "auto") not in _STARTUPS
+    ):
         shell.line("USAGE:\r\n        sc <server> config [service name] <option1> <option2>...")
         shell.line(" start= <auto|demand|disabled>   depend= <Dependencies(separated by / )>")
         return USAGE
@@ -205,7 +211,9 @@ def _failure(shell: Shell, service: Service, words: list[str]) -> int:
     given = _options(words)
     actions = _actions(given.get("actions", "")) if given else None
     if given is None or actions is None or shell.system.version.is_nt4 or not given.get("reset", "0").isdigit():
-        shell.line(_USAGE_TEXT if shell.system.version.is_nt4 else "USAGE:\r\n        sc failure [name] reset= actions=")
+        shell.line(
+            _USAGE_TEXT if shell.system.version.is_nt4 else "USAGE:\r\n        sc failure [name] reset= actions="
+        )
         return USAGE
     command = given.get("command", "")
     shell.system.scm.set_failure_actions(
@@ -232,7 +240,9 @@ def _query_failure(shell: Shell, service: Service, _words: list[str]) -> int:
     shell.line(f"SERVICE_NAME: {service.config.name}")
     shell.line(f"        RESET_PERIOD (in seconds)    : {int(actions.reset_period)}")
     for action in actions.actions:
-        shell.line(f"        FAILURE_ACTIONS              : {action.kind.upper()} -- Delay = {int(action.delay * 1000)} ms")
+        shell.line(
+            f"        FAILURE_ACTIONS              : {action.kind.upper()} -- Delay = {int(action.delay * 1000)} ms"
+        )
     return 0
 
 

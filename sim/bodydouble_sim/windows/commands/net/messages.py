@@ -50,9 +50,7 @@ MESSAGES = {
     1115: "A system shutdown is in progress.",
     1117: "The request could not be performed because of an I/O device error.",
     1203: "No network provider accepted the given network path.",
-    1219: (
-        "The credentials supplied conflict with an existing set of credentials."
-    ),
+    1219: ("The credentials supplied conflict with an existing set of credentials."),
     1222: "The network is not present or not started.",
     1326: "Logon failure: unknown user name or bad password.",
     1331: "Logon failure: account currently disabled.",
