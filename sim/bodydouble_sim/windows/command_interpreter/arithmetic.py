@@ -1,7 +1,7 @@
 """``set /a``: 32-bit integers, C's operators, variables by bare name.
 
-Source: the help text of ``set`` as Windows 2000 prints it: ``()``, ``! ~ -``, ``* / %``, ``+ -``, ``<< >>``, ``&``, ``^``,
-``|``, assignments and ``,`` in falling precedence; decimal, ``0x`` and octal numbers; a name that is not set counts 0.
+Source: the help text of ``set`` as Windows 2000 prints it: ``()``, ``! ~ -``, ``* / %``, ``+ -``, ``<< >>``, ``&``,
+``^``, ``|``, assignments and ``,`` in falling precedence; decimal, ``0x`` and octal numbers; a name that is not set counts 0.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ class _Expression:
             value = self._unary()
             self._depth -= 1
             return wrapped({"-": -value, "+": value, "~": ~value, "!": int(not value)}[token])
-        if token == "(":
+        if token == "(":  # noqa: S105 - a parenthesis
             return self._parenthesised()
         if token[:1].isdigit():
             return _number(token)

@@ -1,6 +1,7 @@
 """Judging an ``if``.
 
-Source: the help text of ``if`` as Windows 2000 prints it; numbers are compared as numbers when both sides are all digits.
+Source: the help text of ``if`` as Windows 2000 prints it; numbers are compared as numbers when both sides
+are all digits.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Putting values into a line: ``%NAME%`` and ``%1`` as it is read, ``%%v`` in loops, ``!NAME!`` as it runs.
 
 Source: the help texts of ``set``, ``call`` and ``for`` as Windows 2000 prints them (``%NAME:a=b%``, ``%NAME:~n,m%``,
-``%~f1``); the order of the phases as "How does the Windows Command Interpreter (CMD.EXE) parse scripts?" (Stack Overflow
-4094699) worked out. NT 4.0 has ``%~f1`` with f, d, p, n, x and s; removing quotes (``%~1``), a, t, z and ``$PATH:`` came
-with 2000: this model's reading of what each version's help text lists.
+``%~f1``); the order of the phases as "How does the Windows Command Interpreter (CMD.EXE) parse scripts?" (Stack
+Overflow 4094699) worked out. NT 4.0 has ``%~f1`` with f, d, p, n, x and s; removing quotes (``%~1``), a, t, z and
+``$PATH:`` came with 2000: this model's reading of what each version's help text lists.
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ class Interpreter:
     async def run_line(self, line: str) -> int:
         """Run what ``cmd /c`` would; the exit code is the errorlevel, or what the last command returned."""
         status = await self._guarded(self._typed(line))
-        level = self.shell.errorlevel if self.shell.errorlevel else status
+        level = self.shell.errorlevel or status
         return 1 if level == NOT_RECOGNISED else level
 
     async def run_node(self, node: Node, loop: Mapping[str, str]) -> int:

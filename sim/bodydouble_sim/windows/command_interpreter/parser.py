@@ -97,7 +97,7 @@ class _Parser:
 
     def _whole(self) -> Node | None:
         self._skip()
-        if not self._peek() or self._peek() in ")":
+        if not self._peek() or self._peek() == ")":
             return None
         node = self._sequence()
         self._skip()
@@ -291,9 +291,9 @@ class _Parser:
         """A word up to white space or one of ``ends`` outside quotes; ``equals``: or up to ``==``."""
         text, quoted = "", False
         while (character := self._peek()) and character != "\n":
-            if not quoted and (character in _ENDS or character in ends):
-                if not (character == "=" and equals and self._peek(2) != "=="):
-                    break
+            single = character == "=" and equals and self._peek(2) != "=="
+            if not quoted and (character in _ENDS or character in ends) and not single:
+                break
             if character == "^" and not quoted:
                 text += self._escaped()
                 continue

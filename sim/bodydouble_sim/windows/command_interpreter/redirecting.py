@@ -24,7 +24,7 @@ _SILENT = {"NUL", "PRN", "AUX", "COM1", "COM2", "LPT1", "LPT2"}
 
 
 def is_device(target: str) -> bool:
-    """Whether a name is that of a device, in any directory (``C:\\x\\nul``)."""
+    r"""Whether a name is that of a device, in any directory (``C:\x\nul``)."""
     return target.replace("/", "\\").rpartition("\\")[2].rstrip(":").upper() in DEVICES
 
 

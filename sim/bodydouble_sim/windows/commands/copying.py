@@ -94,10 +94,10 @@ def _joined(shell: Shell, names: list[str], target: str) -> int:
     data = b""
     count = 0
     for name in names:
-        for entry in matches(shell, name):
-            if not entry.directory:
-                shell.line(name_of(entry))
-                data += shell.system.files.read(entry.path)
+        for source in matches(shell, name):
+            if not source.directory:
+                shell.line(name_of(source))
+                data += shell.system.files.read(source.path)
                 shell.budget.spend(len(data))
                 count += 1
     if not count:

@@ -123,7 +123,7 @@ class _Listing:
             key = keys.get(letters[at])
             backwards = at > 0 and letters[at - 1] == "-"
             if key is not None:
-                found = sorted(found, key=key, reverse=backwards)  # type: ignore[arg-type]
+                found = sorted(found, key=key, reverse=backwards)
             at -= 2 if backwards else 1
         return found
 

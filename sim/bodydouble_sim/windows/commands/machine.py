@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bodydouble.vocabulary.operations import Entry
@@ -12,10 +12,6 @@ if TYPE_CHECKING:
 
 READ_ONLY, HIDDEN, SYSTEM, ARCHIVE = 1, 2, 4, 32
 _REPARSE_POINT = 0x400
-
-
-def _asked(of: object, name: str) -> Any:
-    return getattr(of, name, None)
 
 
 def attributes(files: HostFiles, entry: Entry) -> int:
@@ -58,8 +54,7 @@ def short_path(files: HostFiles, path: str) -> str:
     """A path (product form) with every component's 8.3 alias, in Windows form."""
     parts = path.split("/")
     shown = [parts[0]]
-    for index in range(1, len(parts)):
-        shown.append(short_name(files, "/".join(parts[: index + 1])))
+    shown += [short_name(files, "/".join(parts[: index + 1])) for index in range(1, len(parts))]
     return "\\".join(shown) if len(shown) > 1 else parts[0] + "\\"
 
 
@@ -70,15 +65,10 @@ def is_link(files: HostFiles, path: str) -> bool:
 
 def moment(system: WindowsSystem, time_ns: int) -> datetime:
     """A time in the machine's zone."""
-    zone = local_time(system).tzinfo or UTC
+    zone = system.local_time().tzinfo or UTC
     return datetime.fromtimestamp(time_ns // 10**9, zone).replace(microsecond=time_ns % 10**9 // 1000)
 
 
 def local_time(system: WindowsSystem) -> datetime:
     """Now, in the machine's zone."""
-    ask = _asked(system, "local_time")
-    if ask:
-        now = ask()
-        assert isinstance(now, datetime)
-        return now
-    return datetime.fromtimestamp(system.clock() // 10**9, UTC)
+    return system.local_time()

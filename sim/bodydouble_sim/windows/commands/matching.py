@@ -72,7 +72,7 @@ def wildcard(pattern: str) -> re.Pattern[str]:
 
 
 def matches(shell: Shell, pattern: str) -> list[Entry]:
-    """Entries that a path with ``*`` and ``?`` in its last component names, sorted by name; long or short names count."""
+    """Entries that a path with ``*`` and ``?`` in its last component names, sorted by name; 8.3 aliases count."""
     path = shell.path(pattern)
     if path.startswith("//"):
         return []
@@ -96,7 +96,7 @@ def _fits(shell: Shell, rule: re.Pattern[str], entry: Entry) -> bool:
 
 
 def exists(shell: Shell, pattern: str) -> bool:
-    """``if exist``: files and directories, wildcards, and ``directory\\nul`` for a directory."""
+    r"""``if exist``: files and directories, wildcards, and ``directory\nul`` for a directory."""
     text = pattern.replace('"', "")
     head, _, last = text.replace("/", "\\").rpartition("\\")
     if last.upper() == "NUL":

@@ -19,7 +19,7 @@ _LONGEST_SLEEP = 86_400
 
 
 async def shutdown(shell: Shell, arguments: list[str]) -> int:
-    """``shutdown [\\\\computer] [/l] [/a] [/r] [/t:xx] ["msg"] [/y] [/c]``."""
+    r"""``shutdown [\\computer] [/l] [/a] [/r] [/t:xx] ["msg"] [/y] [/c]``."""
     switches = [word.lower() for word in arguments if word.startswith("/")]
     remote = [word.lstrip("\\").upper() for word in arguments if word.startswith("\\\\")]
     delays = [word for word in switches if word.startswith("/t")]

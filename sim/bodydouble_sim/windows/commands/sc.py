@@ -59,7 +59,7 @@ async def sc(shell: Shell, arguments: list[str]) -> int:
     verb = words[0].lower() if words else ""
     if verb == "query" and (len(words) == 1 or words[1].endswith("=")):
         return _query_all(shell, words[1:])
-    if verb not in _VERBS and verb not in ("start", "stop", "pause", "continue", "create") or len(words) < 2:  # noqa: PLR2004
+    if (verb not in _VERBS and verb not in ("start", "stop", "pause", "continue", "create")) or len(words) < 2:  # noqa: PLR2004
         shell.line(_USAGE_TEXT)
         return USAGE
     try:

@@ -1,7 +1,7 @@
 """``set``: showing, setting, computing and asking for variables.
 
-Source: its help text on Windows 2000; ``/p`` came with 2000 (this model's reading: NT 4.0's help text lists ``/a`` alone),
-where NT 4.0 takes ``/p NAME`` for a variable's name.
+Source: its help text on Windows 2000; ``/p`` came with 2000 (this model's reading: NT 4.0's help text lists ``/a``
+alone), where NT 4.0 takes ``/p NAME`` for a variable's name.
 """
 
 from __future__ import annotations

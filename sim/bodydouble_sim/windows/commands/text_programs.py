@@ -119,7 +119,7 @@ def _rule(pattern: str, letters: set[str], *, literal: bool) -> re.Pattern[str]:
 
 
 def _expression(pattern: str) -> str:
-    """``.``, ``*``, ``^``, ``$``, ``[class]``, ``\\<`` and ``\\>`` mean something, everything else itself."""
+    r"""``.``, ``*``, ``^``, ``$``, ``[class]``, ``\<`` and ``\>`` mean something, everything else itself."""
     text, at = "", 0
     while at < len(pattern):
         match = re.compile(r"\\[<>]|\\(.)|(\[\^?[^\]]+\])|[.^$]|(?<!^)\*(?<!\*\*)").match(pattern, at)

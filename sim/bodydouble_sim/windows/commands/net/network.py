@@ -24,7 +24,7 @@ _CODES = {"not_found": 53, "denied": 5, "exists": 67, "io": 64, "sharing": 32}
 
 
 async def use(shell: Shell, arguments: list[str]) -> int:
-    """``net use [device | *] [\\\\server\\share] [/delete]``."""
+    r"""``net use [device | *] [\\server\share] [/delete]``."""
     if not runs(shell, "LanmanWorkstation"):
         return numbered(shell, 2138)
     words = [word for word in arguments if not word.startswith("/")]
@@ -102,7 +102,7 @@ def _list(shell: Shell) -> int:
 
 
 async def view(shell: Shell, arguments: list[str]) -> int:
-    """``net view [\\\\server]``."""
+    r"""``net view [\\server]``."""
     if not runs(shell, "LanmanWorkstation"):
         return numbered(shell, 2138)
     if not arguments:
