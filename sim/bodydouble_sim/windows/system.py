@@ -16,17 +16,15 @@ from bodydouble.vocabulary.records import ScriptResult
 from bodydouble_sim.windows import base_services, installation, life, roles, time_zone
 from bodydouble_sim.windows import files as file_steps
 from bodydouble_sim.windows.accounts import Accounts
-from bodydouble_sim.windows.batch import Interpreter
-from bodydouble_sim.windows.chngname import chngname
 from bodydouble_sim.windows.clock import SystemClock
+from bodydouble_sim.windows.command_interpreter.interpreter import Interpreter
+from bodydouble_sim.windows.commands import table
 from bodydouble_sim.windows.event_log import EventLog
 from bodydouble_sim.windows.names import ActiveName, ComputerNames, NameService, SilentNameService
-from bodydouble_sim.windows.net_command import net
 from bodydouble_sim.windows.network_view import NetworkView, NoNetwork
 from bodydouble_sim.windows.power import NoPower, Power
 from bodydouble_sim.windows.redirector import Redirector
 from bodydouble_sim.windows.registry import COMPUTER_NAME, MACHINE, PRODUCT_OPTIONS, Registry
-from bodydouble_sim.windows.sc_command import sc
 from bodydouble_sim.windows.scm import ServiceControlManager
 from bodydouble_sim.windows.shares import Shares
 from bodydouble_sim.windows.shell import Shell
@@ -48,10 +46,12 @@ _EXECUTABLE = b"MZ\x90\x00This program cannot be run in DOS mode.\r\nprogram: "
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """How a command ended: exit code, and standard output and error together (at most 64 KiB)."""
+    """How a command ended: exit code, and standard output and error together (at most 64 KiB) and apart."""
 
     exit_code: int
     output: str
+    standard_output: str = ""
+    standard_error: str = ""
 
 
 class WindowsSystem:
@@ -124,7 +124,7 @@ class WindowsSystem:
             power=self.power,
             run=self._run,
         )
-        self.programs: dict[str, Program] = {"net": net, "sc": sc, "chngname": chngname, "hostname": _hostname}
+        self.programs: dict[str, Program] = table.programs(version)
         base_services.provide(self)
 
     # --- installation -----------------------------------------------------------------------------------------------
@@ -153,7 +153,7 @@ class WindowsSystem:
         time_zone.put_zone(self.registry, time_zone.GREENWICH.name)
         for path in (SYSTEM32, "C:/Program Files"):
             self.make_directories(path)
-        for program in ("net", "sc", "hostname"):
+        for program in table.installed(self.version):
             self.install_program(f"{SYSTEM32}/{program}.exe", program)
         base_services.register(self)
         self.registry.flush()
@@ -281,11 +281,17 @@ class WindowsSystem:
 
     # --- commands ---------------------------------------------------------------------------------------------------
 
-    async def command(self, line: str) -> CommandResult:
-        """Run one line as ``cmd /c`` would."""
-        shell = self._shell({})
-        exit_code = await Interpreter(shell).run_line(line)
-        return CommandResult(exit_code, shell.output())
+    async def command(self, line: str, *, answers: Sequence[str] = ()) -> CommandResult:
+        """Run one line as ``cmd /c`` would.
+
+        Args:
+            line: as an operator types it.
+            answers: what the operator types at prompts, in order; afterwards a prompt gets the end of input, as in a
+                batch file without a console.
+        """
+        shell = self._shell({}, answers)
+        exit_code = await Interpreter(shell, f"cmd /c {line}").run_line(line)
+        return CommandResult(exit_code, shell.output(), shell.console.text(1), shell.console.text(2))
 
     async def run_script(
         self,
@@ -293,6 +299,8 @@ class WindowsSystem:
         arguments: Sequence[str],
         environment: Mapping[str, str],
         timeout: float,  # noqa: ASYNC109 - the port's signature
+        *,
+        answers: Sequence[str] = (),
     ) -> ScriptResult:
         """Run a batch file to its end.
 
@@ -301,6 +309,7 @@ class WindowsSystem:
             arguments: become ``%1`` and so on.
             environment: added to the system's.
             timeout: seconds; then the interpreter is killed (exit code `TIMED_OUT`), services it was starting go on.
+            answers: see `command`.
 
         Raises:
             ScriptError: no such file, or no interpreter for its suffix.
@@ -310,7 +319,7 @@ class WindowsSystem:
             raise ScriptError(f"{path}: no such script file")
         if not path.lower().endswith((".bat", ".cmd")):
             raise ScriptError(f"{path}: Windows runs scripts whose names end in .bat or .cmd")
-        shell = self._shell(environment)
+        shell = self._shell(environment, answers)
         try:
             async with asyncio.timeout(timeout):
                 exit_code = await Interpreter(shell).run_file(entry.path, arguments)
@@ -324,18 +333,18 @@ class WindowsSystem:
         """Run a command for nobody who waits for its output."""
         await self.command(line)
 
-    def _shell(self, environment: Mapping[str, str]) -> Shell:
+    def _shell(self, environment: Mapping[str, str], answers: Sequence[str]) -> Shell:
         variables = {
             "COMPUTERNAME": self.names.active,
+            "ComSpec": r"C:\WINNT\system32\cmd.exe",
             "OS": "Windows_NT",
-            "PATH": r"C:\WINNT\system32;C:\WINNT",
-            "SYSTEMDRIVE": "C:",
-            "SYSTEMROOT": r"C:\WINNT",
+            "Path": r"C:\WINNT\system32;C:\WINNT",
+            "PATHEXT": ".COM;.EXE;.BAT;.CMD",
+            "SystemDrive": "C:",
+            "SystemRoot": r"C:\WINNT",
+            "TEMP": r"C:\TEMP",
+            "windir": r"C:\WINNT",
         }
-        variables.update({name.upper(): value for name, value in environment.items()})
-        return Shell(self, variables)
-
-
-async def _hostname(shell: Shell, _arguments: list[str]) -> int:
-    shell.line(shell.system.names.active.lower())
-    return 0
+        shell = Shell.open(self, variables, answers)
+        shell.environment.update(environment)
+        return shell

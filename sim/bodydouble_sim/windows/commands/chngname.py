@@ -3,7 +3,8 @@
 Source: the application note, "Install and Configure Software on the Target" steps 2 and 8 and POSTOVER.BAT: ``/s NAME``
 makes NAME the active name, ``/t`` puts the original name back. Its messages and exit codes are not public: 0 success,
 1 refused, 2 wrong arguments are this model's choice. It touches the active name alone; what the machine answers to on
-the network stays as it is (`bodydouble_sim.windows.names.ComputerNames`).
+the network stays as it is (`bodydouble_sim.windows.names.ComputerNames`), so a name that another machine has on the
+wire is not refused either: the note has the source taken off the network before, and says nothing of a check.
 """
 
 from __future__ import annotations

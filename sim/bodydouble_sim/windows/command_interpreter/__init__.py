@@ -1,0 +1,1 @@
+"""cmd.exe: reading lines, expanding variables, parsing, and running what was parsed."""

@@ -1,0 +1,1 @@
+"""Commands inside cmd.exe and programs in system32."""

@@ -1,0 +1,1 @@
+"""``net``: one module for each kind of thing it manages."""
