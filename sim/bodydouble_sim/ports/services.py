@@ -26,11 +26,11 @@ class SimServices:
         )
 
     async def start(self, name: str) -> None:
-        """See `bodydouble.ports.Services.start`."""
+        """See `bodydouble.ports.Services.start`; what is paused, or hangs while it stops, does not run."""
         try:
             await self._scm.start(name)
         except ServiceControlError as error:
-            if error.number != ALREADY_RUNNING:
+            if error.number != ALREADY_RUNNING or self._scm.find(name).state != "running":
                 raise
 
     async def stop(self, name: str) -> None:

@@ -18,12 +18,13 @@ from bodydouble_sim.windows.clock import SystemClock
 from bodydouble_sim.windows.files import VolumeFiles
 from bodydouble_sim.windows.machine_services import MachineNames, MachinePower
 from bodydouble_sim.windows.network_view import SimulatedNetwork
+from bodydouble_sim.windows.registry import CONTROL
 from bodydouble_sim.windows.service import ServiceConfig, TaskProgram
 from bodydouble_sim.windows.system import WindowsSystem
 from bodydouble_sim.windows.version import WINDOWS_2000
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from bodydouble.ports import Host
     from bodydouble.vocabulary.records import StartupType
@@ -36,6 +37,9 @@ T = TypeVar("T")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND_NS = 1000
+CRASH_CONTROL = rf"{CONTROL}\CrashControl"
+DUMP_SECONDS = 30.0
+"""How long a machine with a STOP error writes its memory to the disk before it restarts."""
 
 
 class WindowsMachine(Machine):
@@ -85,6 +89,8 @@ class WindowsMachine(Machine):
         self.lost_sectors = 0
         stream = world.random(f"windows:{name}")
         self.lost_keys = 0
+        self._power = MachinePower(self)
+        self._stop_code: int | None = None
         self.system = WindowsSystem(
             VolumeFiles(self.volumes),
             self.clock,
@@ -94,7 +100,7 @@ class WindowsMachine(Machine):
             service_pack=service_pack,
             network=SimulatedNetwork(self),
             name_service=MachineNames(self),
-            power=MachinePower(self),
+            power=self._power,
         )
         self.system.file_sharing_port = file_sharing.PORT
         self.system.install(name, role=role, domain=domain)
@@ -142,9 +148,33 @@ class WindowsMachine(Machine):
         self._check_volumes()
         await self._register_name(self.system.names.permanent)
         await self.system.boot(last_known_good=self._last_known_good)
+        self._log_stop_error()
         self._serve_winrm()
         if self._booted is not None:
             self._booted.set()
+
+    def stop_error(self, code: int) -> None:
+        """A STOP error (blue screen): nothing runs any more and unwritten data are lost, as at a power cut.
+
+        Source: KB 307973, ``CrashControl``: AutoReboot (switched on unless set otherwise) starts it again, here
+        after `DUMP_SECONDS`; LogEvent enters what happened into the System log at the next boot.
+
+        Args:
+            code: the bug check (``0x0000000A``).
+
+        Raises:
+            MachineStateError: the power is off.
+        """
+        self.power_off()
+        self._stop_code = code
+        if self.system.registry.number(CRASH_CONTROL, "AutoReboot", 1):
+            self._power.restart_after(DUMP_SECONDS)
+
+    def _log_stop_error(self) -> None:
+        code, self._stop_code = self._stop_code, None
+        if code is not None and self.system.registry.number(CRASH_CONTROL, "LogEvent", 1):
+            text = f"The computer has rebooted from a bugcheck. The bugcheck was: 0x{code:08x}."
+            self.system.event_log.record("Save Dump", 1001, "information", text)
 
     def _check_volumes(self) -> None:
         """Let each volume that can be checked be checked; what was found is in the Application log."""
@@ -196,6 +226,11 @@ class WindowsMachine(Machine):
         await self.wait_booted()
 
     def _address_conflict(self, adapter: str, address: str, mac: str) -> None:
+        """Log a conflict of addresses.
+
+        Source: reference/windows-iis.md, "Network": who claims an address that is answered does not use it (Tcpip
+        4198), who has it logs 4199 and announces it again.
+        """
         lost = not self.stack.owns(address)
         what = f"The system detected an address conflict for IP address {address} with the system having network "
         what += f"hardware address {mac}. "
@@ -226,13 +261,17 @@ class WindowsMachine(Machine):
             if not task.done() and self.powered:
                 task.cancel()
 
-    async def command(self, line: str) -> CommandResult:
+    async def command(self, line: str, *, answers: Sequence[str] = ()) -> CommandResult:
         """Run one line in the command interpreter, as the operator at the console.
+
+        Args:
+            line: as it is typed.
+            answers: what the operator types at prompts, in order.
 
         Raises:
             MachineStateError: the power is off, or goes before the command is done.
         """
-        return await self.perform(self.system.command(line), name="console")
+        return await self.perform(self.system.command(line, answers=answers), name="console")
 
     async def install_iis(self, options: IisOptions | None = None) -> None:
         """Set IIS up under the active name.

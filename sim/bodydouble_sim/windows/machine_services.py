@@ -45,6 +45,18 @@ class MachinePower:
             self._carry_out(restart=restart), name=f"{self._machine.name}/shutdown", context=loop.lab.context.copy()
         )
 
+    def restart_after(self, seconds: float) -> None:
+        """Switch a machine whose system has crashed on again, unless somebody has meanwhile."""
+        loop = self._machine.world.loop
+        self._carried_out = loop.create_task(
+            self._switch_on(seconds), name=f"{self._machine.name}/restart", context=loop.lab.context.copy()
+        )
+
+    async def _switch_on(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        if not self._machine.powered:
+            self._machine.power_on()
+
     async def _carry_out(self, *, restart: bool) -> None:
         try:
             await self._machine.shut_down()
@@ -79,5 +91,6 @@ class MachineNames:
         await self._machine.netbios.release(name)
 
     async def find(self, name: str) -> str | None:
-        """See `NameService.find`; the machine itself does not count."""
-        return await self._machine.netbios.query(name)
+        """See `NameService.find`; the cache of names is not asked: it may know a machine that is gone."""
+        table = self._machine.netbios
+        return await table.ask_server(name) or await table.ask_everybody(name)

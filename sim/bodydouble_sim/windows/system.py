@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Coroutine, Mapping, Sequence
 
+    from bodydouble_sim.windows.commands.disk_programs import Disks
     from bodydouble_sim.windows.files import HostFiles
     from bodydouble_sim.windows.roles import Role
     from bodydouble_sim.windows.shell import Program
@@ -75,6 +76,7 @@ class WindowsSystem:
         redirector: files on other machines by UNC path.
         file_sharing_port: where the Server service listens and the redirector connects; None: a host that has none for
             it, so that neither reaches anybody.
+        disks: what ``format``, ``chkdsk`` and ``label`` work with, where the machine has drives of its own.
         up: whether a boot has come to its end, and no shutdown has begun since.
 
     Raises:
@@ -115,6 +117,7 @@ class WindowsSystem:
         self.redirector = Redirector(self)
         self.file_sharing_port: int | None = None
         self.up = False
+        self.disks: Disks | None = None
         self.scm = ServiceControlManager(
             self.registry,
             self.event_log,

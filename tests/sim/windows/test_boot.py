@@ -10,7 +10,7 @@ import pytest
 
 from bodydouble.errors import InputError
 from bodydouble_sim.windows import installation
-from bodydouble_sim.windows.machine import WindowsMachine
+from bodydouble_sim.windows.machine import CRASH_CONTROL, DUMP_SECONDS, WindowsMachine
 from bodydouble_sim.windows.registry import CURRENT_VERSION, PRODUCT_OPTIONS, SERVICES
 from bodydouble_sim.windows.version import NT_4, WINDOWS_2000
 from bodydouble_sim.windows.wire_names import WireName, wire_names
@@ -222,6 +222,25 @@ def test_a_shutdown_that_waits_dies_with_the_power(world: World, windows: Build)
         machine.system.power.request(restart=False, delay=30.0)
 
     assert world.run(main())
+
+
+@pytest.mark.behaviour("KB 307973: CrashControl, AutoReboot and LogEvent")
+@pytest.mark.parametrize(("reboots", "expected"), [(1, [True, [1001]]), (0, [False, []])])
+def test_a_machine_with_a_stop_error_restarts_by_itself_unless_told_otherwise(
+    world: World, windows: Build, reboots: int, expected: list[object]
+) -> None:
+    machine = windows("TARGET", "10.0.0.20/24")
+    machine.system.registry.set(CRASH_CONTROL, "AutoReboot", reboots)
+
+    async def main() -> list[object]:
+        await booted(machine)
+        machine.stop_error(0x0A)
+        assert not machine.powered
+        await asyncio.sleep(DUMP_SECONDS + 5)
+        return [machine.powered, events(machine, "Save Dump")]
+
+    assert world.run(main()) == expected
+    assert events(machine).count(6008) == reboots
 
 
 # --- names on the wire ------------------------------------------------------------------------------------------------

@@ -16,15 +16,19 @@ import subprocess
 import sys
 import urllib.request
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from bodydouble.errors import FileSystemError, StateError
+from bodydouble_sim.errors import RefusedError
+from bodydouble_sim.live.body import Body, run
 from bodydouble_sim.live.directory_files import DirectoryFiles
 from bodydouble_sim.live.door import Answer, Command, Door, Request
+from bodydouble_sim.live.network import LiveNetwork
 from bodydouble_sim.live.state import RegistryFile
 from bodydouble_sim.windows.registry import Registry
+from bodydouble_sim.windows.version import NT_4
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,17 +48,20 @@ def free_ports(count: int) -> list[int]:
 class LiveBody:
     """One ``serve`` process and its clients."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, *options: str) -> None:
         self.place = place
         self.door = str(place / "door")
+        self.options = options
+        self.said: list[str] = []
         self.process = self.start()
 
     def start(self) -> subprocess.Popen[str]:
         places = ["--drives", str(self.place / "drives"), "--state", str(self.place / "state"), "--socket", self.door]
-        command = [*LIVE, "serve", *places, "--name", "TARGET"]
+        command = [*LIVE, "serve", *places, "--name", "TARGET", *self.options]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         for line in process.stdout:
+            self.said.append(line)
             if line == "ready\n":
                 break
         return process
@@ -70,6 +77,102 @@ class LiveBody:
         command = [*LIVE, verb, "--socket", self.door, *words]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
         return done.returncode, done.stdout + done.stderr
+
+
+def inside(place: Path, **options: Any) -> Body:
+    """A body in this process."""
+    return Body(place / "drives", place / "state", "TARGET", uts=False, **options)
+
+
+async def up(body: Body) -> None:
+    """Wait until the body's services run."""
+    while not body.system.up:  # noqa: ASYNC110 - a state, no event, is what is awaited
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.behaviour("Windows 2000 Resource Kit, shutdown")
+def test_a_shutdown_from_inside_ends_a_live_body_in_good_order(tmp_path: Path) -> None:
+    body = inside(tmp_path)
+
+    async def main() -> None:
+        running = asyncio.ensure_future(run(body, str(tmp_path / "door")))
+        await up(body)
+        body.system.power.request(restart=False, delay=0.05)
+        await running
+
+    asyncio.run(main())
+    assert body.system.event_log.entries[-1].number == 6006
+    assert not (tmp_path / "door").exists() or not body.system.up
+
+
+@pytest.mark.behaviour("Windows 2000 Resource Kit, shutdown: /R restarts, /A takes it back")
+def test_a_restart_from_inside_boots_the_live_body_again_and_can_be_taken_back(tmp_path: Path) -> None:
+    body = inside(tmp_path)
+
+    async def main() -> list[object]:
+        running = asyncio.ensure_future(run(body, str(tmp_path / "door")))
+        await up(body)
+        power = body.system.power
+        power.request(restart=True, delay=60.0)
+        seen: list[object] = [power.abort(), power.abort()]
+        power.request(restart=True, delay=0.0)
+        while [e.number for e in body.system.event_log.entries].count(6005) < 2:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.01)
+        await up(body)
+        seen.append(body.system.scm.find("LanmanServer").state)
+        body.ended.set()
+        await running
+        return seen
+
+    assert asyncio.run(main()) == [True, False, "running"]
+
+
+@pytest.mark.behaviour("KB 196452: 6008 after an unexpected shutdown")
+def test_a_live_body_that_was_killed_logs_it_at_its_next_boot(tmp_path: Path) -> None:
+    killed = LiveBody(tmp_path)
+    killed.process.kill()
+    assert killed.process.stdout is not None
+    killed.process.stdout.close()
+    killed.process.wait(20)
+    again = LiveBody(tmp_path)
+    again.stop()
+    assert not any("EventLog 6008" in line for line in killed.said)
+    assert any(line.startswith("error EventLog 6008: The previous system shutdown") for line in again.said)
+
+
+@pytest.mark.behaviour('the note, "Requirements": Windows NT 4.0 with its service pack, or Windows 2000')
+def test_a_live_body_keeps_the_release_of_its_first_start(tmp_path: Path) -> None:
+    body = inside(tmp_path, version=NT_4, service_pack=4)
+    RegistryFile(tmp_path / "state" / "registry.json").save(body.system.registry)
+    again = inside(tmp_path)
+    assert (again.system.version, again.system.service_pack) == (NT_4, 4)
+
+
+def test_the_release_of_a_live_body_is_an_option(tmp_path: Path) -> None:
+    made = LiveBody(tmp_path, "--version", "windows-nt-4", "--service-pack", "3")
+    try:
+        code, output = made.ask("command", "net start")
+    finally:
+        made.stop()
+    assert code == 0
+    assert "Remote Procedure Call (RPC) Service" in output
+
+
+def test_a_live_body_sees_the_hosts_network() -> None:
+    network = LiveNetwork()
+
+    async def look() -> list[object]:
+        found = await network.resolve("127.0.0.1"), await network.resolve("no-such-host.invalid")
+        try:
+            answered: object = await network.ping("127.0.0.1", 5.0)
+        except RefusedError as error:  # a host that lets nobody send ICMP says so
+            answered = str(error)
+        return [*found, answered]
+
+    address, nothing, answered = asyncio.run(look())
+    assert (address, nothing) == ("127.0.0.1", None)
+    assert answered is not None
+    assert all("/" in held for adapter in network.adapters() for held in adapter.addresses)
 
 
 @pytest.fixture

@@ -115,6 +115,7 @@ def test_the_notes_failover_steps_on_a_machine(world: World, windows: Build) -> 
     assert world.run(main()) == expected
 
 
+@pytest.mark.behaviour("KB 242053: event 4319, a duplicate name has been detected")
 def test_a_name_that_is_taken_stays_off_the_wire_and_is_logged(world: World, windows: Build) -> None:
     first, second = windows("TARGET", "10.0.0.20/24"), windows("OTHER", "10.0.0.21/24")
     second.system.names.set_permanent("TARGET")
@@ -128,6 +129,7 @@ def test_a_name_that_is_taken_stays_off_the_wire_and_is_logged(world: World, win
     assert [entry.number for entry in second.system.event_log.entries if entry.source == "NetBT"] == [4319]
 
 
+@pytest.mark.behaviour('reference/windows-iis.md, "Network": Tcpip 4198 and 4199')
 def test_a_conflict_of_addresses_is_logged_on_both_sides(world: World, windows: Build) -> None:
     first, second = windows("A", "10.0.0.20/24"), windows("B", "10.0.0.20/24")
 

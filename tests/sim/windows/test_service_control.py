@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bodydouble.errors import BodydoubleError
+from bodydouble_sim.ports.services import SimServices
 from bodydouble_sim.windows.accounts import SERVICE_LOGON
 from bodydouble_sim.windows.machine import WindowsMachine
 from bodydouble_sim.windows.recovery import Action, FailureActions
@@ -324,6 +325,18 @@ def test_a_paused_service_stops(on: Callable[..., Any]) -> None:
     assert on(steps) == "stopped"
 
 
+def test_a_paused_service_does_not_count_as_running_for_the_product(on: Callable[..., Any]) -> None:
+    async def steps(system: WindowsSystem) -> list[object]:
+        add(system, "A", PausableIdleProgram)
+        port = SimServices(system.scm)
+        await port.start("A")
+        await port.start("A")
+        await system.scm.pause("A")
+        return [await refused(port.start("A")), (await port.query("A")).state]
+
+    assert on(steps) == [1056, "paused"]
+
+
 # --- time -------------------------------------------------------------------------------------------------------------
 
 
@@ -441,7 +454,7 @@ def test_failures_beyond_the_last_action_repeat_it(on: Callable[..., Any]) -> No
     async def steps(system: WindowsSystem) -> list[str]:
         add(system, "A", process="a.exe")
         system.scm.set_failure_actions("A", FailureActions((Action("restart"), Action("none"))))
-        seen = []
+        seen: list[str] = []
         for _ in range(3):
             if system.scm.find("A").state == "stopped":
                 await system.scm.start("A")
@@ -458,7 +471,7 @@ def test_the_count_of_failures_begins_anew_after_the_reset_period(on: Callable[.
     async def steps(system: WindowsSystem) -> list[str]:
         add(system, "A", process="a.exe")
         system.scm.set_failure_actions("A", FailureActions((Action("restart"), Action("none")), reset_period=3600.0))
-        seen = []
+        seen: list[str] = []
         for wait in (10.0, 3600.0, 10.0):
             if system.scm.find("A").state == "stopped":
                 await system.scm.start("A")
@@ -544,6 +557,46 @@ def test_recovery_settings_are_read_as_they_were_set(on: Callable[..., Any]) -> 
         return [system.scm.failure_actions(name) for name in ("Spooler", "Alerter")]
 
     assert on(steps) == [actions, FailureActions()]
+
+
+class Slow(IdleProgram):
+    """Takes a second to start and two to stop."""
+
+    async def start(self, _died: Callable[[str], None]) -> None:
+        await asyncio.sleep(1)
+
+    async def stop(self) -> None:
+        await asyncio.sleep(2)
+
+
+@pytest.mark.behaviour("Microsoft, ControlService: ERROR_DEPENDENT_SERVICES_RUNNING (1051)")
+@pytest.mark.parametrize("wait", [0.0, 0.5, 1.5, 2.5])
+@pytest.mark.parametrize("first", ["", "A", "B"])
+def test_a_start_that_meets_a_stop_leaves_no_service_without_what_it_needs(
+    on: Callable[..., Any], wait: float, first: str
+) -> None:
+    needs = {"B": ("A", "X"), "C": ("A",)}
+
+    async def steps(system: WindowsSystem) -> dict[str, str]:
+        for name in ("A", "X", "B", "C"):
+            add(system, name, Slow, depends_on=needs.get(name, ()))
+        if first:
+            await system.scm.start(first)
+        calls = [asyncio.ensure_future(system.scm.start("B" if first != "B" else "C"))]
+        await asyncio.sleep(wait)
+        calls.append(asyncio.ensure_future(system.scm.stop("A", dependents=True)))
+        if first:
+            await asyncio.sleep(wait)
+            calls.append(asyncio.ensure_future(system.scm.start("C")))
+        await asyncio.gather(*calls, return_exceptions=True)
+        await asyncio.sleep(20)
+        return {name: str(system.scm.find(name).state) for name in ("A", "X", "B", "C")}
+
+    states = on(steps)
+    assert set(states.values()) <= {"running", "stopped"}
+    for name, needed in needs.items():
+        if states[name] == "running":
+            assert [states[other] for other in needed] == ["running"] * len(needed), states
 
 
 # --- dependencies and order -------------------------------------------------------------------------------------------

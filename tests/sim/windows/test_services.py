@@ -46,6 +46,7 @@ def net(system: WindowsSystem, line: str) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
+@pytest.mark.behaviour('reference/windows-iis.md, "Services"')
 def test_net_start_starts_dependencies_first(chain: WindowsSystem) -> None:
     code, output = net(chain, 'start "service c"')
     assert (code, states(chain)) == (0, ["running"] * 3)
@@ -54,6 +55,7 @@ def test_net_start_starts_dependencies_first(chain: WindowsSystem) -> None:
     assert [text.split()[2] for text in entered] == ["A", "B", "C"]
 
 
+@pytest.mark.behaviour('reference/windows-iis.md, "Services": message 2182')
 def test_starting_what_runs_is_message_2182_and_a_failure(chain: WindowsSystem) -> None:
     net(chain, "start a")
     code, output = net(chain, "start a")
@@ -62,6 +64,7 @@ def test_starting_what_runs_is_message_2182_and_a_failure(chain: WindowsSystem) 
     assert "NET HELPMSG 2182" in output
 
 
+@pytest.mark.behaviour('reference/windows-iis.md, "Services": message 3521')
 def test_stopping_what_does_not_run_is_message_3521_and_a_failure(chain: WindowsSystem) -> None:
     code, output = net(chain, "stop a")
     assert code == 2
@@ -69,6 +72,7 @@ def test_stopping_what_does_not_run_is_message_3521_and_a_failure(chain: Windows
     assert "NET HELPMSG 3521" in output
 
 
+@pytest.mark.behaviour('reference/windows-iis.md, "Services": net stop asks, /y answers yes')
 def test_a_stop_with_running_dependents_needs_y(chain: WindowsSystem) -> None:
     net(chain, "start c")
     code, output = net(chain, "stop a")
@@ -103,6 +107,7 @@ def test_a_program_that_gives_up_is_a_service_specific_error(chain: WindowsSyste
     assert (entry.number, "it is broken" in entry.text) == (7024, True)
 
 
+@pytest.mark.behaviour('reference/windows-iis.md, "Services": a crash of inetinfo stops all services in it')
 def test_a_crash_of_the_process_stops_every_service_in_it(chain: WindowsSystem) -> None:
     net(chain, "start c")
     assert sorted(chain.scm.crash("ONE.EXE")) == ["a", "b", "c"]
@@ -110,6 +115,7 @@ def test_a_crash_of_the_process_stops_every_service_in_it(chain: WindowsSystem) 
     assert [entry.number for entry in chain.event_log.entries[-3:]] == [7031] * 3
 
 
+@pytest.mark.behaviour('reference/windows-iis.md, "Services": startup types')
 def test_startup_types_survive_and_count_at_boot(chain: WindowsSystem) -> None:
     async def boots() -> list[str]:
         await chain.command("sc config c start= demand")
@@ -187,6 +193,7 @@ def test_the_services_port_is_idempotent_and_stops_dependents(chain: WindowsSyst
     assert asyncio.run(run()) == ["stopped"] * 3
 
 
+@pytest.mark.behaviour('reference/windows-iis.md, "Names"')
 def test_chngname_changes_the_active_name_only(system: WindowsSystem) -> None:
     async def run() -> list[tuple[int, str]]:
         await system.boot()
@@ -202,6 +209,7 @@ def test_chngname_changes_the_active_name_only(system: WindowsSystem) -> None:
     assert system.names.permanent == "TARGET"
 
 
+@pytest.mark.behaviour('reference/windows-iis.md, "Names"')
 def test_a_rename_takes_effect_at_boot_and_chngname_does_not_outlive_it(system: WindowsSystem) -> None:
     system.names.set_permanent("other")
     system.names.set_active("source")

@@ -1,7 +1,8 @@
 """``set /a``: 32-bit integers, C's operators, variables by bare name.
 
 Source: the help text of ``set`` as Windows 2000 prints it: ``()``, ``! ~ -``, ``* / %``, ``+ -``, ``<< >>``, ``&``,
-``^``, ``|``, assignments and ``,`` in falling precedence; decimal, ``0x`` and octal numbers; a name that is not set counts 0.
+``^``, ``|``, assignments and ``,`` in falling precedence; decimal, ``0x`` and octal numbers; a name that is not set
+counts 0.
 """
 
 from __future__ import annotations

@@ -12,13 +12,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from bodydouble.errors import FileSystemError
+from bodydouble.errors import BodydoubleError, FileSystemError
 from bodydouble_sim.windows.command_interpreter import flow
 from bodydouble_sim.windows.command_interpreter.arguments import batch_arguments, head_and_rest, program_arguments
 from bodydouble_sim.windows.command_interpreter.limits import NOT_RECOGNISED
 from bodydouble_sim.windows.commands.deleting import NOTHING_DELETED
 from bodydouble_sim.windows.commands.internal import INTERNAL, KEEPS_ERRORLEVEL, KEEPS_IN_BAT
-from bodydouble_sim.windows.commands.matching import message
+from bodydouble_sim.windows.commands.matching import PATH_NOT_FOUND, message
 
 if TYPE_CHECKING:
     from bodydouble_sim.windows.command_interpreter.interpreter import Interpreter
@@ -124,6 +124,15 @@ class Dispatcher:
         return await flow.run_batch(self._interpreter, frame, called=called)
 
     def _not_recognised(self, head: str) -> int:
+        """Say that there is no such command; that the directory is missing is said instead where one is named.
+
+        Source: zzz.buzz, "File not found errors in cmd.exe".
+        """
+        directory = self._shell.path(head).rpartition("/")[0] if re.search(r"[\\/]", head) else ""
+        if directory and self._shell.system.files.stat(directory) is None:
+            self._shell.error(PATH_NOT_FOUND)
+            self._shell.errorlevel = 3
+            return 3
         if self._shell.system.version.is_nt4:
             self._shell.error("The name specified is not recognized as an")
             self._shell.error("internal or external command, operable program or batch file.")
@@ -140,8 +149,10 @@ class Dispatcher:
             return 193
         try:
             return await program(self._shell, program_arguments(rest))
-        except FileSystemError as error:
-            self._shell.error(message(error, self._shell))
+        except FileSystemError:
+            raise
+        except BodydoubleError as error:  # a program that fails takes no interpreter with it
+            self._shell.error(str(error))
             return 1
 
     def program_file(self, head: str) -> str | None:
@@ -155,6 +166,8 @@ class Dispatcher:
         return None
 
     def _with_suffix(self, path: str) -> str | None:
+        if "/" not in path:
+            return None
         suffixes = self._shell.environment.get("PATHEXT", _PATHEXT).upper().split(";")
         runnable = [suffix for suffix in suffixes if suffix in _PATHEXT.split(";")]
         names = [path] if path.upper().endswith(tuple(runnable)) else []

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -112,7 +113,7 @@ class Interpreter:
             if end.text and rethrow:
                 raise
             if end.text:
-                self.shell.error(end.text)
+                self._complain(end.text)
             if end.errorlevel is not None:
                 self.shell.errorlevel = end.errorlevel
             return self.shell.errorlevel
@@ -216,10 +217,19 @@ class Interpreter:
             raise InterpreterEnd(RECURSION_TEXT, 1)
         try:
             return await self._execute(node)
+        except FileSystemError as error:  # of a command that cannot say so itself, or of what it wrote to
+            self._complain(message(error, self.shell))
+            self.shell.errorlevel = 1
+            return 1
         except BatchSyntaxError as error:
             raise InterpreterEnd(str(error), SYNTAX_ERROR) from None
         finally:
             self.shell.nesting -= 1
+
+    def _complain(self, text: str) -> None:
+        """Write to standard error, if that is still to be written to."""
+        with suppress(FileSystemError, InterpreterEnd):
+            self.shell.error(text)
 
     async def _execute(self, node: Node) -> int:
         if isinstance(node, Quiet):

@@ -1,7 +1,7 @@
 """What one run of the interpreter may use, so that no script runs away, and what it raises when it ends early.
 
-Source: the input line of 2047 characters is that of Windows NT 4.0 and 2000 (KB 830473); 32 levels of ``setlocal``
-are cmd.exe's. The other figures are this model's choice: generous for an operator's script, small for the host.
+Source: the input line of 2047 characters is that of Windows NT 4.0 and 2000 (KB 830473). The other figures are this
+model's choice: generous for an operator's script, small for the host.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Opening what a command reads from and writes to.
 
-Source: the help text of ``cmd`` and KB 110930 are silent about order; as in Stack Overflow 4094699 redirections are
-opened from left to right and the last one of a handle counts.
+Source: as in Stack Overflow 4094699 redirections are opened from left to right and the last one of a handle counts.
 """
 
 from __future__ import annotations

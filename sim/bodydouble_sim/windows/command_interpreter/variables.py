@@ -1,8 +1,8 @@
 """What ``%NAME%`` and ``%~`` find out about the running interpreter and its machine.
 
 Source: the help text of ``set`` on Windows 2000 lists CD, DATE, TIME and RANDOM among what is computed anew at each
-use; ERRORLEVEL, CMDEXTVERSION and CMDCMDLINE are in the help text of ``if``, on NT 4.0 as well. A variable of the same name
-hides each of them.
+use; ERRORLEVEL, CMDEXTVERSION and CMDCMDLINE are in the help text of ``if``, on NT 4.0 as well. A variable of the same
+name hides each of them.
 """
 
 from __future__ import annotations

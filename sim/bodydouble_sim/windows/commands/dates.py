@@ -1,7 +1,7 @@
 """Dates and times as the US English console shows them.
 
-Source: NT 4.0 shows two digits of the year in listings (``12/02/02``) and 2000 four, both ``09:00a`` for the time:
-directory listings in Microsoft's Knowledge Base articles of their days.
+NT 4.0 shows two digits of the year in listings (``12/02/02``) and 2000 four, both ``09:00a`` for the time: this model's
+choice, after listings as they were printed at the time.
 """
 
 from __future__ import annotations

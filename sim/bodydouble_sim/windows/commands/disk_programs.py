@@ -7,7 +7,7 @@ one; the live body's drives are directories of another system, which has no such
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Protocol
 
 from bodydouble_sim.windows.commands import volumes
 
@@ -33,7 +33,7 @@ class Disks(Protocol):
 
 
 def _disks(shell: Shell) -> Disks | None:
-    return cast("Disks | None", getattr(shell.system, "disks", None))
+    return shell.system.disks
 
 
 def _drive(shell: Shell, arguments: list[str]) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 INITIALISATION_ERROR = 4
 WRITE_ERROR = 5
+_XCOPY_SWITCHES = frozenset({*(f"/{letter}" for letter in "acdefhiklmnopqrstuvwxyz"), "/-y"})
 _DEEPEST = 64
 
 
@@ -36,29 +37,8 @@ async def xcopy(shell: Shell, arguments: list[str]) -> int:
         shell.error("Invalid number of parameters")
         shell.line("0 File(s) copied")
         return INITIALISATION_ERROR
-    known = (
-        "/s",
-        "/e",
-        "/i",
-        "/y",
-        "/-y",
-        "/q",
-        "/l",
-        "/t",
-        "/h",
-        "/r",
-        "/k",
-        "/c",
-        "/d",
-        "/a",
-        "/m",
-        "/f",
-        "/v",
-        "/u",
-    )
-    known += ("/n", "/p", "/w", "/z", "/o", "/x")
     for switch in switches:
-        if switch.partition(":")[0] not in known:
+        if switch.partition(":")[0] not in _XCOPY_SWITCHES:
             shell.error(f"Invalid switch - {switch}")
             shell.line("0 File(s) copied")
             return INITIALISATION_ERROR

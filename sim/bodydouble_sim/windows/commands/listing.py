@@ -1,7 +1,7 @@
 """``dir`` and ``type``.
 
-Source: their help texts on Windows 2000; the columns are those of listings in Microsoft's articles of the time: two
-digits of the year on NT 4.0, four on 2000.
+Source: their help texts on Windows 2000; the columns are this model's choice, after listings as they were printed at
+the time: two digits of the year on NT 4.0, four on 2000.
 """
 
 from __future__ import annotations

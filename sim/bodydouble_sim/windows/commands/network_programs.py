@@ -1,6 +1,6 @@
 """``hostname``, ``ipconfig``, ``ping`` and ``nbtstat``.
 
-Source: their output on the two releases as Microsoft's articles of the time show it: NT 4.0 heads ``ipconfig`` with
+Their output is this model's choice, after what was printed at the time: NT 4.0 heads ``ipconfig`` with
 "Windows NT IP Configuration" and calls an unknown name a "Bad IP address", 2000 an "Unknown host"; only 2000 sums a
 ``ping`` up. A reply is waited for one second, and so long lies between two echoes.
 """

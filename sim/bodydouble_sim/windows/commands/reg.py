@@ -1,6 +1,6 @@
 """``reg`` of the Windows 2000 support tools: ``query``, ``add`` and ``delete``.
 
-Source: its usage text and output (REG.EXE VERSION 2.0). NT 4.0's resource kit has another ``reg`` with another syntax,
+Its output is this model's choice, after what version 2.0 prints. NT 4.0's resource kit has another ``reg`` with another syntax,
 which this model leaves out.
 """
 

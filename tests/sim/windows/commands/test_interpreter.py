@@ -65,7 +65,7 @@ def test_arguments_variables_and_quotes(system: WindowsSystem) -> None:
 
 def test_errorlevel_is_at_least(system: WindowsSystem) -> None:
     text = (
-        "@echo off\nnet start nonsense > nul\nif errorlevel 3 echo three\nif errorlevel 2 echo two\n"
+        "@echo off\nnet start nonsense > nul 2>&1\nif errorlevel 3 echo three\nif errorlevel 2 echo two\n"
         "if not errorlevel 1 echo none\necho %errorlevel%\n"
     )
     assert lines(script(system, text)) == ["two", "2"]
@@ -138,7 +138,7 @@ def test_a_missing_script_cannot_be_run(system: WindowsSystem) -> None:
 
 def test_redirection_and_file_commands(system: WindowsSystem) -> None:
     text = (
-        "@echo off\nmd C:\\x\\y\necho one>C:\\x\\a.txt\necho two >> C:\\x\\a.txt\ntype C:\\x\\a.txt\n"
+        "@echo off\nmd C:\\x\\y\necho one>C:\\x\\a.txt\necho two>> C:\\x\\a.txt\ntype C:\\x\\a.txt\n"
         "copy C:\\x\\a.txt C:\\x\\y > nul\nren C:\\x\\a.txt b.txt\ndir /b C:\\x\ndel C:\\x\\y\\*.txt\n"
         "if not exist C:\\x\\y\\a.txt echo gone\n"
     )
@@ -147,7 +147,7 @@ def test_redirection_and_file_commands(system: WindowsSystem) -> None:
 
 def test_operators_between_commands(system: WindowsSystem) -> None:
     assert command(system, "echo a& echo b && echo c || echo never")[1].split() == ["a", "b", "c"]
-    assert command(system, "net start nonsense > nul || echo failed")[1].strip() == "failed"
+    assert command(system, "net start nonsense > nul 2>&1 || echo failed")[1].strip() == "failed"
     assert command(system, 'echo "a & b"')[1].strip() == '"a & b"'
 
 
