@@ -18,6 +18,11 @@ ROOT_REASON = "needs root on Linux (namespaces, raw sockets, mounts)"
 FUSE_REASON = "needs /dev/fuse and the [fuse] extra (ci/bootstrap as root, then make test)"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How often `tests/sim/storage/test_power_cuts.py` takes the power from each kind of volume."""
+    parser.addoption("--power-cuts", type=int, default=300, help="seeded power cuts for each kind of volume")
+
+
 def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
     """Skip what needs a machine that this one is not, with the reason."""
     for item in items:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from bodydouble.vocabulary.operations import Entry
     from bodydouble_labs.scenario.network import HostSpec
-    from bodydouble_sim.storage.ntfs import NtfsVolume
+    from bodydouble_sim.storage.volume import Volume
     from bodydouble_sim.windows.machine import WindowsMachine
 
 CONTROL_PORT = 6330
@@ -173,19 +173,19 @@ class SimHost:
             _collect(volume, path, len(path) + 1, tree)
         return tree
 
-    def volume_of(self, path: str) -> NtfsVolume:
+    def volume_of(self, path: str) -> Volume:
         """The volume that holds a path in product form."""
         return self.machine.volumes[path[0]]
 
 
-def _collect(volume: NtfsVolume, directory: str, prefix: int, tree: Tree) -> None:
+def _collect(volume: Volume, directory: str, prefix: int, tree: Tree) -> None:
     for entry in volume.list(directory):
         tree[entry.path[prefix:]] = _seen(volume, entry)
         if entry.directory:
             _collect(volume, entry.path, prefix, tree)
 
 
-def _seen(volume: NtfsVolume, entry: Entry) -> TreeEntry:
+def _seen(volume: Volume, entry: Entry) -> TreeEntry:
     digest = "" if entry.directory else hashlib.sha256(volume.read(entry.path)).hexdigest()
     security = entry.metadata.security.decode("latin-1")
     return TreeEntry(entry.directory, entry.size, digest, entry.metadata.attributes, security, entry.mtime_ns)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from bodydouble.vocabulary.operations import AnyOperation, Entry
     from bodydouble_labs.history import History
-    from bodydouble_sim.storage.ntfs import NtfsVolume
+    from bodydouble_sim.storage.volume import Volume
 
 MOST_VIOLATIONS = 1000
 """Violations that are written down; a thousand tell as much as a million."""
@@ -27,7 +27,7 @@ MOST_VIOLATIONS = 1000
 class VolumeWitness:
     """Follows one volume from the moment it is made, and knows the hash of any directory on it."""
 
-    def __init__(self, volume: NtfsVolume) -> None:
+    def __init__(self, volume: Volume) -> None:
         self._volume = volume
         self.listeners: list[Callable[[AnyOperation], None]] = []
         self.restarted: list[Callable[[], None]] = []
@@ -159,7 +159,7 @@ def _beneath(path: str, root: str) -> bool:
     return path[:size].upper() == root.upper() and path[size : size + 1] in ("", "/")
 
 
-def _walk(volume: NtfsVolume, path: str) -> Iterator[tuple[Entry, bytes]]:
+def _walk(volume: Volume, path: str) -> Iterator[tuple[Entry, bytes]]:
     for entry in volume.list(path):
         yield entry, b"" if entry.directory else volume.read(entry.path)
         if entry.directory:

@@ -27,7 +27,7 @@ from bodydouble.vocabulary.operations import Entry, Metadata
 from bodydouble_sim.storage import names, security, short_names
 from bodydouble_sim.storage.node import ARCHIVE, EVERYONE_FULL_CONTROL, READONLY, SETTABLE
 from bodydouble_sim.storage.sharing import HoldTable, Share
-from bodydouble_sim.windows.files import VolumeInformation
+from bodydouble_sim.windows.files import VolumeInformation, opened_device, opens_null
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -87,7 +87,9 @@ class DirectoryFiles:
 
     def _real(self, path: str) -> str:
         """The real path; components that exist are found in any case, missing ones stay as written."""
-        parts = path.split("/")
+        if names.too_long(path):
+            raise FileSystemError("denied", path, "the file name is too long")
+        parts = names.win32(path).split("/")
         if len(parts[0]) != 2 or parts[0][1] != ":" or any(part in ("", ".", "..") for part in parts):  # noqa: PLR2004
             raise FileSystemError("not_found", path, "not a path on a drive")
         if ":" in path[2:]:
@@ -108,6 +110,9 @@ class DirectoryFiles:
 
     def stat(self, path: str) -> Entry | None:
         """See `bodydouble_sim.windows.files.HostFiles.stat`."""
+        if device := opened_device(path):
+            above = self.stat(path.rpartition("/")[0])
+            return None if above is None else Entry(f"{above.path}/{device}", False, 0, above.mtime_ns, above.metadata)
         try:
             real = self._real(path)
             found = os.stat(real)
@@ -125,6 +130,8 @@ class DirectoryFiles:
 
     def read(self, path: str, offset: int = 0, size: int | None = None) -> bytes:
         """See `bodydouble_sim.windows.files.HostFiles.read`."""
+        if opens_null(path):
+            return b""
         with _translated(path), open(self._real(path), "rb", buffering=0) as file:
             self._check_holds(path, file.fileno(), Share.READ)
             file.seek(offset)
@@ -134,6 +141,8 @@ class DirectoryFiles:
 
     def create(self, path: str) -> None:
         """See `bodydouble_sim.windows.files.HostFiles.create`."""
+        if opens_null(path):
+            return
         with _translated(path):
             real = self._real(path)
             try:
@@ -173,6 +182,8 @@ class DirectoryFiles:
 
     def write(self, path: str, offset: int, data: bytes) -> None:
         """See `bodydouble_sim.windows.files.HostFiles.write`."""
+        if opens_null(path):
+            return
         with _translated(path):
             handle = self._open_writable(path, self._real(path))
             try:
@@ -186,12 +197,15 @@ class DirectoryFiles:
 
     def append(self, path: str, data: bytes) -> None:
         """See `bodydouble_sim.windows.files.HostFiles.append`."""
+        if opens_null(path):
+            return
         with _translated(path):
             size = os.stat(self._real(path)).st_size
         self.write(path, size, data)
 
     def rename(self, path: str, new_path: str) -> None:
         """See `bodydouble_sim.windows.files.HostFiles.rename`."""
+        _refuse_device(path, new_path)
         with _translated(path):
             real, new_real = self._real(path), self._real(new_path)
             self._check_holds(path, real, Share.DELETE)
@@ -207,6 +221,7 @@ class DirectoryFiles:
 
     def remove(self, path: str) -> None:
         """See `bodydouble_sim.windows.files.HostFiles.remove`."""
+        _refuse_device(path)
         with _translated(path):
             real = self._real(path)
             self._removable(path, real)
@@ -214,6 +229,9 @@ class DirectoryFiles:
 
     def mkdir(self, path: str) -> None:
         """See `bodydouble_sim.windows.files.HostFiles.mkdir`."""
+        _refuse_device(path)
+        if names.too_long(path, directory=True):
+            raise FileSystemError("denied", path, "the directory name is too long")
         with _translated(path):
             real = self._real(path)
             os.mkdir(real)
@@ -226,6 +244,8 @@ class DirectoryFiles:
 
     def flush(self, path: str) -> None:
         """See `bodydouble_sim.windows.files.HostFiles.flush`."""
+        if opens_null(path):
+            return
         with _translated(path):
             handle = os.open(self._real(path), os.O_RDONLY)
             try:
@@ -309,6 +329,12 @@ class DirectoryFiles:
         _, found = self._found(path)
         above = self._found(path.rpartition("/")[0])[1] if "/" in path else found
         return security.may(self._keep(found).security, self._keep(above).security, account, groups, want)
+
+
+def _refuse_device(*paths: str) -> None:
+    for path in paths:
+        if device := opened_device(path):
+            raise FileSystemError("denied", path, f"the device {device}")
 
 
 def _inode(found: os.stat_result) -> Inode:

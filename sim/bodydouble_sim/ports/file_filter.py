@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from bodydouble.ports import Sink
-    from bodydouble_sim.storage.ntfs import NtfsVolume
+    from bodydouble_sim.storage.volume import Volume
 
 
 class SimAttachment:
@@ -25,14 +25,19 @@ class SimAttachment:
 
 
 class SimFileFilter:
-    """Reports what applications change on simulated volumes; unloaded by a power loss."""
+    """Reports what applications change on simulated volumes; unloaded by a power loss.
 
-    def __init__(self, volumes: Mapping[str, NtfsVolume]) -> None:
+    What has no operation (named streams, hard links, junctions, compression) is not reported: see
+    `bodydouble_sim.storage.volume`.
+    """
+
+    def __init__(self, volumes: Mapping[str, Volume]) -> None:
         self._volumes = volumes
 
     async def attach(self, root: str, sink: Sink) -> SimAttachment:
         """See `bodydouble.ports.FileFilter.attach`. Paths are reported as the volume spells them."""
         volume = self._volumes.get(root[:1].upper()) if root[1:2] == ":" else None
-        if volume is None:
-            raise FilterError(f"{root}: no volume that the filter watches (drives: {', '.join(sorted(self._volumes))})")
+        if volume is None or volume.file_system is None:
+            known = sorted(letter for letter, each in self._volumes.items() if each.file_system is not None)
+            raise FilterError(f"{root}: no volume that the filter watches (drives: {', '.join(known)})")
         return SimAttachment(volume.add_filter(root, sink))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bodydouble.vocabulary.operations import AnyOperation, Entry
-    from bodydouble_sim.storage.ntfs import NtfsVolume
+    from bodydouble_sim.storage.volume import Volume
 
 READ_SECONDS = (0.00005, 0.0005)
 FLUSH_SECONDS = (0.001, 0.008)
@@ -23,10 +23,11 @@ class SimFileSystem:
 
     Args:
         volumes: by drive letter.
-        stream: draws the latencies: reads answer within `READ_SECONDS`, flushes take `FLUSH_SECONDS`.
+        stream: draws the latencies: reads answer within `READ_SECONDS`, flushes take `FLUSH_SECONDS`, times the disk's
+            `bodydouble_sim.storage.disk.Disk.slowness`.
     """
 
-    def __init__(self, volumes: Mapping[str, NtfsVolume], stream: random.Random) -> None:
+    def __init__(self, volumes: Mapping[str, Volume], stream: random.Random) -> None:
         self._volumes = volumes
         self._stream = stream
 
@@ -35,30 +36,35 @@ class SimFileSystem:
         """Windows volumes ignore case."""
         return False
 
-    def _on(self, path: str) -> NtfsVolume:
+    def _on(self, path: str) -> Volume:
         volume = self._volumes.get(path[:1].upper()) if path[1:2] == ":" else None
         if volume is None:
             raise FileSystemError("not_found", path, "no such drive")
         return volume
 
-    async def _take(self, bounds: tuple[float, float]) -> None:
-        await asyncio.sleep(self._stream.uniform(*bounds))
+    async def _take(self, path: str, bounds: tuple[float, float]) -> None:
+        seconds = self._stream.uniform(*bounds)
+        volume = self._volumes.get(path[:1].upper())
+        if volume is not None and volume.disk.slowness != 1.0:
+            volume.disk.touched["slowed"] += 1
+            seconds *= volume.disk.slowness
+        await asyncio.sleep(seconds)
 
     async def list_directory(self, path: str) -> list[Entry]:
         """See `bodydouble.ports.FileSystem.list_directory`."""
-        await self._take(READ_SECONDS)
+        await self._take(path, READ_SECONDS)
         return self._on(path).list(path)
 
     async def stat(self, path: str) -> Entry | None:
         """See `bodydouble.ports.FileSystem.stat`; None on a drive that does not exist."""
-        await self._take(READ_SECONDS)
+        await self._take(path, READ_SECONDS)
         return self._on(path).stat(path) if path[:1].upper() in self._volumes else None
 
     async def read(self, path: str, offset: int, size: int) -> bytes:
         """See `bodydouble.ports.FileSystem.read`: the bytes are those of one instant between call and answer."""
-        await self._take(READ_SECONDS)
+        await self._take(path, READ_SECONDS)
         data = self._on(path).read(path, offset, size)
-        await self._take(READ_SECONDS)
+        await self._take(path, READ_SECONDS)
         return data
 
     async def apply(self, operations: Sequence[AnyOperation], *, durable: bool = True) -> None:
@@ -72,7 +78,7 @@ class SimFileSystem:
                 failure = error
                 break
             done.append(operation)
-        await self._take(FLUSH_SECONDS if durable else READ_SECONDS)
+        await self._take(operations[0].path if operations else "", FLUSH_SECONDS if durable else READ_SECONDS)
         if durable:
             for volume in self._volumes.values():
                 volume.flush_written([operation for operation in done if self._on(operation.path) is volume])

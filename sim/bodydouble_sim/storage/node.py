@@ -5,7 +5,15 @@ Source of the bits: Microsoft's "File Attribute Constants".
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from bodydouble.vocabulary.operations import Entry
+from bodydouble_sim.storage.content import FileContent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bodydouble.vocabulary.operations import Metadata
 
 READONLY, HIDDEN, SYSTEM, ARCHIVE = 1, 2, 4, 32
 SPARSE, REPARSE, COMPRESSED = 0x200, 0x400, 0x800
@@ -15,3 +23,91 @@ SETTABLE = READONLY | HIDDEN | SYSTEM | ARCHIVE
 EVERYONE_FULL_CONTROL = b"O:BAG:SYD:(A;OICI;FA;;;WD)"
 
 Entries = list[Entry]
+
+
+class Node:
+    """A file (``content`` set) or a directory (``children`` set); a named stream is a file inside a file.
+
+    Attributes:
+        metadata: attributes that are replicated, and the security descriptor.
+        flags: SPARSE, COMPRESSED and REPARSE.
+        mtime_ns, created_ns, accessed_ns: times, to the file system's resolution.
+        content: a file's bytes.
+        children: a directory's entries by folded name.
+        aliases: the same entries by their 8.3 alias, where they have one.
+        streams: a file's named streams by folded name.
+        link: the name that it goes by; None when it has been removed.
+        others: further names (hard links).
+        target: where a junction leads, in product form; empty for everything else.
+        units: bytes that each compression unit occupies, for sparse and compressed files.
+    """
+
+    __slots__ = (
+        "accessed_ns",
+        "aliases",
+        "children",
+        "content",
+        "created_ns",
+        "flags",
+        "link",
+        "metadata",
+        "mtime_ns",
+        "others",
+        "streams",
+        "target",
+        "units",
+    )
+
+    def __init__(self, metadata: Metadata, mtime_ns: int, created_ns: int, *, directory: bool) -> None:
+        self.metadata = metadata
+        self.flags = 0
+        self.mtime_ns = mtime_ns
+        self.created_ns = created_ns
+        self.accessed_ns = created_ns
+        self.children: dict[str, Link] | None = {} if directory else None
+        self.aliases: dict[str, Link] = {} if directory else _NO_LINKS
+        self.content: FileContent | None = None if directory else FileContent()
+        self.streams: dict[str, Link] = _NO_LINKS
+        self.link: Link | None = None
+        self.others: tuple[Link, ...] = ()
+        self.target = ""
+        self.units: list[int] | None = None
+
+    def contents(self) -> Iterator[FileContent]:
+        """Its bytes and those of its streams."""
+        if self.content is not None:
+            yield self.content
+        for stream in self.streams.values():
+            yield from stream.node.contents()
+
+
+class Link:
+    """A name of a node in a directory, or of a stream in a file.
+
+    Attributes:
+        name: as it was given.
+        key: the form under which it is found.
+        short: its 8.3 alias, empty when it is its own.
+        parent: where the name is; None for the root.
+        node: what it names.
+    """
+
+    __slots__ = ("key", "name", "node", "parent", "short")
+
+    def __init__(self, name: str, key: str, short: str, parent: Node | None, node: Node) -> None:
+        self.name = name
+        self.key = key
+        self.short = short
+        self.parent = parent
+        self.node = node
+
+
+_NO_LINKS: dict[str, Link] = {}
+"""Shared by all nodes that can have none; never written to."""
+
+
+def entry(link: Link, path: str) -> Entry:
+    """What a listing shows of a name."""
+    node = link.node
+    content = node.content
+    return Entry(path, content is None, 0 if content is None else len(content.data), node.mtime_ns, node.metadata)

@@ -1,592 +1,285 @@
-"""The NTFS volume: names, directories, attributes, security, 100 ns times, and who gets to see a change.
+"""The NTFS volume of Windows NT 4.0 (NTFS 4) and Windows 2000 (NTFS 5).
 
-Modelled after reference/windows-iis.md, "File systems": names keep their case and ignore it, up to 255 characters;
-metadata is journaled and survives power loss; times have a resolution of 100 ns. Not modelled: named streams,
-compression, 8.3 aliases, sharing modes of open files.
+Modelled after reference/windows-iis.md, "File systems": permissions, named streams and compression in both; sparse
+files and reparse points (here: junctions) in 5; times of 100 ns; journaled metadata (`NtfsLog`). Not modelled:
+encryption, quotas, the USN journal, names that differ in case only (POSIX).
 """
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING
+import zlib
+from typing import TYPE_CHECKING, Literal
 
 from bodydouble.errors import FileSystemError
-from bodydouble.vocabulary.operations import (
-    CreateFile,
-    Entry,
-    MakeDirectory,
-    Metadata,
-    RemoveDirectory,
-    RemoveFile,
-    Rename,
-    SetMetadata,
-    SetTimes,
-    Truncate,
-    Write,
-)
-from bodydouble_sim.storage import security, short_names
-from bodydouble_sim.storage.content import FileContent
-from bodydouble_sim.storage.disk import Disk
-from bodydouble_sim.storage.sharing import HoldTable, Share
+from bodydouble.vocabulary.operations import CreateFile, MakeDirectory, Metadata, Write
+from bodydouble_sim.storage import security
+from bodydouble_sim.storage.disk import CLUSTER, SECTOR, Disk
+from bodydouble_sim.storage.names import fold, problem
+from bodydouble_sim.storage.node import COMPRESSED, REPARSE, SPARSE, Link, Node
+from bodydouble_sim.storage.ntfs_log import NtfsLog
+from bodydouble_sim.storage.volume import Volume
 
 if TYPE_CHECKING:
-    import random
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from bodydouble.vocabulary.operations import AnyOperation
-    from bodydouble_sim.storage.security import Want
-    from bodydouble_sim.storage.sharing import Hold
+    from bodydouble_sim.storage.changes import Done
+    from bodydouble_sim.storage.content import FileContent
+    from bodydouble_sim.storage.journal import Journal
 
-READONLY, HIDDEN, SYSTEM, ARCHIVE = 1, 2, 4, 32
-EVERYONE_FULL_CONTROL = b"O:BAG:SYD:(A;OICI;FA;;;WD)"
-MAX_NAME = 255
+Release = Literal[4, 5]
 
-Entries = list[Entry]
-
-_BAD_NAME = re.compile(r'[\x00-\x1f<>:"\\|?*]|[. ]$')
-
-
-class _Node:
-    """A file (``content`` set) or a directory (``children`` set)."""
-
-    __slots__ = ("attributes", "children", "content", "mtime_ns", "name", "parent", "security")
-
-    def __init__(self, name: str, parent: _Node | None, metadata: Metadata, mtime_ns: int, *, directory: bool) -> None:
-        self.name = name
-        self.parent = parent
-        self.attributes = metadata.attributes
-        self.security = metadata.security
-        self.mtime_ns = mtime_ns
-        self.children: dict[str, _Node] | None = {} if directory else None
-        self.content: FileContent | None = None if directory else FileContent()
-
-    @property
-    def path(self) -> str:
-        """The path with every component spelled as it was created."""
-        parts = [self.name]
-        node = self.parent
-        while node is not None:
-            parts.append(node.name)
-            node = node.parent
-        return "/".join(reversed(parts))
-
-    @property
-    def metadata(self) -> Metadata:
-        return Metadata(self.attributes, self.security)
+MOST_LINKS = 1023
+UNIT_CLUSTERS = 16
+"""Clusters that are compressed together, and that a sparse file is made of."""
 
 
-class _Filter:
-    """One attached sink: product form root, upper case."""
-
-    def __init__(self, root: str, sink: Callable[[AnyOperation], None]) -> None:
-        self.root = root.upper().rstrip("/")
-        self.sink = sink
-
-    def sees(self, operation: AnyOperation) -> bool:
-        if self._beneath(operation.path):
-            return True
-        return isinstance(operation, Rename) and self._beneath(operation.new_path)
-
-    def _beneath(self, path: str) -> bool:
-        path = path.upper()
-        return path.startswith(self.root) and (len(path) == len(self.root) or path[len(self.root)] == "/")
-
-
-class NtfsVolume:
-    """An NTFS volume behind one drive letter. Synchronous: every call takes effect before it returns.
-
-    The methods named after file calls (`create`, `write`, `rename` ...) are what *applications* do: they are stopped by
-    READONLY and seen by filters. `apply` is the product's way in. Observers see both.
+class NtfsVolume(Volume):
+    """An NTFS volume.
 
     Args:
         letter: drive letter; the root's product form is ``C:``.
         clock: nanoseconds since 1970 UTC.
         disk: what the volume lies on; a default one when omitted.
+        release: 4 as NT 4.0 makes it, 5 as Windows 2000 makes it.
+        cluster: bytes of a cluster.
+        label: the volume's name.
     """
 
-    def __init__(self, letter: str, clock: Callable[[], int], disk: Disk | None = None) -> None:
-        self.root = f"{letter.upper()}:"
-        self.disk = disk or Disk()
-        self.label = ""
-        self.serial = 0x1A2B3C00 + ord(letter.upper())
-        self._holds = HoldTable()
-        self._clock = clock
-        self._root = _Node(self.root, None, Metadata(0, EVERYONE_FULL_CONTROL), self._stamp(), directory=True)
-        self._found: dict[str, _Node] = {}
-        self._dirty: dict[_Node, None] = {}
-        self._filters: list[_Filter] = []
-        self._observers: list[Callable[[AnyOperation], None]] = []
-        self._perform: dict[type, Callable[[AnyOperation], AnyOperation]] = {
-            MakeDirectory: self._make_directory,
-            CreateFile: self._create_file,
-            Write: self._write,
-            Truncate: self._truncate,
-            Rename: self._rename,
-            RemoveFile: self._remove_file,
-            RemoveDirectory: self._remove_directory,
-            SetMetadata: self._set_metadata,
-            SetTimes: self._set_times,
-        }
+    file_system = "ntfs"
+    inherits = True
 
-    # --- reading ----------------------------------------------------------------------------------------------------
+    def __init__(
+        self,
+        letter: str,
+        clock: Callable[[], int],
+        disk: Disk | None = None,
+        *,
+        release: Release = 5,
+        cluster: int = CLUSTER,
+        label: str = "",
+    ) -> None:
+        super().__init__(letter, clock, disk or Disk(), cluster, label)
+        self.release: Release = release
 
-    def stat(self, path: str) -> Entry | None:
-        """The entry at ``path``, or None."""
-        node = self._find(path)
-        return None if node is None else _entry(node, node.path)
+    def _inherited(self, parent: bytes, *, directory: bool) -> bytes:
+        marked = self.release >= 5  # noqa: PLR2004 - the release: only Windows 2000 marks what was inherited
+        return security.inherited(parent, directory=directory, marked=marked)
 
-    def list(self, path: str) -> Entries:
-        """Entries directly inside a directory, sorted by name.
+    def upgrade(self) -> None:
+        """What Windows 2000 does to an NTFS 4 volume when it mounts it."""
+        self.release = 5
 
-        Raises:
-            FileSystemError: ``not_found``, also when ``path`` is a file; ``io``.
-        """
-        self._check_disk(path)
-        node = self._find(path)
-        if node is None or node.children is None:
-            raise FileSystemError("not_found", path, "no such directory")
-        base = node.path
-        return sorted((_entry(child, f"{base}/{child.name}") for child in node.children.values()), key=_path_of)
+    def _new_journal(self) -> Journal:
+        return NtfsLog(self._tree, self._settle)
 
-    def read(self, path: str, offset: int = 0, size: int | None = None) -> bytes:
-        """Up to ``size`` bytes from ``offset``, to the end of the file when None.
+    def _repair(self) -> tuple[str, ...]:
+        """The log was replayed when the volume was mounted: `power_loss` has worked out the result."""
+        return (f"The log file of {self.root} was replayed: {self.lost_changes} changes had not been written to it.",)
 
-        Raises:
-            FileSystemError: ``not_found``, ``io``.
-        """
-        self._check_disk(path)
-        data = self._content(self._file(path)).data
-        return bytes(data[offset:] if size is None else data[offset : offset + size])
+    # --- named streams ----------------------------------------------------------------------------------------------
 
-    def free_space(self) -> int:
-        """Bytes still free."""
-        return self.disk.free
-
-    # --- what applications do ---------------------------------------------------------------------------------------
+    def streams(self, path: str) -> tuple[str, ...]:
+        """The names of a file's streams, sorted; ``not_found``."""
+        return tuple(sorted(link.name for link in self._existing(path).node.streams.values()))
 
     def create(self, path: str) -> None:
-        """Make ``path`` an empty file; an existing one loses its bytes.
+        """See `Volume.create`; ``file:stream`` makes the file too when it is not there."""
+        if path.find(":", 2) > 0 and self._tree.find(path.rpartition(":")[0]) is None:
+            super().create(path.rpartition(":")[0])
+        super().create(path)
+
+    def _enter(self, path: str, metadata: Metadata, mtime_ns: int, *, directory: bool) -> Link:
+        if path.find(":", 2) < 0:
+            return super()._enter(path, metadata, mtime_ns, directory=directory)
+        base_path, _, name = path.rpartition(":")
+        base = self._existing(base_path)
+        if directory or base.parent is None or base.parent.children is None or problem(name):
+            raise FileSystemError("denied", path, "not the name of a stream")
+        node = Node(base.node.metadata, mtime_ns, self._create_time(self._now), directory=False)
+        return self._put(Link(name, fold(name), "", base.node, node))
+
+    def _existing(self, path: str) -> Link:
+        """Attributes, security and times of a stream are those of its file."""
+        link = super()._existing(path)
+        if link.parent is not None and link.parent.children is None and link.parent.link is not None:
+            return link.parent.link
+        return link
+
+    # --- hard links and junctions -----------------------------------------------------------------------------------
+
+    def hard_link(self, path: str, new_path: str) -> None:
+        """Give a file one more name.
+
+        NTFS has hard links since its beginning (the POSIX subsystem used them); the Win32 call is new in Windows 2000.
 
         Raises:
-            FileSystemError: ``not_found`` (no such directory), ``exists`` (a directory is there), ``denied``, ``io``.
+            FileSystemError: ``not_found``, ``exists``, ``denied`` (a directory, too many names).
         """
-        node = self._find(path)
-        if node is None:
-            metadata = Metadata(ARCHIVE, self._parent(path).security)
-            self._commit(CreateFile(path, metadata, self._stamp()))
-        elif self._content(self._writable(path)).data:
-            self._commit(Truncate(path, 0, self._stamp()))
+        self._check_disk(path)
+        link = self._file(path)
+        if self._tree.find(new_path) is not None:
+            raise FileSystemError("exists", new_path)
+        if len(link.node.others) + 2 > MOST_LINKS:
+            raise FileSystemError("denied", path, f"a file has at most {MOST_LINKS} names")
+        parent, name = self._parent(new_path), new_path.rpartition("/")[2]
+        self._check_entry(parent, name, new_path)
+        self._begin()
+        new = self._put(self._tree.new_link(parent, name, link.node))
+        self._note("hard link", self._tree.path(new), self._tree.path(link))
 
-    def write(self, path: str, offset: int, data: bytes) -> None:
-        """Write at ``offset`` of an existing file.
+    def names(self, path: str) -> tuple[str, ...]:
+        """The paths of all names of a file; ``not_found``."""
+        node = self._file(path).node
+        links = node.others if node.link is None else (node.link, *node.others)
+        return tuple(sorted(self._tree.path(link) for link in links))
+
+    def make_junction(self, path: str, target: str) -> None:
+        """Turn an empty directory into a junction to another directory, on any volume of the machine.
+
+        Source: reference/windows-iis.md, "File systems" (reparse points: 5 only). The volume itself does not follow it:
+        `bodydouble_sim.windows.files.VolumeFiles` does, as the I/O manager. The product's port does not, so that a
+        mirror finds an empty directory there.
 
         Raises:
-            FileSystemError: ``not_found``, ``denied`` (read-only), ``no_space``, ``io``.
+            FileSystemError: ``denied`` (NTFS 4), ``not_found`` (no such directory), ``not_empty``.
         """
-        node = self._writable(path)
-        self._commit(Write(path, offset, bytes(data), self._stamp()))
-        if not node.attributes & ARCHIVE:
-            self._commit(SetMetadata(path, Metadata(node.attributes | ARCHIVE, node.security)))
-
-    def append(self, path: str, data: bytes) -> None:
-        """Write at the end of an existing file; errors as `write`."""
-        self.write(path, len(self._content(self._writable(path)).data), data)
-
-    def truncate(self, path: str, size: int) -> None:
-        """Set the length; errors as `write`."""
-        self._writable(path)
-        self._commit(Truncate(path, size, self._stamp()))
-
-    def rename(self, path: str, new_path: str) -> None:
-        """Rename; an existing file or empty directory at ``new_path`` is replaced atomically.
-
-        Raises:
-            FileSystemError: ``not_found``, ``not_empty``, ``denied`` (into itself, or a read-only file is in the way).
-        """
-        if (other := self._find(new_path)) is not None and other is not self._find(path):
-            self._refuse_readonly(other)
-        self._commit(Rename(path, new_path))
-
-    def remove(self, path: str) -> None:
-        """Remove a file.
-
-        Raises:
-            FileSystemError: ``not_found``, ``denied`` (read-only).
-        """
-        self._writable(path)
-        self._commit(RemoveFile(path))
-
-    def mkdir(self, path: str) -> None:
-        """Make a directory.
-
-        Raises:
-            FileSystemError: ``exists``, ``not_found`` (no parent), ``denied`` (a name that NTFS does not allow).
-        """
-        if self._find(path) is not None:
-            raise FileSystemError("exists", path)
-        self._commit(MakeDirectory(path, Metadata(0, self._parent(path).security)))
-
-    def rmdir(self, path: str) -> None:
-        """Remove an empty directory.
-
-        Raises:
-            FileSystemError: ``not_found``, ``not_empty``.
-        """
-        self._commit(RemoveDirectory(path))
-
-    def set_metadata(self, path: str, metadata: Metadata) -> None:
-        """Replace attributes and security.
-
-        Raises:
-            FileSystemError: ``not_found``.
-        """
-        self._commit(SetMetadata(path, metadata))
-
-    def set_times(self, path: str, mtime_ns: int) -> None:
-        """Set the time of the last write (kept to 100 ns).
-
-        Raises:
-            FileSystemError: ``not_found``.
-        """
-        self._commit(SetTimes(path, mtime_ns))
-
-    # --- what else Windows keeps of a file --------------------------------------------------------------------------
-
-    file_system = "ntfs"
-
-    @property
-    def capacity(self) -> int:
-        """Size in bytes."""
-        return self.disk.capacity
-
-    def attributes(self, path: str) -> int:
-        """Attribute bits; ``not_found``."""
-        return self._existing(path).attributes
-
-    def set_attributes(self, path: str, attributes: int) -> None:
-        """Replace the attribute bits that programs may set; ``not_found``."""
-        node = self._existing(path)
-        self._commit(SetMetadata(path, Metadata(attributes & 0x27, node.security)))
-
-    def security(self, path: str) -> bytes:
-        """The security descriptor; ``not_found``."""
-        return self._existing(path).security
-
-    def set_security(self, path: str, descriptor: bytes) -> None:
-        """Replace the security descriptor; ``not_found``."""
-        node = self._existing(path)
-        self._commit(SetMetadata(path, Metadata(node.attributes, descriptor)))
-
-    def short_name(self, path: str) -> str:
-        """The 8.3 alias of the last component; ``not_found``."""
-        name = self._existing(path).name
-        return name if short_names.is_short(name) else short_names.alias(name, ())
-
-    def hold(self, path: str, share: Share, uses: Share = Share.READ) -> Hold:
-        """Open a handle; ``not_found``, ``sharing``."""
-        node = self._file(path)
-        return self._holds.add(node, node.path, share, uses)
-
-    def access(self, path: str, account: str | None, groups: Sequence[str], want: Want) -> bool:
-        """The access check; ``not_found``."""
-        return security.allows(self._existing(path).security, account, groups, want)
-
-    # --- durability -------------------------------------------------------------------------------------------------
-
-    def flush(self, path: str | None = None) -> None:
-        """Make a file's contents durable (all files' when None). A path that is gone needs no flush."""
-        self._check_disk(path or self.root)
-        nodes = list(self._dirty) if path is None else [self._find(path)]
-        for node in nodes:
-            self._flush_node(node)
-
-    def power_loss(self, stream: random.Random) -> int:
-        """The power is gone: contents keep a legal subset (see `FileContent`), all filters are unloaded.
-
-        Returns:
-            The number of sectors whose last write did not survive.
-        """
-        now = self._clock()
-        lost = sum(node.content.lose(stream, now) for node in self._dirty if node.content is not None)
-        self._dirty.clear()
-        self._filters.clear()
-        return lost
-
-    # --- the product's way in, and the witnesses --------------------------------------------------------------------
-
-    def apply(self, operations: Sequence[AnyOperation], *, bypass_filter: bool = True, durable: bool = False) -> None:
-        """Carry out operations in order with backup privilege: READONLY does not stop them.
-
-        Args:
-            operations: as `bodydouble.ports.FileSystem.apply` takes them.
-            bypass_filter: False shows the changes to filters, as an application's.
-            durable: flush every file that was written.
-
-        Raises:
-            FileSystemError: the first operation that failed; earlier ones stay.
-        """
-        for operation in operations:
-            self._commit(operation, application=not bypass_filter)
-        if durable:
-            self.flush_written(operations)
-
-    def flush_written(self, operations: Sequence[AnyOperation]) -> None:
-        """Make the contents that ``operations`` wrote durable, under the names the files have after them."""
-        written: dict[str, None] = {}
-        for operation in operations:
-            if isinstance(operation, Rename):
-                written = dict.fromkeys(_moved(path, operation) for path in written)
-            else:
-                written[operation.path] = None
-        if written:
-            self._check_disk(self.root)
-        for path in written:
-            self._flush_node(self._find(path))
-
-    def _flush_node(self, node: _Node | None) -> None:
-        if node is not None and node.content is not None:
-            node.content.flush()
-            self._dirty.pop(node, None)
-
-    def add_filter(self, root: str, sink: Callable[[AnyOperation], None]) -> Callable[[], None]:
-        """Call ``sink`` after each change that an application makes at or beneath ``root``; returns how to stop it."""
-        entry = _Filter(root, sink)
-        self._filters.append(entry)
-
-        def detach() -> None:
-            if entry in self._filters:
-                self._filters.remove(entry)
-
-        return detach
-
-    def add_observer(self, observer: Callable[[AnyOperation], None]) -> Callable[[], None]:
-        """Call ``observer`` after *every* change, whoever made it; returns how to stop it. Survives power loss."""
-        self._observers.append(observer)
-
-        def detach() -> None:
-            if observer in self._observers:
-                self._observers.remove(observer)
-
-        return detach
-
-    # --- inside -----------------------------------------------------------------------------------------------------
-
-    def _stamp(self) -> int:
-        now = self._clock()
-        return now - now % 100
-
-    def _commit(self, operation: AnyOperation, *, application: bool = True) -> None:
-        self._check_disk(operation.path)
-        done = self._perform[type(operation)](operation)
-        for observer in self._observers:
-            observer(done)
-        if application and self._filters:
-            for entry in tuple(self._filters):
-                if entry.sees(done):
-                    entry.sink(done)
-
-    def _check_disk(self, path: str) -> None:
-        if self.disk.failing:
-            raise FileSystemError("io", path, "the disk does not answer")
-
-    def _find(self, path: str) -> _Node | None:
-        if (known := self._found.get(path)) is not None:
-            return known
-        parts = path.upper().split("/")
-        if parts[0] != self.root:
-            raise FileSystemError("not_found", path, f"not on volume {self.root}")
-        node = self._root
-        for part in parts[1:]:
-            below = node.children.get(part) if node.children is not None and part else None
-            if below is None:
-                return node if not part else None
-            node = below
-        self._found[path] = node
-        return node
-
-    def _file(self, path: str) -> _Node:
-        node = self._find(path)
-        if node is None or node.content is None:
-            raise FileSystemError("not_found", path, "no such file")
-        return node
-
-    @staticmethod
-    def _content(node: _Node) -> FileContent:
-        assert node.content is not None
-        return node.content
-
-    def _writable(self, path: str) -> _Node:
-        node = self._find(path)
-        if node is not None and node.content is None:
-            raise FileSystemError("exists", path, "a directory has that name")
-        node = self._file(path)
-        self._refuse_readonly(node)
-        return node
-
-    @staticmethod
-    def _refuse_readonly(node: _Node) -> None:
-        if node.content is not None and node.attributes & READONLY:
-            raise FileSystemError("denied", node.path, "the file is read-only")
-
-    def _parent(self, path: str) -> _Node:
-        parent = self._find(path.rpartition("/")[0])
-        if parent is None or parent.children is None:
+        self._need_release_5(path)
+        link = self._existing(path)
+        if link.node.children is None:
             raise FileSystemError("not_found", path, "no such directory")
-        return parent
+        if link.node.children:
+            raise FileSystemError("not_empty", path)
+        self._begin()
+        self._journal.changing(link)
+        link.node.target = target
+        link.node.flags |= REPARSE
+        self.junctions = True
+        self._note("junction", self._tree.path(link), target)
 
-    def _enter(self, path: str, metadata: Metadata, mtime_ns: int, *, directory: bool) -> _Node:
-        parent, name = self._parent(path), path.rpartition("/")[2]
-        if len(name) > MAX_NAME or _BAD_NAME.search(name):
-            raise FileSystemError("denied", path, "NTFS does not allow the name")
-        assert parent.children is not None
-        node = _Node(name, parent, metadata, mtime_ns, directory=directory)
-        parent.children[name.upper()] = node
-        parent.mtime_ns = self._stamp()
-        return node
+    def _need_release_5(self, path: str) -> None:
+        self._check_disk(path)
+        if self.release < 5:  # noqa: PLR2004 - the release
+            raise FileSystemError("denied", path, "NTFS 4 has no such thing")
 
-    def _leave(self, node: _Node) -> None:
-        assert node.parent is not None
-        assert node.parent.children is not None
-        del node.parent.children[node.name.upper()]
-        node.parent.mtime_ns = self._stamp()
-        self._found.clear()
+    def _begin(self) -> None:
+        self._now = self._clock()
+        self._journal.begin(self._now)
 
-    def _forget_content(self, node: _Node) -> None:
-        if node.content is not None:
-            self.disk.resize(len(node.content.data), 0)
-            self._dirty.pop(node, None)
+    # --- compressed and sparse files --------------------------------------------------------------------------------
 
-    def _make_directory(self, operation: AnyOperation) -> AnyOperation:
-        assert isinstance(operation, MakeDirectory)
-        node = self._find(operation.path)
-        if node is None:
-            node = self._enter(operation.path, operation.metadata, self._stamp(), directory=True)
-        elif node.children is None:
-            raise FileSystemError("exists", operation.path, "a file has that name")
-        node.attributes, node.security = operation.metadata.attributes, operation.metadata.security
-        return MakeDirectory(node.path, operation.metadata)
+    def set_compressed(self, path: str, on: bool) -> None:
+        """Compress a file, or no longer; on a directory it is what new files in it begin with.
 
-    def _create_file(self, operation: AnyOperation) -> AnyOperation:
+        Raises:
+            FileSystemError: ``not_found``, ``no_space`` (to decompress), ``denied`` (clusters over 4 KiB).
+        """
+        if self.cluster > CLUSTER:
+            raise FileSystemError("denied", path, f"no compression with clusters over {CLUSTER} bytes")
+        self._set_flag(path, COMPRESSED, on=on)
+        self._note("compression", path, "on" if on else "off")
+
+    def set_sparse(self, path: str) -> None:
+        """Make a file sparse: units that hold nothing but zeros take no space; ``not_found``, ``denied`` (NTFS 4)."""
+        self._need_release_5(path)
+        self._set_flag(path, SPARSE, on=True)
+        self._note("sparse", path)
+
+    def zero(self, path: str, offset: int, size: int) -> None:
+        """Fill a range with zeros, as programs do to give a sparse file's space back; errors as `write`."""
+        end = min(offset + size, len(self.read(path)))
+        if end > offset:
+            self.write(path, offset, bytes(end - offset))
+
+    def _set_flag(self, path: str, flag: int, *, on: bool) -> None:
+        self._check_disk(path)
+        link = self._existing(path)
+        node = link.node
+        self._begin()
+        self._journal.changing(link)
+        node.flags = node.flags | flag if on else node.flags & ~flag
+        content = node.content
+        if content is not None:
+            if not node.flags & (COMPRESSED | SPARSE):
+                node.units = None
+                self._allocate(path, node, content, len(content.data))
+            self._settle(node, content)
+
+    def _create_file(self, operation: AnyOperation) -> Done:
         assert isinstance(operation, CreateFile)
-        mtime_ns = operation.mtime_ns - operation.mtime_ns % 100
-        node = self._find(operation.path)
-        if node is None:
-            node = self._enter(operation.path, operation.metadata, mtime_ns, directory=False)
-        elif node.content is None:
-            raise FileSystemError("exists", operation.path, "a directory has that name")
-        node.attributes, node.security = operation.metadata.attributes, operation.metadata.security
-        node.mtime_ns = mtime_ns
-        return CreateFile(node.path, operation.metadata, mtime_ns)
+        done, link = super()._create_file(operation)
+        parent = link.parent
+        if parent is not None and parent.flags & COMPRESSED and not link.node.flags and link.node.content is not None:
+            link.node.flags = COMPRESSED
+            link.node.units = []
+        return done, link
 
-    def _write(self, operation: AnyOperation) -> AnyOperation:
-        assert isinstance(operation, Write)
-        node = self._file(operation.path)
-        content = self._content(node)
-        size = len(content.data)
-        self._allocate(operation.path, size, max(size, operation.offset + len(operation.data)))
-        content.write(operation.offset, operation.data, self._clock())
-        node.mtime_ns = operation.mtime_ns - operation.mtime_ns % 100
-        self._dirty[node] = None
-        return Write(node.path, operation.offset, operation.data, node.mtime_ns)
+    def _make_directory(self, operation: AnyOperation) -> Done:
+        assert isinstance(operation, MakeDirectory)
+        done, link = super()._make_directory(operation)
+        if link.parent is not None:
+            link.node.flags |= link.parent.flags & COMPRESSED
+        return done, link
 
-    def _allocate(self, path: str, old: int, new: int) -> None:
-        if not self.disk.resize(old, new):
+    def _allocate(self, path: str, node: Node, content: FileContent, size: int) -> None:
+        """See `Changes._allocate`. For a compressed file the space that it may need is free, then `_settle` counts."""
+        if node.units is None:
+            super()._allocate(path, node, content, size)
+        elif self._rounded(size) - content.allocated > self.disk.free:
             raise FileSystemError("no_space", path, f"{self.disk.free} bytes free on {self.root}")
 
-    def _truncate(self, operation: AnyOperation) -> AnyOperation:
-        assert isinstance(operation, Truncate)
-        node = self._file(operation.path)
-        content = self._content(node)
-        self._allocate(operation.path, len(content.data), operation.size)
-        content.truncate(operation.size)
-        node.mtime_ns = operation.mtime_ns - operation.mtime_ns % 100
-        return Truncate(node.path, operation.size, node.mtime_ns)
-
-    def _rename(self, operation: AnyOperation) -> AnyOperation:
-        assert isinstance(operation, Rename)
-        node = self._find(operation.path)
-        if node is None or node is self._root:
-            raise FileSystemError("not_found", operation.path)
-        old_path, parent, name = node.path, self._parent(operation.new_path), operation.new_path.rpartition("/")[2]
-        if len(name) > MAX_NAME or _BAD_NAME.search(name) or _inside(parent, node):
-            raise FileSystemError("denied", operation.new_path, "NTFS does not allow the name")
-        self._make_way(node, operation.new_path)
-        self._leave(node)
-        assert parent.children is not None
-        node.name, node.parent = name, parent
-        parent.children[name.upper()] = node
-        parent.mtime_ns = self._stamp()
-        return Rename(old_path, node.path)
-
-    def _make_way(self, node: _Node, new_path: str) -> None:
-        other = self._find(new_path)
-        if other is None or other is node:
+    def _settle(self, node: Node, content: FileContent) -> None:
+        flags = node.flags & (COMPRESSED | SPARSE)
+        if not flags:
+            node.units = None
+            super()._settle(node, content)
             return
-        if other.children:
-            raise FileSystemError("not_empty", new_path)
-        if (other.content is None) != (node.content is None):
-            raise FileSystemError("exists", new_path, "a file cannot replace a directory, nor a directory a file")
-        self._forget_content(other)
-        self._leave(other)
+        unit = UNIT_CLUSTERS * self.cluster
+        data = bytes(content.data)
+        node.units = [
+            self._unit_size(data[at : at + unit], compressed=bool(flags & COMPRESSED))
+            for at in range(0, len(data), unit)
+        ]
+        wanted = sum(node.units)
+        self.disk.used += wanted - content.allocated if node.link is not None else 0
+        content.allocated = wanted
 
-    def _remove_file(self, operation: AnyOperation) -> AnyOperation:
-        node = self._file(operation.path)
-        done = RemoveFile(node.path)
-        self._forget_content(node)
-        self._leave(node)
-        return done
+    def _unit_size(self, data: bytes, *, compressed: bool) -> int:
+        """Bytes that a unit occupies; one that does not shrink by a cluster stays as is. zlib stands in for LZNT1."""
+        if not data.strip(b"\0"):
+            return 0
+        whole = self._rounded(len(data))
+        return min(whole, self._rounded(len(zlib.compress(data, 1)))) if compressed else whole
 
-    def _remove_directory(self, operation: AnyOperation) -> AnyOperation:
-        node = self._find(operation.path)
-        if node is None or node.children is None:
-            raise FileSystemError("not_found", operation.path, "no such directory")
-        if node.children:
-            raise FileSystemError("not_empty", operation.path)
-        if node is self._root:
-            raise FileSystemError("denied", operation.path, "the root stays")
-        done = RemoveDirectory(node.path)
-        self._leave(node)
-        return done
+    # --- bad sectors ------------------------------------------------------------------------------------------------
 
-    def _set_metadata(self, operation: AnyOperation) -> AnyOperation:
-        assert isinstance(operation, SetMetadata)
-        node = self._existing(operation.path)
-        node.attributes, node.security = operation.metadata.attributes, operation.metadata.security
-        return SetMetadata(node.path, operation.metadata)
+    def _meet_bad_sectors(self, link: Link, begin: int, end: int) -> None:
+        """A write that meets a bad sector goes to a fresh cluster instead, and no data are lost.
 
-    def _set_times(self, operation: AnyOperation) -> AnyOperation:
-        assert isinstance(operation, SetTimes)
-        node = self._existing(operation.path)
-        node.mtime_ns = operation.mtime_ns - operation.mtime_ns % 100
-        return SetTimes(node.path, node.mtime_ns)
+        Source: Windows NT 4.0 and Windows 2000 Resource Kits, "Cluster Remapping".
+        """
+        content = link.node.content
+        assert content is not None
+        for sector in self.disk.broken(content, begin, end, write=True):
+            first = sector - (sector - content.place) % (self.cluster // SECTOR)
+            for each in range(first, first + self.cluster // SECTOR):
+                self.disk.mend_sector(each)
+            self.disk.touched["remapped"] += 1
 
-    def _existing(self, path: str) -> _Node:
-        node = self._find(path)
-        if node is None:
-            raise FileSystemError("not_found", path)
-        return node
+    def _write(self, operation: AnyOperation) -> Done:
+        assert isinstance(operation, Write)
+        done, link = super()._write(operation)
+        if self.disk.bad:
+            self._reread(link, operation)
+        return done, link
 
-
-def _inside(node: _Node | None, directory: _Node) -> bool:
-    while node is not None:
-        if node is directory:
-            return True
-        node = node.parent
-    return False
-
-
-def _moved(path: str, rename: Rename) -> str:
-    """Where ``path`` is after a rename of it or of a directory above it."""
-    old = rename.path.upper()
-    if path.upper() == old or path.upper().startswith(old + "/"):
-        return rename.new_path + path[len(old) :]
-    return path
-
-
-def _path_of(entry: Entry) -> str:
-    return entry.path
-
-
-def _entry(node: _Node, path: str) -> Entry:
-    size = 0 if node.content is None else len(node.content.data)
-    return Entry(path, node.content is None, size, node.mtime_ns, node.metadata)
+    def _reread(self, link: Link, operation: Write) -> None:
+        """A sector that cannot be read can be written over: it is remapped, too."""
+        content = link.node.content
+        assert content is not None
+        end = operation.offset + len(operation.data)
+        for sector in self.disk.broken(content, operation.offset, end, write=False):
+            begin = (sector - content.place) * SECTOR
+            if operation.offset <= begin and begin + SECTOR <= end:
+                self.disk.mend_sector(sector)
+                self.disk.touched["remapped"] += 1

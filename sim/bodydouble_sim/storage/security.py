@@ -4,8 +4,8 @@ Source: Microsoft's Security Descriptor Definition Language (ACE strings ``type;
 and its description of AccessCheck: entries are read in order, a deny entry that comes before the allowing one wins, an
 empty DACL lets nobody in and a missing one everybody; the owner may always read and change the DACL.
 
-Trustees are SDDL's two-letter names, SIDs, or (this model's own addition, since simulated accounts are known by name) an
-account or group name. Object ACEs and the SACL are kept as text and have no effect.
+Trustees are SDDL's two-letter names, SIDs, or an account or group name (this model's own addition, since simulated
+accounts are known by name). Object ACEs and the SACL are kept as text and have no effect.
 """
 
 from __future__ import annotations

@@ -6,17 +6,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from bodydouble.errors import FileSystemError
+from bodydouble.vocabulary.operations import Entry
+from bodydouble_sim.storage import names
+from bodydouble_sim.storage.names import fold
 from bodydouble_sim.storage.sharing import Share
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bodydouble.vocabulary.operations import Entry
-    from bodydouble_sim.storage.ntfs import Entries, NtfsVolume
+    from bodydouble.vocabulary.operations import Metadata
+    from bodydouble_sim.storage.node import Entries
     from bodydouble_sim.storage.security import Want
     from bodydouble_sim.storage.sharing import Hold
+    from bodydouble_sim.storage.volume import Volume
 
 Letters = list[str]
+Place = tuple["Volume", str]
+
+_MOST_JUNCTIONS = 32
+_DEVICE_STARTS = frozenset(name[:3] for name in names.DEVICES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,91 +155,186 @@ def write_file(files: HostFiles, path: str, data: bytes, *, durable: bool = Fals
         files.flush(path)
 
 
-class VolumeFiles:
-    """`HostFiles` over simulated volumes, one a drive letter. All changes count as an application's."""
+def opened_device(path: str) -> str:
+    """The device that Win32 opens for a path, empty when the path is a file's."""
+    name = path[path.rfind("/") + 1 :]
+    return names.device(name) if name[:3].upper() in _DEVICE_STARTS else ""
 
-    def __init__(self, volumes: Mapping[str, NtfsVolume]) -> None:
+
+def opens_null(path: str) -> bool:
+    """Whether a path is the NUL device, which takes everything and holds nothing.
+
+    Raises:
+        FileSystemError: ``denied``: it is another device.
+    """
+    device = opened_device(path)
+    if device and device != "NUL":
+        raise FileSystemError("denied", path, f"the device {device}")
+    return bool(device)
+
+
+class VolumeFiles:
+    """`HostFiles` over simulated volumes, one a drive letter. All changes count as an application's.
+
+    It is the Win32 side of a file system: trailing dots and spaces are dropped, device names open devices wherever they
+    stand, paths have at most 259 characters (247 for a new directory), junctions lead on. Source: Microsoft's "Naming
+    Files, Paths, and Namespaces".
+    """
+
+    def __init__(self, volumes: Mapping[str, Volume]) -> None:
         self._volumes = volumes
 
-    def _on(self, path: str) -> NtfsVolume:
+    def _on(self, path: str) -> Volume:
+        """The volume behind a path's drive letter."""
         volume = self._volumes.get(path[:1].upper()) if path[1:2] == ":" else None
         if volume is None:
             raise FileSystemError("not_found", path, "no such drive")
         return volume
 
+    def _at(self, path: str, *, last: bool = True) -> Place:
+        """The volume that a path leads to, and the path on it.
+
+        Args:
+            path: as the caller has it.
+            last: whether a junction that is the last component leads on, too.
+        """
+        volume = self._on(path)
+        if len(path) >= names.MAX_DIRECTORY and names.too_long(path):
+            raise FileSystemError("denied", path, "the file name is too long")
+        path = names.win32(path)
+        return self._through(volume, path, last=last) if volume.junctions else (volume, path)
+
+    def _through(self, volume: Volume, path: str, *, last: bool) -> Place:
+        for _ in range(_MOST_JUNCTIONS):
+            through = volume.through_junction(path, last=last)
+            if through is None:
+                return volume, path
+            path = through
+            volume = self._on(path)
+        raise FileSystemError("denied", path, "too many junctions on the way")
+
+    def _plain(self, path: str, *, last: bool = True) -> Place:
+        """As `_at`, for calls that devices do not take."""
+        if device := opened_device(path):
+            raise FileSystemError("denied", path, f"the device {device}")
+        return self._at(path, last=last)
+
     def stat(self, path: str) -> Entry | None:
-        """See `HostFiles.stat`; None on a drive that does not exist."""
-        return self._on(path).stat(path) if path[:1].upper() in self._volumes else None
+        """See `HostFiles.stat`; None on a drive that does not exist, and for a path that is too long.
+
+        A device is in every directory that there is: ``if exist`` with ``nul`` asks for the directory.
+        """
+        try:
+            volume, real = self._at(path)
+        except FileSystemError:
+            return None
+        if device := opened_device(real):
+            above = volume.stat(real.rpartition("/")[0])
+            return None if above is None else Entry(f"{above.path}/{device}", *_rest(above, directory=False))
+        found = volume.stat(real)
+        if found is not None and self._on(path).junctions and fold(found.path) != fold(names.win32(path)):
+            return Entry(path, *_rest(found))
+        return found
 
     def list(self, path: str) -> Entries:
         """See `HostFiles.list`."""
-        return self._on(path).list(path)
+        volume, real = self._at(path)
+        found = volume.list(real)
+        if self._on(path).junctions:
+            return [Entry(f"{path}/{each.path.rpartition('/')[2]}", *_rest(each)) for each in found]
+        return found
 
     def read(self, path: str, offset: int = 0, size: int | None = None) -> bytes:
         """See `HostFiles.read`."""
-        return self._on(path).read(path, offset, size)
+        if opens_null(path):
+            return b""
+        volume, path = self._at(path)
+        return volume.read(path, offset, size)
 
     def create(self, path: str) -> None:
         """See `HostFiles.create`."""
-        self._on(path).create(path)
+        if not opens_null(path):
+            volume, path = self._at(path)
+            volume.create(path)
 
     def write(self, path: str, offset: int, data: bytes) -> None:
         """See `HostFiles.write`."""
-        self._on(path).write(path, offset, data)
+        if not opens_null(path):
+            volume, path = self._at(path)
+            volume.write(path, offset, data)
 
     def append(self, path: str, data: bytes) -> None:
         """See `HostFiles.append`."""
-        self._on(path).append(path, data)
+        if not opens_null(path):
+            volume, path = self._at(path)
+            volume.append(path, data)
 
     def rename(self, path: str, new_path: str) -> None:
         """See `HostFiles.rename`; across drives it is ``denied``."""
-        if self._on(path) is not self._on(new_path):
+        volume, path = self._plain(path, last=False)
+        new_volume, new_path = self._plain(new_path, last=False)
+        if volume is not new_volume:
             raise FileSystemError("denied", new_path, "a rename stays on its drive")
-        self._on(path).rename(path, new_path)
+        volume.rename(path, new_path)
 
     def remove(self, path: str) -> None:
         """See `HostFiles.remove`."""
-        self._on(path).remove(path)
+        volume, path = self._plain(path)
+        volume.remove(path)
 
     def mkdir(self, path: str) -> None:
         """See `HostFiles.mkdir`."""
-        self._on(path).mkdir(path)
+        volume, real = self._plain(path)
+        if len(real) >= names.MAX_DIRECTORY - 1 and names.too_long(real, directory=True):
+            raise FileSystemError("denied", path, "the directory name is too long")
+        volume.mkdir(real)
 
     def rmdir(self, path: str) -> None:
-        """See `HostFiles.rmdir`."""
-        self._on(path).rmdir(path)
+        """See `HostFiles.rmdir`; of a junction it removes the junction only."""
+        volume, path = self._plain(path, last=False)
+        volume.rmdir(path)
 
     def flush(self, path: str) -> None:
         """See `HostFiles.flush`."""
-        self._on(path).flush(path)
+        if not opens_null(path):
+            volume, path = self._at(path)
+            volume.flush(path)
 
     def attributes(self, path: str) -> int:
-        """See `HostFiles.attributes`."""
-        return self._on(path).attributes(path)
+        """See `HostFiles.attributes`; of a junction they are its own."""
+        volume, path = self._plain(path, last=False)
+        return volume.attributes(path)
 
     def set_attributes(self, path: str, attributes: int) -> None:
         """See `HostFiles.set_attributes`."""
-        self._on(path).set_attributes(path, attributes)
+        volume, path = self._plain(path, last=False)
+        volume.set_attributes(path, attributes)
 
     def security(self, path: str) -> bytes:
         """See `HostFiles.security`."""
-        return self._on(path).security(path)
+        volume, path = self._plain(path)
+        return volume.security(path)
 
     def set_security(self, path: str, descriptor: bytes) -> None:
         """See `HostFiles.set_security`."""
-        self._on(path).set_security(path, descriptor)
+        volume, path = self._plain(path)
+        volume.set_security(path, descriptor)
 
     def set_times(self, path: str, mtime_ns: int) -> None:
         """See `HostFiles.set_times`."""
-        self._on(path).set_times(path, mtime_ns)
+        volume, path = self._plain(path)
+        volume.set_times(path, mtime_ns)
 
     def short_name(self, path: str) -> str:
         """See `HostFiles.short_name`."""
-        return self._on(path).short_name(path)
+        volume, path = self._plain(path, last=False)
+        return volume.short_name(path)
 
     def volume(self, path: str) -> VolumeInformation:
         """See `HostFiles.volume`."""
         volume = self._on(path)
+        if volume.file_system is None:
+            return VolumeInformation(None, "", 0, volume.capacity, 0)
         return VolumeInformation(volume.file_system, volume.label, volume.serial, volume.capacity, volume.free_space())
 
     def drives(self) -> Letters:
@@ -240,8 +343,14 @@ class VolumeFiles:
 
     def hold(self, path: str, *, share: Share, uses: Share = Share.READ) -> Hold:
         """See `HostFiles.hold`."""
-        return self._on(path).hold(path, share, uses)
+        volume, path = self._plain(path)
+        return volume.hold(path, share, uses)
 
     def access(self, path: str, account: str | None, groups: Sequence[str], want: Want) -> bool:
         """See `HostFiles.access`."""
-        return self._on(path).access(path, account, groups, want)
+        volume, path = self._plain(path)
+        return volume.access(path, account, groups, want)
+
+
+def _rest(entry: Entry, *, directory: bool | None = None) -> tuple[bool, int, int, Metadata]:
+    return entry.directory if directory is None else directory, entry.size, entry.mtime_ns, entry.metadata

@@ -22,7 +22,7 @@ from bodydouble_sim.windows.service import ServiceControlError
 
 if TYPE_CHECKING:
     from bodydouble.vocabulary.operations import Entry
-    from bodydouble_sim.storage.ntfs import Entries
+    from bodydouble_sim.storage.node import Entries
     from bodydouble_sim.windows.system import WindowsSystem
 
 PARAMETERS = rf"{SERVICES}\LanmanWorkstation\Parameters"

@@ -389,8 +389,8 @@ class Checked:
     def __getattr__(self, name: str) -> object:
         return getattr(self._volume, name)
 
-    def check_at_boot(self) -> str:
-        return "Windows has made corrections to the file system."
+    def check(self) -> tuple[str, ...]:
+        return ("Windows has made corrections to the file system.",)
 
 
 @pytest.mark.behaviour("Microsoft: what autochk found is event 1001 of Winlogon in the Application log")

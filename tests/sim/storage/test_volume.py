@@ -2,9 +2,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
+from tests.sim.storage.volumes import fails, put
 
-from bodydouble.errors import FileSystemError
 from bodydouble.vocabulary.operations import (
     CreateFile,
     MakeDirectory,
@@ -16,23 +15,13 @@ from bodydouble.vocabulary.operations import (
     Write,
 )
 from bodydouble_sim.storage.disk import CLUSTER, Disk
-from bodydouble_sim.storage.ntfs import ARCHIVE, READONLY, NtfsVolume
+from bodydouble_sim.storage.node import ARCHIVE, READONLY
+from bodydouble_sim.storage.ntfs import NtfsVolume
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bodydouble.vocabulary.operations import AnyOperation
-
-
-def fails(code: str, call: Callable[[], object]) -> None:
-    with pytest.raises(FileSystemError) as caught:
-        call()
-    assert caught.value.code == code
-
-
-def put(volume: NtfsVolume, path: str, data: bytes) -> None:
-    volume.create(path)
-    volume.write(path, 0, data)
 
 
 def test_names_keep_their_case_and_ignore_it(volume: NtfsVolume) -> None:
