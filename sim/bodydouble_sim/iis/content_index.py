@@ -29,6 +29,7 @@ NO_CATALOG = 3
 STARTED = 4097
 CLEANED = 4126
 _SOURCE = "Ci"
+_INETPUB = "C:/InetPub"
 
 
 class ContentIndex:
@@ -50,7 +51,9 @@ class ContentIndex:
         Raises:
             ServiceFailedError: there is no directory to index, or the catalogue cannot be written.
         """
-        location = self._setting("Location", "C:/InetPub")
+        location = self._setting("Location", _INETPUB)
+        if location == _INETPUB and self._system.files.stat(_INETPUB) is None:
+            return  # Windows 2000's own service on a machine without IIS: no catalogue of the web
         place = f"{location}/catalog.wci"
         catalog = Catalog(self._system.files, self._setting("Scope", f"{location}/wwwroot"), place)
         try:

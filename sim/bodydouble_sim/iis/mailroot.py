@@ -147,9 +147,14 @@ class Mailroot:
     # --- how files come about ---------------------------------------------------------------------------------------
 
     def _fresh(self) -> str:
-        self._count += 1
-        stamp = _FILETIME_EPOCH + self._system.clock() // 100
-        return f"{_PREFIX}{stamp:016x}{self._count & 0xFFFFFFFF:08x}.EML"
+        """A name from time and count; one that is there already (the clock was set back) is passed over."""
+        while True:
+            self._count += 1
+            stamp = _FILETIME_EPOCH + self._system.clock() // 100
+            plain = f"{stamp:016x}{self._count & 0xFFFFFFFF:08x}.EML"
+            places = (f"{self.root}/Queue/{_PREFIX}{plain}", f"{self.root}/Drop/{plain}")
+            if all(self._files.stat(place) is None for place in places):
+                return _PREFIX + plain
 
     def _publish(self, place: str, data: bytes) -> None:
         target = f"{self.root}/{place}"

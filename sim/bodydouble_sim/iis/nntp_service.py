@@ -26,7 +26,7 @@ NO_STORE = 3
 _ALL = "0.0.0.0"  # noqa: S104 - "(All Unassigned)"
 _SOURCE = "nntpsvc"
 _GREETINGS = {
-    "4.0": "NNTP Service Microsoft Internet Services 5.5 Version: 5.5.1774.0",
+    "4.0": "NNTP Service Microsoft Internet Services 5.5 Version: 5.5.1717.0",
     "5.0": "NNTP Service 5.00.0984 Version: 5.0.2195.1608",
 }
 

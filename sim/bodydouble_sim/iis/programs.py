@@ -6,16 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bodydouble.errors import FileSystemError
-from bodydouble_sim.iis import metabase
-from bodydouble_sim.iis.content_index import ContentIndex
+from bodydouble_sim.iis import mail_and_news, metabase
 from bodydouble_sim.iis.ftp_session import FtpSession
 from bodydouble_sim.iis.http_server import HttpServer
 from bodydouble_sim.iis.listener import StreamListener
-from bodydouble_sim.iis.nntp_service import NntpOptions, NntpService
-from bodydouble_sim.iis.smtp_options import SmtpOptions
-from bodydouble_sim.iis.smtp_service import SmtpService
 from bodydouble_sim.iis.w3c_log import W3cLog
-from bodydouble_sim.windows.accounts import AccountError
 from bodydouble_sim.windows.service import ServiceFailedError
 
 if TYPE_CHECKING:
@@ -161,39 +156,6 @@ def _ftp_listener(system: WindowsSystem, site: Site, name: str) -> StreamListene
     return StreamListener(system, "ftp", serve)
 
 
-def _smtp_options(inetinfo: Inetinfo) -> SmtpOptions:
-    base = inetinfo.configured()
-    old = base.version == "4.0"
-    version = "5.5.1774.114.11" if old else "5.0.2195.1600"
-    return SmtpOptions(
-        base.server_name.lower(), f"{_inetpub(base)}/mailroot", base.smtp_port, enhanced=not old, version=version
-    )
-
-
-def _nntp_options(inetinfo: Inetinfo) -> NntpOptions:
-    base = inetinfo.configured()
-    return NntpOptions(base.server_name.lower(), f"{_inetpub(base)}/nntpfile", base.version, base.nntp_port)
-
-
-def _dns_servers(system: WindowsSystem) -> list[str]:
-    """The DNS servers of all adapters, each once."""
-    return list(dict.fromkeys(server for adapter in system.network.adapters() for server in adapter.dns))
-
-
-def _knows(system: WindowsSystem, account: str, password: str) -> bool:
-    """Whether an account of the machine has that password."""
-    try:
-        system.accounts.check(account, password)
-    except AccountError:
-        return False
-    return True
-
-
-def _inetpub(base: Metabase) -> str:
-    """The directory of the installation: that above the first web or FTP site's home."""
-    return (base.web or base.ftp)[0].home.rpartition("/")[0]
-
-
 def factories(system: WindowsSystem) -> dict[str, Callable[[], ServiceProgram]]:
     """What each IIS service runs, by short name; they share one inetinfo.exe."""
     inetinfo = Inetinfo(system)
@@ -201,9 +163,5 @@ def factories(system: WindowsSystem) -> dict[str, Callable[[], ServiceProgram]]:
         "IISADMIN": lambda: IisAdmin(inetinfo),
         "W3SVC": lambda: WebService(inetinfo),
         "MSFTPSVC": lambda: LineService(lambda: _ftp_listeners(inetinfo)),
-        "SMTPSVC": lambda: SmtpService(
-            system, lambda: _smtp_options(inetinfo), lambda: _dns_servers(system), lambda *given: _knows(system, *given)
-        ),
-        "cisvc": lambda: ContentIndex(system),
-        "NNTPSVC": lambda: NntpService(system, lambda: _nntp_options(inetinfo)),
+        **mail_and_news.factories(system, inetinfo.configured),
     }

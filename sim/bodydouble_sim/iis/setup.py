@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from bodydouble.errors import InputError
 from bodydouble_sim.iis import metabase
-from bodydouble_sim.iis.content_index import query_command
+from bodydouble_sim.iis.content_index import CATALOG, query_command
 from bodydouble_sim.iis.metabase import Metabase, Site
 from bodydouble_sim.iis.programs import factories
 from bodydouble_sim.windows.registry import INETSTP
@@ -147,6 +147,7 @@ def _make_accounts(system: WindowsSystem) -> None:
 def _register(system: WindowsSystem, options: IisOptions) -> None:
     system.registry.set(INETSTP, "MajorVersion", 5)
     system.registry.set(INETSTP, "PathWWWRoot", f"{options.drive}:\\InetPub\\wwwroot")
+    system.registry.set(CATALOG, "Location", f"{options.drive}:\\InetPub")
     programs = factories(system)
     for name, display_name, aliases in _SERVICES:
         depends_on = () if name == "IISADMIN" else ("IISADMIN",)

@@ -75,13 +75,25 @@ class Delivery:
         return name
 
     def recover(self) -> None:
-        """Take up what a former run left in Queue; a file that is no message goes to Badmail."""
+        """Take up what a former run left in Queue.
+
+        A file that is no message goes to Badmail, one that cannot be read stays, and either is no reason not to start.
+
+        Raises:
+            FileSystemError: Queue itself cannot be listed.
+        """
         for name in self._mailroot.queued():
-            loaded = self._mailroot.load(name)
-            if loaded is None or not loaded[0].recipients:
-                self._mailroot.set_aside(name, "The message file is corrupt.")
-            else:
-                self._enlist(name, loaded[0])
+            try:
+                self._take_up(name)
+            except FileSystemError as error:
+                self._complain(f"The message {name} was left in Queue: {error}")
+
+    def _take_up(self, name: str) -> None:
+        loaded = self._mailroot.load(name)
+        if loaded is None or not loaded[0].recipients:
+            self._mailroot.set_aside(name, "The message file is corrupt.")
+        else:
+            self._enlist(name, loaded[0])
 
     def _enlist(self, name: str, envelope: Envelope) -> None:
         for domain in dict.fromkeys(self._destination(one) for one in envelope.recipients):

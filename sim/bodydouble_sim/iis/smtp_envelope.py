@@ -14,7 +14,7 @@ from email.utils import getaddresses
 
 _LONGEST_PATH = 256
 _LINE = re.compile(rb"(x-sender|x-receiver|x-queued):[ \t]*([^\r\n]*)\r?\n", re.IGNORECASE)
-_MAILBOX = re.compile(r"[^\s<>@,;:\"]{1,64}(?:@(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9.]{7,15}\]))?")
+_MAILBOX = re.compile(r"[!#-+\--9=?A-~]{1,64}(?:@(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9.]{7,15}\]))?")
 _PATH = re.compile(r"\s*<([^<>]*)>((?:\s+[^\s<>]+)*)\s*|\s*([^\s<>]+)((?:\s+[^\s<>]+)*)\s*")
 
 
