@@ -1,341 +1,316 @@
-"""One FTP client of the FTP Publishing Service: anonymous, with upload, in the words of Microsoft FTP Service 5.0.
+"""One FTP client of the FTP Publishing Service, in the words of Microsoft FTP Service 4.0 and 5.0.
 
-RFC 959 and (beyond what IIS 5.0 had, so that present clients need no special mode) EPSV of RFC 2428. ``STOR`` writes
-every chunk to the file as it arrives and answers 226 after the last write; nothing is flushed, as on Windows: what a
-client was told is stored can still be lost with the power, and that is the loss which replication covers. Listings
-are in the UNIX style that the site's properties offer, always with the year, so that no client has to guess one.
+Source: RFC 959; "FTP" in the IIS 4.0 and 5.0 documentation: anonymous and account log-in, messages at greeting, exit
+and when the site is full, directory styles and ``SITE DIRSTYLE``, a directory of the user's name as the first one.
 """
 
 from __future__ import annotations
 
 import asyncio
-import posixpath
-import re
-from datetime import UTC, datetime
+import ipaddress
 from typing import TYPE_CHECKING
 
-from bodydouble.errors import FileSystemError
+from bodydouble.errors import BodydoubleError, FileSystemError
+from bodydouble_sim.iis import ftp_files, ftp_transfer
+from bodydouble_sim.iis.ftp_command import Command, parse_command
 from bodydouble_sim.iis.ftp_data import DataConnection
+from bodydouble_sim.iis.ftp_state import NO_FILE, TEXTS, Control, FtpRefusalError, FtpState
+from bodydouble_sim.iis.w3c_log import LogRecord
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from bodydouble.vocabulary.operations import Entry
-    from bodydouble_sim.iis.metabase import Site
-    from bodydouble_sim.iis.w3c_log import W3cLog
-    from bodydouble_sim.windows.system import WindowsSystem
+    from bodydouble_sim.iis.ftp_site import FtpSite
 
-CHUNK = 64 * 1024
-IDLE = 900.0
-_MISSING = "The system cannot find the file specified."
-_TEXTS = {
-    "not_found": _MISSING,
-    "exists": "Cannot create a file when that file already exists.",
-    "not_empty": "The directory is not empty.",
-    "no_space": "There is not enough space on the disk.",
-    "denied": "Access is denied.",
-    "io": "The request could not be performed because of an I/O device error.",
-}
+    Step = Callable[[FtpState, str], Awaitable[None]]
+
+_ANONYMOUS = ("anonymous", "ftp")
 
 
 class FtpSession:
     """Talks to one client.
 
     Args:
-        system: the machine.
         site: the FTP site.
-        log: where commands are logged.
-        banner: the server's name in the greeting.
+        name: the server's, in the greeting.
+        port: the one that the client reached.
         streams: the control connection.
     """
 
     def __init__(
         self,
-        system: WindowsSystem,
-        site: Site,
-        log: W3cLog,
-        banner: str,
+        site: FtpSite,
+        name: str,
+        port: int,
         streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
     ) -> None:
-        self._system = system
         self._site = site
-        self._log = log
-        self._banner = banner
-        self._reader, self._writer = streams
-        writer = self._writer
-        self._client = str(writer.get_extra_info("peername")[0])
-        self._local = str(writer.get_extra_info("sockname")[0])
-        self._data = DataConnection(self._local)
-        self._directory = "/"
-        self._user = ""
-        self._logged_in = False
-        self._renaming = ""
-        self._offset = 0
-        self._status = 0
-        self._verbs: dict[str, Callable[[str], Awaitable[None]]] = {
-            "APPE": self._appe,
-            "CDUP": self._cdup,
-            "CWD": self._cwd,
-            "DELE": self._dele,
-            "EPSV": self._epsv,
-            "LIST": self._list,
-            "MDTM": self._mdtm,
-            "MKD": self._mkd,
-            "NLST": self._nlst,
-            "PASV": self._pasv,
-            "PORT": self._port,
-            "PWD": self._pwd,
-            "REST": self._rest,
-            "RETR": self._retr,
-            "RMD": self._rmd,
-            "RNFR": self._rnfr,
-            "RNTO": self._rnto,
-            "SIZE": self._size,
-            "STOR": self._stor,
-            "XMKD": self._mkd,
-            "XPWD": self._pwd,
-        }
+        self._name = name
+        self._port = port
+        self._reader, writer = streams
+        local = str(writer.get_extra_info("sockname")[0])
+        client = str(writer.get_extra_info("peername")[0])
+        self._state = FtpState(site, Control(writer), DataConnection(local), client, local)
+        self._state.dos_style = site.is_set("MSDOSDirOutput")
+        self._number = 0
 
     async def run(self) -> None:
         """Greet, then obey until QUIT, silence or the end of the connection."""
+        site, control = self._site, self._state.control
+        site.accepted += 1
+        self._number = site.accepted
+        if site.sessions >= site.limit:
+            text = site.text("MaxClientsMessage") or f"{site.limit} users (the maximum) are already logged on."
+            await control.reply(421, text)
+            return
+        if not site.admits(ipaddress.IPv4Address(self._state.client)):
+            await control.reply(421, "Terminating connection.")
+            return
+        site.sessions += 1
         try:
-            await self._reply(220, f"{self._banner} Microsoft FTP Service (Version 5.0).")
-            while line := await self._line():
-                verb, _, argument = line.decode("utf-8", "replace").strip("\r\n").partition(" ")
-                if verb.upper() == "QUIT":
-                    await self._reply(221, "")
-                    return
-                await self._obey(verb.upper(), argument)
+            await control.reply(220, f"{self._name} Microsoft FTP Service (Version {site.metabase.version}).")
+            await self._converse()
         finally:
-            self._data.abort()
+            site.sessions -= 1
+            self._state.data.abort()
 
-    async def _line(self) -> bytes:
-        async with asyncio.timeout(IDLE):
-            return await self._reader.readline()
+    async def _converse(self) -> None:
+        while not self._state.finished:
+            try:
+                async with asyncio.timeout(self._site.timeout):
+                    line = await self._reader.readline()
+            except TimeoutError:
+                text = f"Timeout ({self._site.timeout} seconds): closing control connection."
+                await self._state.control.reply(421, text)
+                return
+            if not line:
+                return
+            await self._obey(parse_command(line), line)
 
-    async def _reply(self, code: int, text: str) -> None:
-        self._status = code
-        self._writer.write(f"{code} {text}\r\n".encode())
-        await self._writer.drain()
-
-    async def _obey(self, verb: str, argument: str) -> None:
-        if verb in ("USER", "PASS"):
-            await (self._user_is(argument) if verb == "USER" else self._password(argument))
-        elif (simple := self._simple(verb, argument)) is not None:
-            await self._reply(*simple)
-        elif verb not in self._verbs:
-            await self._reply(500, f"'{verb}': command not understood")
-        elif not self._logged_in:
-            await self._reply(530, "Please login with USER and PASS.")
-        else:
-            await self._attempt(verb, argument)
-        stem = self._virtual(argument) if argument and verb != "PASS" else "-"
-        request = (verb, stem.replace(" ", "+"), "")
-        self._log.record(self._client, (self._local, self._site.port), request, self._status)
-
-    async def _attempt(self, verb: str, argument: str) -> None:
+    async def _obey(self, command: Command | None, line: bytes) -> None:
+        if command is None:
+            shown = line[:100].decode("ascii", "replace").strip()
+            await self._state.control.reply(500, f"'{shown}': command not understood")
+            return
         try:
-            await self._verbs[verb](argument)
+            await self._perform(command)
+        except FtpRefusalError as refusal:
+            await self._state.control.reply(refusal.code, str(refusal))
         except FileSystemError as error:
-            await self._reply(550, f"{argument}: {_TEXTS.get(error.code, _MISSING)}")
+            await self._refused(command, TEXTS.get(error.code, NO_FILE))
+        except BodydoubleError as error:  # a share on another machine says no
+            await self._refused(command, str(error))
         except OSError:
-            self._data.abort()
-            await self._reply(425, "Can't open data connection.")
+            self._state.data.abort()
+            await self._state.control.reply(425, "Can't open data connection.")
+        self._record(command)
 
-    @staticmethod
-    def _simple(verb: str, argument: str) -> tuple[int, str] | None:
-        answers = {
-            "ALLO": (200, "ALLO command successful."),
-            "MODE": (200, f"MODE {argument} ok."),
-            "NOOP": (200, "NOOP command successful."),
-            "STRU": (200, f"STRU {argument} ok."),
-            "SYST": (215, "Windows_NT version 5.0"),
-            "TYPE": (200, f"Type set to {argument[:1].upper()}."),
-        }
-        return answers.get(verb)
+    async def _perform(self, command: Command) -> None:
+        step = _ALWAYS.get(command.verb) or _LOGGED_IN.get(command.verb)
+        if step is None:
+            shown = f"{command.verb} {command.argument}".strip()
+            raise FtpRefusalError(500, f"'{shown}': command not understood")
+        if command.verb in _LOGGED_IN and not self._state.logged_in:
+            raise FtpRefusalError(530, "Please login with USER and PASS.")
+        if command.verb != "RNTO":
+            self._state.renaming = ""
+        await step(self._state, command.argument)
 
-    async def _user_is(self, name: str) -> None:
-        self._user, self._logged_in = name.lower(), False
-        if self._user in ("anonymous", "ftp"):
-            await self._reply(331, "Anonymous access allowed, send identity (e-mail name) as password.")
-        else:
-            await self._reply(331, f"Password required for {name}.")
+    async def _refused(self, command: Command, text: str) -> None:
+        self._state.data.close()
+        await self._state.control.reply(550, f"{command.argument}: {text}")
 
-    async def _password(self, _password: str) -> None:
-        self._logged_in = self._user in ("anonymous", "ftp")
-        if self._logged_in:
-            await self._reply(230, "Anonymous user logged in.")
-        else:
-            await self._reply(530, f"User {self._user} cannot log in.")
-
-    # --- paths ------------------------------------------------------------------------------------------------------
-
-    def _virtual(self, argument: str) -> str:
-        return posixpath.normpath(posixpath.join(self._directory, argument.replace("\\", "/"))).replace("//", "/")
-
-    def _path(self, argument: str) -> str:
-        base, rest = self._site.directory_for(self._virtual(argument))
-        return (base + rest).rstrip("/")
-
-    def _entry(self, argument: str, *, directory: bool) -> Entry:
-        entry = self._system.files.stat(self._path(argument))
-        if entry is None or entry.directory != directory:
-            raise FileSystemError("not_found", argument)
-        return entry
-
-    async def _pwd(self, _argument: str) -> None:
-        await self._reply(257, f'"{self._directory}" is current directory.')
-
-    async def _cwd(self, argument: str) -> None:
-        self._entry(argument, directory=True)
-        self._directory = self._virtual(argument)
-        await self._reply(250, "CWD command successful.")
-
-    async def _cdup(self, _argument: str) -> None:
-        await self._cwd("..")
-
-    # --- files ------------------------------------------------------------------------------------------------------
-
-    async def _size(self, argument: str) -> None:
-        await self._reply(213, str(self._entry(argument, directory=False).size))
-
-    async def _mdtm(self, argument: str) -> None:
-        written = datetime.fromtimestamp(self._entry(argument, directory=False).mtime_ns // 10**9, UTC)
-        await self._reply(213, f"{written:%Y%m%d%H%M%S}")
-
-    async def _dele(self, argument: str) -> None:
-        self._system.files.remove(self._path(argument))
-        await self._reply(250, "DELE command successful.")
-
-    async def _mkd(self, argument: str) -> None:
-        self._system.files.mkdir(self._path(argument))
-        await self._reply(257, f'"{argument}" directory created.')
-
-    async def _rmd(self, argument: str) -> None:
-        self._system.files.rmdir(self._path(argument))
-        await self._reply(250, "RMD command successful.")
-
-    async def _rnfr(self, argument: str) -> None:
-        if self._system.files.stat(self._path(argument)) is None:
-            raise FileSystemError("not_found", argument)
-        self._renaming = self._path(argument)
-        await self._reply(350, "File exists, ready for destination name")
-
-    async def _rnto(self, argument: str) -> None:
-        if not self._renaming:
-            await self._reply(503, "Bad sequence of commands.")
+    def _record(self, command: Command) -> None:
+        if self._site.log is None:
             return
-        old, self._renaming = self._renaming, ""
-        self._system.files.rename(old, self._path(argument))
-        await self._reply(250, "RNTO command successful.")
+        state = self._state
+        argument = "-" if command.verb == "PASS" else command.argument
+        stem = state.virtual(argument) if command.verb in _LOGGED_IN and argument else argument
+        self._site.log.record(
+            LogRecord(
+                client=state.client,
+                method=f"[{self._number}]{command.verb}",
+                stem=stem,
+                status=state.control.status,
+                user=state.user,
+                server=state.local,
+                port=self._port,
+            )
+        )
 
-    # --- data connections -------------------------------------------------------------------------------------------
 
-    async def _pasv(self, _argument: str) -> None:
-        port = await self._data.listen()
-        numbers = ",".join([*self._local.split("."), str(port >> 8), str(port & 255)])
-        await self._reply(227, f"Entering Passive Mode ({numbers}).")
+# --- logging in -----------------------------------------------------------------------------------------------------
 
-    async def _epsv(self, _argument: str) -> None:
-        await self._reply(229, f"Entering Extended Passive Mode (|||{await self._data.listen()}|)")
 
-    async def _port(self, argument: str) -> None:
-        numbers = argument.split(",")
-        valid = len(numbers) == 6 and all(re.fullmatch(r"\d{1,3}", number) for number in numbers)  # noqa: PLR2004
-        if not valid or ".".join(numbers[:4]) != self._client:
-            await self._reply(500, "Invalid PORT Command.")  # nor are other hosts attacked through us
-            return
-        self._data.aim(self._client, int(numbers[4]) * 256 + int(numbers[5]))
-        await self._reply(200, "PORT command successful.")
+async def _user(state: FtpState, argument: str) -> None:
+    state.user, state.logged_in = argument, False
+    if not argument:
+        raise FtpRefusalError(501, "'USER': Invalid number of parameters")
+    if argument.lower() in _ANONYMOUS and state.site.is_set("AllowAnonymous"):
+        await state.control.reply(331, "Anonymous access allowed, send identity (e-mail name) as password.")
+    else:
+        await state.control.reply(331, f"Password required for {argument}.")
 
-    async def _rest(self, argument: str) -> None:
-        if not argument.isdigit():
-            await self._reply(501, f"'REST {argument}': Invalid number of parameters")
-            return
-        self._offset = int(argument)
-        await self._reply(350, f"Restarting at {argument}.")
 
-    async def _stor(self, argument: str) -> None:
-        offset, self._offset = self._offset, 0
-        path = self._path(argument)
-        if not offset:
-            self._system.files.create(path)
-        await self._receive(argument, path, offset)
+async def _pass(state: FtpState, argument: str) -> None:
+    if not state.user:
+        raise FtpRefusalError(503, "Login with USER first.")
+    site, anonymous = state.site, state.user.lower() in _ANONYMOUS
+    identity = None
+    if anonymous and site.is_set("AllowAnonymous"):
+        identity = site.logons.anonymous(*site.anonymous)
+    elif not anonymous and not site.is_set("AnonymousOnly"):
+        identity = site.logons.log_on(state.user, argument)
+    if identity is None:
+        raise FtpRefusalError(530, f"User {state.user} cannot log in.")
+    state.who = identity
+    await _go_home(state, "anonymous" if anonymous else state.user.rpartition("\\")[2])
+    state.logged_in = True
+    done = "Anonymous user logged in." if anonymous else f"User {state.user} logged in."
+    await state.control.lines(230, [*site.greeting, done])
 
-    async def _appe(self, argument: str) -> None:
-        entry = self._system.files.stat(self._path(argument))
-        if entry is None:
-            self._system.files.create(self._path(argument))
-        await self._receive(argument, self._path(argument), entry.size if entry else 0)
 
-    async def _receive(self, name: str, path: str, offset: int) -> None:
-        reader, _ = await self._opened(name)
+async def _go_home(state: FtpState, name: str) -> None:
+    """The first directory: one of the user's name if there is one, else the site's root."""
+    state.directory = "/"
+    for home in (state.virtual(name.replace("/", "")), "/"):
         try:
-            while chunk := await _chunk(reader):
-                self._system.files.write(path, offset, chunk)
-                offset += len(chunk)
-        except FileSystemError as error:
-            self._data.abort()
-            await self._reply(552 if error.code == "no_space" else 550, f"{name}: {_TEXTS.get(error.code, _MISSING)}")
-            return
-        except OSError:
-            self._data.abort()
-            await self._reply(426, "Connection closed; transfer aborted.")
-            return
-        self._data.close()
-        await self._reply(226, "Transfer complete.")
-
-    async def _retr(self, argument: str) -> None:
-        offset, self._offset = self._offset, 0
-        path = self._entry(argument, directory=False).path
-        _, writer = await self._opened(argument)
-        while chunk := self._system.files.read(path, offset, CHUNK):
-            offset += len(chunk)
-            writer.write(chunk)
-            async with asyncio.timeout(IDLE):
-                await writer.drain()
-        await self._sent()
-
-    async def _list(self, argument: str) -> None:
-        await self._send_listing(argument, _listed)
-
-    async def _nlst(self, argument: str) -> None:
-        await self._send_listing(argument, _name)
-
-    async def _send_listing(self, argument: str, form: Callable[[Entry], str]) -> None:
-        wanted = "" if argument.startswith("-") else argument
-        entry = self._system.files.stat(self._path(wanted))
-        if entry is None:
-            raise FileSystemError("not_found", wanted)
-        entries = self._system.files.list(entry.path) if entry.directory else [entry]
-        _, writer = await self._opened("file list")
-        writer.write("".join(f"{form(item)}\r\n" for item in entries).encode())
-        await writer.drain()
-        await self._sent()
-
-    async def _opened(self, name: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        if not self._data.prepared:
-            raise TimeoutError
-        await self._reply(150, f"Opening BINARY mode data connection for {name}.")
-        return await self._data.open()
-
-    async def _sent(self) -> None:
-        self._data.close()
-        await self._reply(226, "Transfer complete.")
+            await state.entry(home, directory=True)
+        except (FtpRefusalError, FileSystemError):
+            continue
+        state.directory = home
+        return
+    raise FtpRefusalError(530, f"User {state.user} cannot log in, home directory inaccessible.")
 
 
-async def _chunk(reader: asyncio.StreamReader) -> bytes:
-    """The next bytes of an upload; `TimeoutError` when the client has died without a word."""
-    async with asyncio.timeout(IDLE):
-        return await reader.read(CHUNK)
+# --- the session itself ---------------------------------------------------------------------------------------------
 
 
-def _name(entry: Entry) -> str:
-    return entry.path.rpartition("/")[2]
+async def _quit(state: FtpState, _argument: str) -> None:
+    state.finished = True
+    await state.control.reply(221, state.site.text("ExitMessage"))
 
 
-def _listed(entry: Entry) -> str:
-    written = datetime.fromtimestamp(entry.mtime_ns // 10**9, UTC)
-    kind = "d" if entry.directory else "-"
-    date = f"{written:%b} {written.day:2d}  {written.year}"
-    return f"{kind}rwxrwxrwx   1 owner    group {entry.size:15d} {date} {_name(entry)}"
+async def _noop(state: FtpState, _argument: str) -> None:
+    await state.control.reply(200, "NOOP command successful.")
+
+
+async def _allo(state: FtpState, _argument: str) -> None:
+    await state.control.reply(200, "ALLO command successful.")
+
+
+async def _acct(state: FtpState, _argument: str) -> None:
+    await state.control.reply(202, "ACCT command not implemented.")
+
+
+async def _abor(state: FtpState, _argument: str) -> None:
+    state.data.close()
+    await state.control.reply(225, "ABOR command successful.")
+
+
+async def _syst(state: FtpState, _argument: str) -> None:
+    await state.control.reply(215, f"Windows_NT version {state.site.metabase.version}")
+
+
+async def _type(state: FtpState, argument: str) -> None:
+    kind = argument.upper().split(" ")
+    if kind not in (["A"], ["A", "N"], ["I"], ["L", "8"]):
+        raise FtpRefusalError(504, "Type not implemented.")
+    state.binary = kind[0] != "A"
+    await state.control.reply(200, f"Type set to {kind[0]}.")
+
+
+async def _mode(state: FtpState, argument: str) -> None:
+    if argument.upper() != "S":
+        raise FtpRefusalError(504, f"Unimplemented MODE {argument}.")
+    await state.control.reply(200, "MODE S ok.")
+
+
+async def _stru(state: FtpState, argument: str) -> None:
+    if argument.upper() != "F":
+        raise FtpRefusalError(504, f"Unimplemented STRU {argument}.")
+    await state.control.reply(200, "STRU F ok.")
+
+
+async def _help(state: FtpState, argument: str) -> None:
+    verbs = sorted([*_ALWAYS, *_LOGGED_IN])
+    if argument:
+        if argument.upper() not in verbs:
+            raise FtpRefusalError(502, f"Unknown command {argument}.")
+        await state.control.reply(214, f"Syntax: {argument.upper()}")
+        return
+    rows = ["".join(f"   {verb:<5}" for verb in verbs[start : start + 8]) for start in range(0, len(verbs), 8)]
+    head = "The following commands are recognized:"
+    await state.control.lines(214, [head, *rows, "HELP command successful."])
+
+
+async def _site(state: FtpState, argument: str) -> None:
+    verb = argument.upper()
+    if verb == "DIRSTYLE":
+        state.dos_style = not state.dos_style
+        await state.control.reply(200, f"MSDOS-like directory output is {'on' if state.dos_style else 'off'}")
+    elif verb == "HELP":
+        await state.control.lines(214, ["The following SITE commands are recognized:", "   DIRSTYLE   HELP", "HELP"])
+    else:
+        raise FtpRefusalError(500, f"'SITE {argument}': command not understood")
+
+
+async def _stat(state: FtpState, argument: str) -> None:
+    if argument:
+        form = ftp_transfer.line_form(state)
+        entries = await ftp_transfer.listed(state, argument)
+        await state.control.lines(213, [f"status of {argument}:", *map(form, entries), "End of Status."])
+        return
+    kind = "IMAGE" if state.binary else "ASCII"
+    lines = [
+        "Microsoft FTP Service status:",
+        f"     Connected from {state.client}.",
+        f"     Logged in as {state.user}.",
+        f"     TYPE: {kind}; STRUcture: File; transfer MODE: STREAM.",
+        "     Data connection is prepared." if state.data.prepared else "     No data connection.",
+    ]
+    await state.control.lines(211, [*lines, "End of status."])
+
+
+_ALWAYS: dict[str, Step] = {
+    "ACCT": _acct,
+    "HELP": _help,
+    "NOOP": _noop,
+    "PASS": _pass,
+    "QUIT": _quit,
+    "SYST": _syst,
+    "USER": _user,
+}
+_LOGGED_IN: dict[str, Step] = {
+    "ABOR": _abor,
+    "ALLO": _allo,
+    "APPE": ftp_transfer.appe,
+    "CDUP": ftp_files.cdup,
+    "CWD": ftp_files.cwd,
+    "DELE": ftp_files.dele,
+    "EPSV": ftp_transfer.epsv,
+    "LIST": ftp_transfer.list_,
+    "MDTM": ftp_files.mdtm,
+    "MKD": ftp_files.mkd,
+    "MODE": _mode,
+    "NLST": ftp_transfer.nlst,
+    "PASV": ftp_transfer.pasv,
+    "PORT": ftp_transfer.port,
+    "PWD": ftp_files.pwd,
+    "REST": ftp_transfer.rest,
+    "RETR": ftp_transfer.retr,
+    "RMD": ftp_files.rmd,
+    "RNFR": ftp_files.rnfr,
+    "RNTO": ftp_files.rnto,
+    "SITE": _site,
+    "SIZE": ftp_files.size,
+    "STAT": _stat,
+    "STOR": ftp_transfer.stor,
+    "STRU": _stru,
+    "TYPE": _type,
+    "XCUP": ftp_files.cdup,
+    "XCWD": ftp_files.cwd,
+    "XMKD": ftp_files.mkd,
+    "XPWD": ftp_files.pwd,
+    "XRMD": ftp_files.rmd,
+}

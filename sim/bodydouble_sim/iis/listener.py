@@ -29,7 +29,7 @@ class StreamListener:
         self._system = system
         self._name = name
         self._serve = serve
-        self._server: asyncio.AbstractServer | None = None
+        self._server: asyncio.Server | None = None
         self._clients: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._accepted = 0
 
@@ -40,6 +40,12 @@ class StreamListener:
             OSError: the port is taken, or the address is not this machine's.
         """
         self._server = await asyncio.start_server(self._connected, address, port, limit=LINE_LIMIT)
+
+    @property
+    def port(self) -> int:
+        """The port that it really has."""
+        assert self._server is not None
+        return int(self._server.sockets[0].getsockname()[1])
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._accepted += 1

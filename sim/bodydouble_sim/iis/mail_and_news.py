@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bodydouble_sim.iis.content_index import ContentIndex
+from bodydouble_sim.iis.metabase import NNTP, SMTP
 from bodydouble_sim.iis.nntp_service import NntpOptions, NntpService
 from bodydouble_sim.iis.smtp_options import SmtpOptions
 from bodydouble_sim.iis.smtp_service import SmtpService
@@ -45,13 +46,13 @@ def _smtp_options(base: Metabase) -> SmtpOptions:
     """The build numbers in the banner are examples of either release."""
     old = base.version == "4.0"
     version = "5.5.1774.114.11" if old else "5.0.2195.1600"
-    return SmtpOptions(
-        base.server_name.lower(), f"{_inetpub(base)}/mailroot", base.smtp_port, enhanced=not old, version=version
-    )
+    mailroot = _product_form(base.text(f"{SMTP}/1", "DropDirectory")).rpartition("/")[0]
+    return SmtpOptions(base.server_name.lower(), mailroot, base.smtp_port, enhanced=not old, version=version)
 
 
 def _nntp_options(base: Metabase) -> NntpOptions:
-    return NntpOptions(base.server_name.lower(), f"{_inetpub(base)}/nntpfile", base.version, base.nntp_port)
+    root = _product_form(base.text(f"{NNTP}/1/ROOT", "Path"))
+    return NntpOptions(base.server_name.lower(), root, base.version, base.nntp_port)
 
 
 def _dns_servers(system: WindowsSystem) -> list[str]:
@@ -68,6 +69,5 @@ def _knows(system: WindowsSystem, account: str, password: str) -> bool:
     return True
 
 
-def _inetpub(base: Metabase) -> str:
-    """The directory of the installation: that above the first web or FTP site's home."""
-    return (base.web or base.ftp)[0].home.rpartition("/")[0]
+def _product_form(path: str) -> str:
+    return path.replace("\\", "/")

@@ -68,6 +68,7 @@ def test_an_ftp_client_in_the_world_uploads_and_acknowledged_bytes_can_be_lost_w
         async with aioftp.Client.context("10.0.0.10") as ftp:
             async with ftp.upload_stream(f"/records/{number}.bin") as stream:
                 await stream.write(b"x" * 50_000)
+            await ftp.command("SITE DIRSTYLE", "200")  # the client reads the UNIX style
             listed = [(str(path), info["size"]) async for path, info in ftp.list("/records", raw_command="LIST")]
         assert listed == [(f"/records/{number}.bin", "50000")]
 
