@@ -2,7 +2,7 @@
 
 BodydoubleError
 └── SimulationError          the simulator was used in a way it does not model, or a run cannot go on
-    ├── RefusedError         an asyncio call that a simulated machine cannot serve (signals, subprocesses, TLS, sockets)
+    ├── RefusedError         a call that a simulated machine cannot serve (signals, subprocesses, descriptors, threads)
     ├── DeadlockError        nothing is scheduled and the main coroutine is not done
     ├── TapeError            a decision tape cannot be read, or the run does not follow it
     ├── StalledError         callbacks keep one virtual instant alive for ever
@@ -28,8 +28,12 @@ class SimulationError(BodydoubleError):
     """The simulator was used in a way that it does not model, or a run cannot go on."""
 
 
-class RefusedError(SimulationError, RuntimeError):
-    """An asyncio call that has no meaning on a simulated machine; the message names it and the way out."""
+class RefusedError(SimulationError, NotImplementedError):
+    """A call that has no meaning on a simulated machine; the message names it and the way out.
+
+    It is a ``NotImplementedError``, which asyncio's own loops raise for what they lack, so that a library's fall-back
+    for such loops works here too (and a ``RuntimeError``, its base).
+    """
 
 
 class DeadlockError(SimulationError):

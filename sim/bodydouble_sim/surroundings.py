@@ -6,8 +6,10 @@ runs, what its own loop's code calls is served from the world; any other thread 
 
 Served: ``time.time``, ``time.monotonic`` (and ``_ns``), ``os.urandom`` with all that draws from it (``secrets``,
 ``uuid4``, ``SystemRandom``), the functions of the module ``random``, ``socket.gethostname`` and ``getfqdn``,
-``signal.signal`` (kept, never called), anyio's worker threads (inline). Refused: starting a thread. Beyond reach, since
-they are C types: ``datetime.now`` and an unseeded ``random.Random()``. ``time.perf_counter`` stays real, for measuring.
+``socket.socket`` (a socket of the machine, `network.sockets`), ``socket.getaddrinfo`` as far as it needs no question on
+the wire, ``signal.signal`` (kept, never called), anyio's worker threads (inline). Refused: starting a thread, and what
+makes sockets from descriptors. Beyond reach, since they are C types: ``datetime.now`` and an unseeded
+``random.Random()``. ``time.perf_counter`` stays real, for measuring.
 """
 
 from __future__ import annotations
@@ -23,11 +25,14 @@ import sys
 import time
 from asyncio import events
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from bodydouble_sim.errors import RefusedError
 from bodydouble_sim.handles import OWNER
+from bodydouble_sim.network.lookups import blocking_getaddrinfo, blocking_gethostbyname
+from bodydouble_sim.network.sockets import MachineSocket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,6 +55,7 @@ class Surroundings:
             for place, name, stand_in in self._stand_ins():
                 stack.enter_context(_replaced(place, name, self._only_inside(getattr(place, name), stand_in)))
             stack.enter_context(self._worker_threads_inline())
+            stack.enter_context(self._sockets_of_machines())
             before = random.getstate()
             random.setstate(self._module_random)
             try:
@@ -70,6 +76,10 @@ class Surroundings:
             (random, "_urandom", self._entropy),  # SystemRandom's own reference, and so that of `secrets`
             (socket, "gethostname", self._name),
             (socket, "gethostbyaddr", self._no_reverse_name),
+            (socket, "getaddrinfo", blocking_getaddrinfo),
+            (socket, "gethostbyname", blocking_gethostbyname),
+            (socket, "socketpair", partial(_refuse_descriptors, "socketpair")),
+            (socket, "fromfd", partial(_refuse_descriptors, "fromfd")),
             (signal, "signal", self._keep_handler),
             (Thread, "start", self._refuse_thread),
         ]
@@ -106,6 +116,29 @@ class Surroundings:
         )
 
     @contextmanager
+    def _sockets_of_machines(self) -> Iterator[None]:
+        """``socket.socket(...)``, however a library refers to the class, makes a socket of the simulated machine."""
+        make, running, loop = socket.socket.__new__, events._get_running_loop, self._world.loop  # noqa: SLF001
+
+        def new(cls: type[socket.socket], *_: Any, **__: Any) -> socket.socket:
+            if running() is not loop or issubclass(cls, MachineSocket):
+                return make(cls)
+            if cls is not socket.socket:
+                raise RefusedError(f"{cls.__module__}.{cls.__name__} would open a real socket; use socket.socket")
+            return make(MachineSocket)
+
+        real: Any = socket.socket
+        before = vars(real).get("__new__")  # an outer world's
+        real.__new__ = new
+        try:
+            yield
+        finally:
+            if before is None:
+                del real.__new__
+            else:
+                real.__new__ = before
+
+    @contextmanager
     def _worker_threads_inline(self) -> Iterator[None]:
         """anyio.to_thread; where anyio is first imported during a run its threads are refused instead."""
         if "anyio" not in sys.modules:
@@ -122,6 +155,10 @@ class Surroundings:
 
         with _replaced(backend, "run_sync_in_worker_thread", classmethod(inline)):
             yield
+
+
+def _refuse_descriptors(call: str, *_: Any, **__: Any) -> Any:
+    raise RefusedError(f"{call}: a simulated machine has no file descriptors; connect two sockets over 127.0.0.1")
 
 
 @contextmanager

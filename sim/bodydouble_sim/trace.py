@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
-from zlib import crc32
 
-from bodydouble_sim.network.frames import ARP, ICMP, TCP
+from bodydouble_sim.network.frames import ARP, ICMP, TCP, fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,12 +59,12 @@ class Trace:
 
 
 def _fields(when: int, what: Any, *rest: Any) -> tuple[Any, ...]:
-    """The fields of an event; of a frame: addresses and header, length and checksum of the payload."""
+    """The fields of an event; of a frame: addresses and header, length and fingerprint of the payload."""
     if type(what) is str:
         return when, what, *rest
     if what[0] is ARP:
         return when, *what
-    return when, what[0], *what[3:-1], len(what[-1]), crc32(what[-1])
+    return when, what[0], *what[3:-1], len(what[-1]), fingerprint(what[-1])
 
 
 def _texts(events: list[tuple[Any, ...]]) -> Iterator[str]:
@@ -80,14 +79,14 @@ def _texts(events: list[tuple[Any, ...]]) -> Iterator[str]:
         if kind is TCP:
             _, _, _, source, to, port, to_port, flags, seq, ack, window, data = frame
             if data is not latest:
-                latest, tail = data, f"{len(data)}, {crc32(data)})\n"
+                latest, tail = data, f"{len(data)}, {fingerprint(data)!r})\n"
             yield (
                 f"({event[0]}, 'tcp', '{source}', '{to}', {port}, {to_port}, {flags}, {seq}, {ack}, {window}, {tail}"
             )
         elif kind is ICMP:
             _, _, _, source, to, number, code, identifier, sequence, data = frame
             if data is not latest:
-                latest, tail = data, f"{len(data)}, {crc32(data)})\n"
+                latest, tail = data, f"{len(data)}, {fingerprint(data)!r})\n"
             yield f"({event[0]}, 'icmp', '{source}', '{to}', {number}, {code}, {identifier}, {sequence}, {tail}"
         else:
             yield f"{_fields(*event)!r}\n"

@@ -13,7 +13,19 @@ from collections import deque
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from bodydouble_sim.network.frames import ARP, ICMP, TCP, TIME_EXCEEDED, UNREACHABLE, Frame, hopped, time_to_live
+from bodydouble_sim.network.frames import (
+    ARP,
+    FRAGMENT,
+    FRAGMENTATION_NEEDED,
+    ICMP,
+    TCP,
+    TIME_EXCEEDED,
+    UNREACHABLE,
+    Frame,
+    hopped,
+    time_to_live,
+)
+from bodydouble_sim.network.icmp import PROTOCOLS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,6 +36,7 @@ _WRAP = (1 << 32) - 1
 _ETHERNET = 14  # bytes of an Ethernet header
 _IP = 20  # bytes of an IPv4 header without options
 _LONGEST_COMMENT = 60_000  # the format counts them in 16 bits
+_FRAGMENT_UNIT = 8
 _MINIMUM = 60  # bytes of an Ethernet frame without its checksum
 
 
@@ -145,8 +158,19 @@ def _ip(frame: Frame) -> Any:
     layer = IP(src=frame[3], dst=frame[4], ttl=time_to_live(frame))
     kind = frame[0]
     if kind == TCP:
+        layer.flags = "DF"
         return layer / _tcp(frame)
+    if kind == FRAGMENT:
+        return _fragment(layer, frame)
     return layer / (_icmp(frame) if kind == ICMP else _udp(frame))
+
+
+def _fragment(layer: Any, frame: Frame) -> Any:
+    from scapy.packet import Raw  # noqa: PLC0415 - as above
+
+    kind, layer.id, offset, more, payload = frame[5:]
+    layer.proto, layer.frag, layer.flags = PROTOCOLS[kind], offset // _FRAGMENT_UNIT, "MF" if more else 0
+    return layer / Raw(payload)
 
 
 def _tcp(frame: Frame) -> Any:
@@ -162,7 +186,8 @@ def _icmp(frame: Frame) -> Any:
 
     kind, code, identifier, sequence, payload = frame[5:]
     if kind in (UNREACHABLE, TIME_EXCEEDED):  # the payload is the beginning of the packet that it is about (RFC 792)
-        return ICMP_LAYER(type=kind, code=code) / payload
+        needed = {"nexthopmtu": sequence} if (kind, code) == (UNREACHABLE, FRAGMENTATION_NEEDED) else {}
+        return ICMP_LAYER(type=kind, code=code, **needed) / payload
     return ICMP_LAYER(type=kind, code=code, id=identifier, seq=sequence) / payload
 
 

@@ -2,10 +2,9 @@
 
 Written out here, not taken from dnspython: the simulator would use one question and one record of it.
 
-The resolver asks as Windows 2000 does (*Windows 2000 Server TCP/IP Core Networking Guide*, chapter 6): its first
-server, then all of them, waiting 1, 2, 2, 4 and 8 s; here one after the other. A name without a dot gets each
-configured suffix.
-Answers are kept for their time to live, "no such name" for 5 minutes (DNS Client service).
+The resolver asks as Windows 2000 does: its first server, then all of them, waiting 1, 2, 2, 4 and 8 s (DNSQueryTimeouts
+of the Windows 2000 Registry Reference); here one after the other. A name without a dot gets each configured suffix.
+Answers are kept for their time to live, "no such name" for 5 minutes (NegativeCacheTime, 300 s).
 """
 
 from __future__ import annotations

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 from bodydouble_sim.network.frames import (
     ECHO_REPLY,
     ECHO_REQUEST,
+    FRAGMENTATION_NEEDED,
     ICMP,
     PORT_UNREACHABLE,
+    TCP,
     TIME_EXCEEDED,
     TIME_TO_LIVE,
     UDP,
@@ -47,6 +49,7 @@ class Echo:
         address: str,
         timeout: float,  # noqa: ASYNC109 - the port's signature
         ttl: int = TIME_TO_LIVE,
+        payload: bytes = _PAYLOAD,
     ) -> float | None:
         """Seconds until the reply came; None: none came, or a router said that it cannot (the last of `errors`)."""
         stack = self._stack
@@ -62,7 +65,8 @@ class Echo:
         self._waiting[sequence] = (address, waiter)
         began = loop.now
         loop.schedule(int(timeout * _SECOND), self._give_up, sequence)  # half the price of asyncio.timeout
-        stack.send(way.nic, ICMP, way.source, address, (ECHO_REQUEST, 0, _IDENTIFIER, sequence, _PAYLOAD), ttl=ttl)
+        rest = (ECHO_REQUEST, 0, _IDENTIFIER, sequence, payload)
+        stack.send(way.nic, ICMP, way.source, address, rest, ttl=ttl)
         try:
             answered = await waiter
         finally:
@@ -77,7 +81,7 @@ class Echo:
 
     def receive(self, nic: Nic | None, frame: Frame) -> None:
         """Answer a request; wake who waits for a reply; hand an error to the socket that it is about."""
-        _, _, _, source, destination, kind, code, identifier, sequence, payload = frame
+        _, _, _, source, destination, kind, _, identifier, sequence, payload = frame
         if kind == ECHO_REQUEST:
             stack = self._stack
             if nic is None or stack.owns(destination):
@@ -88,20 +92,23 @@ class Echo:
                 if address == source and not waiter.done():
                     waiter.set_result(True)
         elif kind in (UNREACHABLE, TIME_EXCEEDED):
-            self._failed(source, kind, code, payload)
+            self._failed(frame)
 
-    def _failed(self, by: str, kind: int, code: int, payload: bytes) -> None:
+    def _failed(self, frame: Frame) -> None:
         """A packet of ours did not arrive.
 
         Unreachable networks and hosts and exceeded times to live are soft errors: TCP goes on trying (RFC 1122,
         4.2.3.9), and ping tells at once.
         """
+        by, own, kind, code, _, mtu, payload = frame[3:]
         quoted = read_quote(payload)
         if quoted is None:
             return
         self.errors.append(IcmpError(by, kind, code, quoted.destination))
         if quoted.kind == UDP and kind == UNREACHABLE and code == PORT_UNREACHABLE:
-            self._stack.udp.refused(by, quoted.first, quoted.second)
+            self._stack.udp.refused(quoted.destination, quoted.first, quoted.second)
+        elif quoted.kind == TCP and kind == UNREACHABLE and code == FRAGMENTATION_NEEDED:
+            self._stack.tcp.too_long((own, quoted.first, quoted.destination, quoted.second), mtu)
         elif quoted.kind == ICMP:
             address, waiter = self._waiting.get(quoted.second, ("", None))
             if waiter is not None and address == quoted.destination and not waiter.done():

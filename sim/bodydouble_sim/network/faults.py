@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bodydouble_sim.errors import MachineStateError
-from bodydouble_sim.network.frames import ARP, ICMP, TCP, Frame
+from bodydouble_sim.network.frames import ARP, TCP, UDP, Frame, carries, ip_length
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,15 +30,14 @@ if TYPE_CHECKING:
 Deliveries = list[tuple[int, Frame]]
 """What becomes of a frame: nanoseconds of delay and the frame, none or more of them."""
 
-_HEADERS = {ARP: 42, ICMP: 42, TCP: 54}
-_OTHER_HEADERS = 42
+_ETHERNET = 14
+_ARP = 42
 _SHORTEST = 60
 
 
 def wire_length(frame: Frame) -> int:
     """Bytes of a frame on the wire, Ethernet header and padding included, preamble and checksum not."""
-    payload = 0 if frame[0] is ARP else len(frame[-1])
-    return max(_SHORTEST, _HEADERS.get(frame[0], _OTHER_HEADERS) + payload)
+    return max(_SHORTEST, _ARP if frame[0] is ARP else _ETHERNET + ip_length(frame))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +47,8 @@ class Match:
     Attributes:
         sender: machine that puts the frame on the segment.
         receiver: machine that the frame (or this copy of a broadcast) is for.
-        protocol: ``arp``, ``icmp``, ``udp`` or ``tcp``.
-        port: source or destination port of a TCP or UDP frame.
+        protocol: ``arp``, ``icmp``, ``udp`` or ``tcp``; fragments count as what they are pieces of.
+        port: source or destination port of a TCP or UDP frame; fragments have none.
         when: any other condition on the frame (layout: `bodydouble_sim.network.frames`).
         packet: a condition on the frame as scapy dissects it (an ``Ether`` packet). Slow: some 2,000 frames a second,
             against a million for the others. It is asked last.
@@ -67,8 +66,8 @@ class Match:
         return (
             (self.sender is None or sender.machine.name == self.sender)
             and (self.receiver is None or receiver.machine.name == self.receiver)
-            and (self.protocol is None or frame[0] == self.protocol)
-            and (self.port is None or (frame[0] not in (ARP, ICMP) and self.port in frame[5:7]))
+            and (self.protocol is None or carries(frame) == self.protocol)
+            and (self.port is None or (frame[0] in (TCP, UDP) and self.port in frame[5:7]))
             and (self.when is None or self.when(frame))
             and (self.packet is None or self.packet(_dissected(frame)))
         )

@@ -5,6 +5,7 @@ on the hot path. TCP sequence numbers grow without wrapping; `capture` wraps the
 
 - arp: ``(..., operation, sender MAC, sender address, target MAC, target address)``
 - icmp: ``(..., source, destination, type, code, identifier, sequence, payload)``
+- fragment: ``(..., source, destination, kind of packet, number, offset, more, bytes)``
 - udp: ``(..., source, destination, source port, destination port, payload)``
 - tcp: ``(..., source, destination, source port, destination port, flags, seq, ack, window, payload)``
 """
@@ -14,6 +15,7 @@ from __future__ import annotations
 import socket
 import struct
 from typing import Any, TypeAlias
+from zlib import crc32
 
 Frame: TypeAlias = tuple[Any, ...]
 
@@ -21,6 +23,7 @@ ARP = "arp"
 ICMP = "icmp"
 UDP = "udp"
 TCP = "tcp"
+FRAGMENT = "fragment"
 
 BROADCAST_MAC = "ff:ff:ff:ff:ff:ff"
 NO_MAC = "00:00:00:00:00:00"
@@ -37,13 +40,27 @@ TIME_EXCEEDED = 11
 NET_UNREACHABLE = 0
 HOST_UNREACHABLE = 1
 PORT_UNREACHABLE = 3
+FRAGMENTATION_NEEDED = 4
 TIME_TO_LIVE = 128  # DefaultTTL of Windows 2000
+
+_IP_HEADERS = {ICMP: 28, UDP: 28, TCP: 40, FRAGMENT: 20}  # IP header and the packet's own
 
 FIN = 0x01
 SYN = 0x02
 RST = 0x04
 PSH = 0x08
 ACK = 0x10
+
+
+class Sealed(bytes):
+    """A payload that is ciphertext: its length belongs into the trace, its contents do not."""
+
+    __slots__ = ()
+
+
+def fingerprint(payload: bytes) -> int | str:
+    """What the trace says of a payload's contents."""
+    return "sealed" if type(payload) is Sealed else crc32(payload)
 
 
 class HoppedFrame(tuple[Any, ...]):  # noqa: SLOT001 - a tuple has no room for named slots
@@ -62,6 +79,18 @@ def hopped(frame: Frame, ttl: int) -> Frame:
 def time_to_live(frame: Frame) -> int:
     """How many hops a frame has left (RFC 791)."""
     return frame.ttl if type(frame) is HoppedFrame else TIME_TO_LIVE
+
+
+def ip_length(frame: Frame) -> int:
+    """Bytes of an IP packet with its header."""
+    length: int = _IP_HEADERS[frame[0]] + len(frame[-1])
+    return length
+
+
+def carries(frame: Frame) -> str:
+    """What a frame is, or what a fragment is a piece of."""
+    kind: str = frame[5] if frame[0] == FRAGMENT else frame[0]
+    return kind
 
 
 def to_number(address: str) -> int:

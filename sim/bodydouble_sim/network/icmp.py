@@ -8,10 +8,13 @@ from typing import NamedTuple
 from bodydouble_sim.network.frames import (
     ECHO_REPLY,
     ECHO_REQUEST,
+    FRAGMENT,
     ICMP,
     TCP,
     UDP,
     Frame,
+    carries,
+    ip_length,
     time_to_live,
     to_address,
     to_number,
@@ -20,10 +23,11 @@ from bodydouble_sim.network.frames import (
 _HEADER = struct.Struct("!BBHHHBBHII")
 _BEGINNING = struct.Struct("!HHI")  # the 64 bits that RFC 792 asks for
 _VERSION = 0x45
-_PROTOCOLS = {ICMP: 1, TCP: 6, UDP: 17}
-_KINDS = {number: kind for kind, number in _PROTOCOLS.items()}
+PROTOCOLS = {ICMP: 1, TCP: 6, UDP: 17}
+_KINDS = {number: kind for kind, number in PROTOCOLS.items()}
 _UDP_HEADER = 8
-_TCP_HEADER = 20
+_DONT_FRAGMENT, _MORE = 0x4000, 0x2000
+_UNIT = 8
 
 
 class IcmpError(NamedTuple):
@@ -46,24 +50,30 @@ class Quote(NamedTuple):
 
 def quote(frame: Frame) -> bytes:
     """A packet's IP header and first 8 bytes."""
-    kind, _, _, source, destination = frame[:5]
-    protocol = _PROTOCOLS[kind]
-    length = _HEADER.size + (_TCP_HEADER if kind == TCP else _UDP_HEADER) + len(frame[-1])
-    fields = (_VERSION, 0, length, 0, 0, time_to_live(frame), protocol)
+    source, destination = frame[3:5]
+    number, flags = 0, _DONT_FRAGMENT if frame[0] == TCP else 0
+    if frame[0] == FRAGMENT:
+        number, flags = frame[6], (_MORE if frame[8] else 0) | frame[7] // _UNIT
+    fields = (_VERSION, 0, ip_length(frame), number, flags, time_to_live(frame), PROTOCOLS[carries(frame)])
     addresses = to_number(source), to_number(destination)
-    checksum = _checksum(_HEADER.pack(*fields, 0, *addresses))
-    return _HEADER.pack(*fields, checksum, *addresses) + _beginning(frame)
+    total = checksum(_HEADER.pack(*fields, 0, *addresses))
+    return _HEADER.pack(*fields, total, *addresses) + _beginning(frame)
 
 
 def _beginning(frame: Frame) -> bytes:
+    if frame[0] == FRAGMENT:
+        beginning: bytes = frame[-1][: _BEGINNING.size]
+        return beginning
     if frame[0] == ICMP:
         return struct.pack("!BBHHH", frame[5], frame[6], 0, frame[7], frame[8])
     third: int = frame[8] & 0xFFFFFFFF if frame[0] == TCP else (_UDP_HEADER + len(frame[-1])) << 16
     return _BEGINNING.pack(frame[5], frame[6], third)
 
 
-def _checksum(header: bytes) -> int:
-    total: int = sum(struct.unpack(f"!{len(header) // 2}H", header))
+def checksum(data: bytes) -> int:
+    """The internet checksum (RFC 1071); over data that holds its own it is 0."""
+    even = data + b"\0" if len(data) % 2 else data
+    total: int = sum(struct.unpack(f"!{len(even) // 2}H", even))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
@@ -83,5 +93,7 @@ def read_quote(payload: bytes) -> Quote | None:
 
 
 def may_answer(frame: Frame) -> bool:
-    """Whether an error may be sent about a packet: never about another error (RFC 1122, 3.2.2)."""
+    """Whether an error may be sent about a packet: never about another error or a later fragment (RFC 1122, 3.2.2)."""
+    if frame[0] == FRAGMENT:
+        return frame[7] == 0 and (frame[5] != ICMP or frame[-1][0] in (ECHO_REPLY, ECHO_REQUEST))
     return frame[0] != ICMP or frame[5] in (ECHO_REPLY, ECHO_REQUEST)

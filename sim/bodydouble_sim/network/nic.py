@@ -20,6 +20,7 @@ class Nic:
         up: whether the cable is in.
         lost: frames that a missing cable lost; those to the adapter only while the network has a fault.
         dropped: frames that found the adapter's queue full, or its port's at the switch.
+        heard: when the segment last took a frame from it, virtual nanoseconds.
         gateway: the default gateway configured for the adapter, None: only its own networks are reached.
         arp: the adapter's ARP table; empty after every boot.
     """
@@ -35,6 +36,7 @@ class Nic:
         self.up = True
         self.lost = 0
         self.dropped = 0
+        self.heard = 0
         self.gateway = gateway
         self.arp = ArpTable(self, machine.world.loop)
         segment.attach(self)

@@ -25,7 +25,7 @@ SEQUENCE_BITS = 32
 
 
 class Listener:
-    """A listening port and what makes the connection that answers a SYN."""
+    """A port that somebody took, and what makes the connection that answers a SYN (None: refuse it)."""
 
     __slots__ = ("address", "connect", "port")
 
@@ -33,7 +33,7 @@ class Listener:
         self,
         address: str,
         port: int,
-        connect: Callable[[Nic | None, Key], TcpConnection],
+        connect: Callable[[Nic | None, Key], TcpConnection | None],
     ) -> None:
         self.address = address
         self.port = port
@@ -49,6 +49,7 @@ class TcpPorts:
         self._next_port = self._random.choice(EPHEMERAL)
         self.connections: dict[Key, TcpConnection] = {}
         self.listeners: dict[tuple[str, int], Listener] = {}
+        self._bound: dict[tuple[str, int], Listener] = {}  # the listening ones, and those that may listen yet
         self._time_wait: OrderedDict[Key, tuple[int, int, int]] = OrderedDict()
 
     def first_sequence(self) -> int:
@@ -66,7 +67,7 @@ class TcpPorts:
             port = self._next_port
             self._next_port = port + 1 if port + 1 in EPHEMERAL else EPHEMERAL.start
             key = (local, port, remote, remote_port)
-            if key not in self.connections and key not in self._time_wait and not self.listening(local, port):
+            if key not in self.connections and key not in self._time_wait and not self._taken(local, port):
                 return port
         raise OSError(errno.EADDRNOTAVAIL, f"{self.stack.machine.name}: no local port is free")
 
@@ -74,32 +75,40 @@ class TcpPorts:
         """Who listens on a port: the exact address before the wildcard."""
         return self.listeners.get((address, port)) or self.listeners.get((NO_ADDRESS, port))
 
-    def listen(self, listener: Listener) -> None:
-        """Open a listening port (0: any free one).
+    def _taken(self, address: str, port: int) -> bool:
+        return (address, port) in self._bound or (NO_ADDRESS, port) in self._bound
+
+    def bind(self, listener: Listener) -> None:
+        """Take a port (0: any free one) without opening it.
 
         Raises:
-            OSError: something listens there already (EADDRINUSE).
+            OSError: somebody has it (EADDRINUSE).
         """
         if listener.port == 0:
             listener.port = self._free_port(listener.address)
         key = (listener.address, listener.port)
-        if key in self.listeners:
+        if key in self._bound:
             raise OSError(errno.EADDRINUSE, f"{self.stack.machine.name}: {key[0]}:{key[1]} is in use")
-        self.listeners[key] = listener
+        self._bound[key] = listener
 
     def _free_port(self, address: str) -> int:
         for _ in EPHEMERAL:
             port = self._next_port
             self._next_port = port + 1 if port + 1 in EPHEMERAL else EPHEMERAL.start
-            if self.listening(address, port) is None:
+            if not self._taken(address, port):
                 return port
         raise OSError(errno.EADDRINUSE, f"{self.stack.machine.name}: every port is in use")
 
+    def listen(self, listener: Listener) -> None:
+        """Open a port that was taken by `bind`."""
+        self.listeners[listener.address, listener.port] = listener
+
     def unlisten(self, listener: Listener) -> None:
-        """Close a listening port; its connections go on."""
+        """Close a port and give it up; its connections go on."""
         key = (listener.address, listener.port)
-        if self.listeners.get(key) is listener:
-            del self.listeners[key]
+        for table in (self.listeners, self._bound):
+            if table.get(key) is listener:
+                del table[key]
 
     def receive(self, nic: Nic | None, frame: Frame) -> None:
         """Hand a segment to its connection."""
@@ -125,9 +134,11 @@ class TcpPorts:
         if flags & SYN and not flags & ACK and listener is not None:
             self._time_wait.pop(key, None)
             connection = listener.connect(nic, key)
-            self.connections[key] = connection
-            connection.accept(seq, window)
-        elif flags & ACK:
+            if connection is not None:
+                self.connections[key] = connection
+                connection.accept(seq, window)
+                return
+        if flags & ACK:
             self._answer(nic, key, RST, ack, 0)
         else:
             occupied = len(payload) + bool(flags & SYN) + bool(flags & FIN)
@@ -136,6 +147,12 @@ class TcpPorts:
     def _answer(self, nic: Nic | None, key: Key, flags: int, seq: int, ack: int) -> None:
         window = WINDOW if flags == ACK else 0
         self.stack.send(nic, TCP, key[0], key[2], (key[1], key[3], flags, seq, ack, window, b""))
+
+    def too_long(self, key: Key, mtu: int) -> None:
+        """A router has to pass a connection's segments on over a segment with that MTU."""
+        connection = self.connections.get(key)
+        if connection is not None:
+            connection.fit(mtu)
 
     def finished(self, connection: TcpConnection) -> None:
         """Both directions are closed and acknowledged: keep the ports in TIME-WAIT (RFC 793) and forget the rest."""

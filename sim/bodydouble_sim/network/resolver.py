@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 DEFAULT_ORDER: tuple[str, ...] = ("own", "hosts", "dns", "cache", "wins", "broadcast")
 _LOOPBACK = "127.0.0.1"
+_LOCALHOST = "LOCALHOST"
 _NETBIOS_ONLY = ("own", "cache", "wins", "broadcast")
 
 
@@ -29,7 +30,7 @@ async def resolve(machine: Machine, name: str) -> str:
         ConfigurationError: the machine's order has a way that there is not.
     """
     plain = name.rstrip(".").upper()
-    if plain == "LOCALHOST":
+    if plain == _LOCALHOST:
         return _LOOPBACK
     unknown = [way for way in machine.name_order if way not in DEFAULT_ORDER]
     if unknown:
@@ -45,13 +46,29 @@ async def resolve(machine: Machine, name: str) -> str:
 
 async def _by(way: str, machine: Machine, name: str) -> str | None:
     if way == "hosts":
-        return next((address for known, address in machine.hosts.items() if known.upper() == name), None)
+        return _in_hosts_file(machine, name)
     await machine.stack.ready()
     if way == "own":
-        own = name in machine.netbios.names() or name == machine.name.upper()
-        return (machine.stack.first_address() or _LOOPBACK) if own else None
+        return _own(machine, name)
     if way == "dns":
         return await machine.dns.query(name)
     if way == "cache":
         return machine.netbios.cached(name)
     return await (machine.netbios.ask_server(name) if way == "wins" else machine.netbios.ask_everybody(name))
+
+
+def known_here(machine: Machine, name: str) -> str | None:
+    """The address for a host name that the machine knows without asking anybody: its own, or its hosts file's."""
+    plain = name.rstrip(".").upper()
+    if plain == _LOCALHOST:
+        return _LOOPBACK
+    return _own(machine, plain) or _in_hosts_file(machine, plain)
+
+
+def _own(machine: Machine, name: str) -> str | None:
+    own = name in machine.netbios.names() or name == machine.name.upper()
+    return (machine.stack.first_address() or _LOOPBACK) if own else None
+
+
+def _in_hosts_file(machine: Machine, name: str) -> str | None:
+    return next((address for known, address in machine.hosts.items() if known.upper() == name), None)

@@ -6,6 +6,7 @@ from collections import deque
 from heapq import heappush
 from typing import TYPE_CHECKING, Any
 
+from bodydouble_sim.errors import ConfigurationError
 from bodydouble_sim.network.configuration import Plan, check_segment, unknown_segment
 from bodydouble_sim.network.faults import FaultTable
 from bodydouble_sim.network.frames import BROADCAST_MAC, Frame
@@ -17,7 +18,11 @@ if TYPE_CHECKING:
     from bodydouble_sim.network.nic import Nic
     from bodydouble_sim.world import World
 
+ETHERNET_MTU = 1500
+LEAST_MTU = 68  # RFC 791: every internet module must forward 68 bytes
+UDP_HEADERS = 28  # of IP and UDP; ICMP's are as long
 _CAPTURED = 1 << 16
+_AGEING = 300_000_000_000  # nanoseconds
 DEFAULT_SUBNET = "10.0.0.0/24"
 _LOCAL_MAC = 0x02_50_56_00_00_00  # locally administered
 
@@ -36,7 +41,13 @@ class Network:
         self.faults = FaultTable(world)
 
     def segment(
-        self, name: str, subnet: str | None = None, latency: float = 0.0002, links: Links | None = None
+        self,
+        name: str,
+        subnet: str | None = None,
+        latency: float = 0.0002,
+        links: Links | None = None,
+        *,
+        mtu: int = ETHERNET_MTU,
     ) -> Segment:
         """The segment of that name; made at the first call.
 
@@ -45,15 +56,18 @@ class Network:
             subnet: the addresses on it; 10.0.0.0/24 when omitted.
             latency: seconds from adapter to adapter.
             links: bandwidth, jitter and queues of its cables; without, they carry everything at once.
+            mtu: bytes of the longest IP packet on it.
 
         Raises:
-            ConfigurationError: the subnet is none, overlaps another segment's, or the segment has another.
+            ConfigurationError: the MTU is out of range, or the subnet is none, overlaps another segment's, or differs
+                from the segment's.
         """
         segment = self.segments.get(name)
         if segment is None or subnet is not None:
             check_segment(self.subnets(), name, subnet or DEFAULT_SUBNET)
         if segment is None:
             segment = self.segments[name] = Segment(self._world, name, subnet or DEFAULT_SUBNET, latency, links)
+            segment.limit(mtu)
             segment.faults = self.faults if self.faults.active else None
         return segment
 
@@ -89,14 +103,16 @@ class Segment:
     """An Ethernet segment with one switch (IEEE 802.1D) that learns which MAC is behind which port.
 
     A frame for a MAC that it learned goes out of one port, any other out of all. What it learned goes with the link,
-    and moves when the MAC speaks elsewhere. Its entries do not age: an adapter that is silent for 5 minutes gets its
-    frames without flooding, which nobody but a sniffer can tell.
+    moves when the MAC speaks elsewhere, and ages: an adapter that was silent for 300 s (802.1D's recommended ageing
+    time) gets its next frame by flooding.
 
     Attributes:
         flooded: frames for one adapter that went out of every port, its MAC being unknown.
         capture: the latest frames put on the wire, ``(virtual nanoseconds, frame)``; empty when the world captures
             nothing. `bodydouble_sim.network.capture.write_pcapng` renders them.
         remarks: what faults did to captured frames, ``(virtual nanoseconds, frame, what)``.
+        mtu: bytes of the longest IP packet on the segment.
+        longest_payload: bytes of the longest UDP or ICMP payload that needs no fragments.
         faults: decides about every delivery while the network has a fault; None costs one test a frame.
     """
 
@@ -110,6 +126,7 @@ class Segment:
         self.remarks: deque[tuple[int, Frame, str]] = deque(maxlen=self.capture.maxlen)
         self.faults: FaultTable | None = None
         self.flooded = 0
+        self.limit(ETHERNET_MTU)
         self._table: dict[str, Nic] = {}
         self._links = links
         self._latency = round(latency * 1_000_000_000)
@@ -122,13 +139,27 @@ class Segment:
     def __repr__(self) -> str:
         return f"<Segment {self.name}>"
 
+    def limit(self, mtu: int) -> None:
+        """Set the MTU, while no machine on the segment runs.
+
+        Raises:
+            ConfigurationError: it is too small (RFC 791) or too large for Ethernet.
+        """
+        if not LEAST_MTU <= mtu <= ETHERNET_MTU:
+            raise ConfigurationError(
+                f"segment {self.name}: expected an MTU of {LEAST_MTU} to {ETHERNET_MTU}, got {mtu}"
+            )
+        self.mtu = mtu
+        self.longest_payload = mtu - UDP_HEADERS
+
     def attach(self, nic: Nic) -> None:
         """Run a cable to an adapter."""
         self.nics.append(nic)
 
     def learned(self) -> dict[str, str]:
         """The switch's table: MAC to the machine behind the port."""
-        return {mac: nic.machine.name for mac, nic in sorted(self._table.items())}
+        oldest = self._loop.now - _AGEING
+        return {mac: nic.machine.name for mac, nic in sorted(self._table.items()) if nic.heard >= oldest}
 
     def link_down(self, nic: Nic) -> None:
         """A port lost its link: the switch forgets what it learned there."""
@@ -138,7 +169,7 @@ class Segment:
     def transmit(self, sender: Nic, life: Incarnation, frame: Frame) -> None:
         """Put a frame on the wire: the one place where a frame's verdict is decided (now always: pass)."""
         loop = self._loop
-        now = loop.now
+        sender.heard = now = loop.now
         seen = now, frame
         if self._captures:
             self.capture.append(seen)
@@ -160,6 +191,9 @@ class Segment:
         if table.get(frame[1]) is not sender:
             table[frame[1]] = sender
         target = table.get(frame[2])
+        if target is not None and sent - target.heard > _AGEING:
+            del table[frame[2]]
+            target = None
         if target is not None and self.faults is None and self._links is None:
             if target.up and target.mac == frame[2]:
                 target.receive(frame, sent)

@@ -6,16 +6,17 @@ import asyncio
 import errno
 import ipaddress
 from typing import TYPE_CHECKING, Any, NamedTuple
-from zlib import crc32
 
 from bodydouble.vocabulary.records import InterfaceAddress
 from bodydouble_sim.errors import MachineStateError
 from bodydouble_sim.network.echo import Echo
+from bodydouble_sim.network.fragments import Fragments
 from bodydouble_sim.network.frames import (
     ARP,
     ARP_REPLY,
     ARP_REQUEST,
     BROADCAST_MAC,
+    FRAGMENT,
     ICMP,
     LIMITED_BROADCAST,
     NO_ADDRESS,
@@ -23,6 +24,7 @@ from bodydouble_sim.network.frames import (
     TIME_TO_LIVE,
     UDP,
     Frame,
+    fingerprint,
     hopped,
     time_to_live,
 )
@@ -41,6 +43,7 @@ CLAIMS = 3  # Windows announces an address up to three times at boot
 CLAIM_INTERVAL = SECOND // 2
 DEFEND_INTERVAL = 10 * SECOND  # RFC 5227, DEFEND_INTERVAL: two defenders must not answer each other for ever
 PROBE_TIMEOUT = 1.0
+_CUT = (UDP, ICMP)  # TCP fits its segments to the way
 LOOPBACK = 10_000  # nanoseconds from a machine to itself
 
 
@@ -100,11 +103,18 @@ class IpStack:
         self.tcp = TcpPorts(self)
         self.udp = UdpPorts(self)
         self.echo = Echo(self)
+        self.fragments = Fragments(self)
         self._routes: dict[str, Route | None] = {}
         self._broadcasts: dict[Nic, set[str]] = {}
         self._ready: list[asyncio.Future[None]] = []
         self.settled = True
-        self._handlers = {TCP: self.tcp.receive, UDP: self.udp.receive, ICMP: self.echo.receive, ARP: self._arp}
+        self._handlers = {
+            TCP: self.tcp.receive,
+            UDP: self.udp.receive,
+            ICMP: self.echo.receive,
+            ARP: self._arp,
+            FRAGMENT: self.fragments.receive,
+        }
 
     # --- life -------------------------------------------------------------------------------------------------------
 
@@ -336,8 +346,14 @@ class IpStack:
         """Send one IP packet, by the ARP cache of the adapter or (``nic`` None) to this machine itself."""
         if nic is None:
             life = self.machine.incarnation
-            self.world.trace.record("loopback", self.machine.name, kind, *rest[:-1], len(rest[-1]), crc32(rest[-1]))
+            self.world.trace.record(
+                "loopback", self.machine.name, kind, *rest[:-1], len(rest[-1]), fingerprint(rest[-1])
+            )
             self.loop.schedule(LOOPBACK, self._loop_back, (life, (kind, "", "", source, destination, *rest)))
+            return
+        if len(rest[-1]) > nic.segment.longest_payload and kind in _CUT:
+            for part in self.fragments.cut(nic.segment.mtu, kind, source, destination, rest):
+                self.send(nic, FRAGMENT, source, destination, part, ttl=ttl)
             return
         if ttl == TIME_TO_LIVE and nic.gateway is None and not self.machine.routes:  # the short way, most of the time
             mac = nic.arp.lookup(destination)  # never there for a broadcast address
@@ -373,6 +389,10 @@ class IpStack:
 
     def receive(self, nic: Nic, frame: Frame) -> None:
         """Take a frame from an adapter."""
+        self._handlers[frame[0]](nic, frame)
+
+    def deliver(self, nic: Nic | None, frame: Frame) -> None:
+        """Take a packet that was put together from fragments."""
         self._handlers[frame[0]](nic, frame)
 
     def _arp(self, nic: Nic | None, frame: Frame) -> None:

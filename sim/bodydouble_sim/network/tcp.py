@@ -1,13 +1,14 @@
 """TCP (RFC 793, RFC 1122 section 4.2) with the timers of Windows 2000: one connection's protocol machine.
 
 Sequence numbers are plain integers that never wrap. There is no Nagle delay and no congestion window: a switched LAN.
-Retransmission: a SYN is sent again after 3, 6 and 12 s; data five times with a doubling time-out that begins at 3 s
-and follows the measured round trip afterwards; then the connection is aborted (KB 170359).
+Retransmission: a SYN is sent again after 3 and 6 s more, and 12 s later the attempt ends (TcpMaxConnectRetransmissions
+and TcpInitialRTT of the Windows 2000 Registry Reference); data five times with a doubling time-out that begins at 3 s,
+follows the measured round trip afterwards and never exceeds 240 s; then the connection is aborted (KB 170359).
 
 A closed window is probed with the same doubling for as long as the peer answers (RFC 1122, 4.2.2.17). Keep-alives, when
-an application asks for them, begin after 2 hours of silence, 1 s apart, and give up as data does (KB 120642:
-KeepAliveTime, KeepAliveInterval, TcpMaxDataRetransmissions). A closed connection whose peer never sends its FIN goes
-after TcpFinWait2Delay, 240 s (*Microsoft Windows 2000 TCP/IP Implementation Details*, appendix A).
+an application asks for them, begin after 2 hours of silence, 1 s apart (KeepAliveTime, KeepAliveInterval of the Windows
+2000 Registry Reference), and give up as data does. A connection whose own direction is closed and whose peer never
+sends its FIN is forced to close after 300 s, whether the application still reads or not (KB 813056).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from bodydouble_sim.network.frames import ACK, FIN, PSH, RST, SYN, TCP
 
@@ -26,14 +27,15 @@ if TYPE_CHECKING:
 MILLISECOND = 1_000_000
 SECOND = 1_000_000_000
 MSS = 1460
+_HEADERS = 40  # of IP and TCP
 WINDOW = 44 * MSS  # 64,240: the largest unscaled window in whole segments
 FIRST_TIMEOUT = 3 * SECOND
 LEAST_TIMEOUT = 300 * MILLISECOND
-MOST_TIMEOUT = 60 * SECOND
-SYN_RETRIES = 3
+MOST_TIMEOUT = 240 * SECOND
+SYN_RETRIES = 2
 DATA_RETRIES = 5
 DELAYED_ACK = 200 * MILLISECOND
-FIN_WAIT_2 = 240 * SECOND
+FIN_WAIT_2 = 300 * SECOND
 KEEP_ALIVE_TIME = 7200 * SECOND
 KEEP_ALIVE_INTERVAL = SECOND
 DUPLICATE_ACKS = 2  # TcpMaxDupAcks of Windows 2000: the ACK that repeats twice asks for the segment
@@ -44,6 +46,20 @@ SYN_RECEIVED = 2
 ESTABLISHED = 3
 
 DATA = PSH | ACK
+
+
+class KeepAlive(NamedTuple):
+    """When a silent peer is asked whether it is there (RFC 1122, 4.2.3.6).
+
+    Attributes:
+        idle: nanoseconds of silence before the first question.
+        interval: nanoseconds between questions.
+        questions: how many in a row it may leave unanswered.
+    """
+
+    idle: int
+    interval: int
+    questions: int
 
 
 class TcpConnection(asyncio.Transport):
@@ -79,6 +95,7 @@ class TcpConnection(asyncio.Transport):
         "local",
         "local_port",
         "loop",
+        "mss",
         "nic",
         "ports",
         "rcv_nxt",
@@ -98,6 +115,7 @@ class TcpConnection(asyncio.Transport):
         self.key = key
         self.local, self.local_port, self.remote, self.remote_port = key
         self.hop = ports.stack.next_hop(nic, self.remote)
+        self.mss = MSS if nic is None else nic.segment.mtu - _HEADERS
         self.state = CLOSED
         self.snd_una = self.snd_nxt = first
         self.snd_wnd = WINDOW
@@ -125,7 +143,7 @@ class TcpConnection(asyncio.Transport):
         self._heard = 0  # when the peer last sent anything
         self._probed = 0
         self._silent = 0  # probes in a row that nobody answered
-        self._keep_alive = False
+        self._keep_alive: KeepAlive | None = None
 
     # --- what the transport adds ------------------------------------------------------------------------------------
 
@@ -207,6 +225,25 @@ class TcpConnection(asyncio.Transport):
             self._eof_sent = True
             self._queue(FIN | ACK, b"", 1)
 
+    def fit(self, mtu: int) -> None:
+        """The way takes no longer packets (RFC 1191): cut what waits, and what is in flight, which goes again."""
+        size = mtu - _HEADERS
+        if not 0 < size < self.mss:
+            return
+        self.mss = size
+        self._pending = deque(piece for data in self._pending for piece in _cut(data, size))
+        flight, self._in_flight = self._in_flight, deque()
+        for seq, end, flags, payload in flight:
+            at = seq
+            for piece in _cut(payload, size) or [payload]:
+                last = at + len(piece) >= end - bool(flags & (SYN | FIN))
+                self._in_flight.append((at, end if last else at + len(piece), flags, piece))
+                at += len(piece)
+        self._timed = None
+        self._recover = self.snd_nxt
+        for seq, _, flags, payload in self._in_flight:
+            self.emit(flags, seq, payload)
+
     def _await_window(self) -> None:
         """With nothing in flight only the timer can find out that the window opened (RFC 1122, 4.2.2.17)."""
         if not self._in_flight and not self._timer:
@@ -231,7 +268,7 @@ class TcpConnection(asyncio.Transport):
         self._timed = None  # Karn: a segment sent twice measures nothing
         if not self._in_flight:
             self._retries = min(self._retries + 1, DATA_RETRIES)
-            return self._probe()
+            return self._probe(DATA_RETRIES)
         self._retries += 1
         if self._retries > (DATA_RETRIES if self.state == ESTABLISHED else SYN_RETRIES):
             self._give_up()
@@ -244,35 +281,37 @@ class TcpConnection(asyncio.Transport):
     def _give_up(self) -> None:
         self.end(TimeoutError(errno.ETIMEDOUT, f"{self.remote}:{self.remote_port} does not answer"))
 
-    def _probe(self) -> bool:
-        """Ask a silent peer for an ACK with a number below its window; False: it left too many unanswered."""
+    def _probe(self, most: int) -> bool:
+        """Ask a silent peer for an ACK with a number below its window; False: it left ``most`` in a row unanswered."""
         self._silent = self._silent + 1 if self._heard < self._probed else 0
-        if self._silent >= DATA_RETRIES:
+        if self._silent >= most:
             self._give_up()
             return False
         self._probed = self.loop.now
         self.emit(ACK, self.snd_una - 1, b"")
         return True
 
-    def keep_alive(self, *, wanted: bool) -> None:
+    def keep_alive(self, wanted: KeepAlive | None) -> None:
         """SO_KEEPALIVE: find out about a peer that died in silence (RFC 1122, 4.2.3.6)."""
-        if wanted and not self._keep_alive:
-            self.loop.schedule(KEEP_ALIVE_TIME, self._still_there, None)
-        self._keep_alive = wanted
+        if wanted != self._keep_alive:
+            self._keep_alive = wanted
+            if wanted is not None:
+                self._watch(wanted)
 
-    def _still_there(self, _: object) -> None:
-        if self.state == CLOSED or not self._keep_alive:
-            return
+    def _watch(self, terms: KeepAlive) -> None:
+        """Look again once the peer could have been silent for long enough."""
         quiet = self.loop.now - self._heard
+        self.loop.schedule(max(0, terms.idle - quiet), self._still_there, terms)
+
+    def _still_there(self, terms: KeepAlive) -> None:
+        if self.state == CLOSED or self._keep_alive is not terms:
+            return
         if self._in_flight or self._pending:  # retransmission and window probes find out by themselves
-            wait = KEEP_ALIVE_TIME
-        elif quiet < KEEP_ALIVE_TIME:
-            wait = KEEP_ALIVE_TIME - quiet
-        else:
-            wait = KEEP_ALIVE_INTERVAL
-            if not self._probe():
-                return
-        self.loop.schedule(wait, self._still_there, None)
+            self.loop.schedule(terms.idle, self._still_there, terms)
+        elif self.loop.now - self._heard < terms.idle:
+            self._watch(terms)
+        elif self._probe(terms.questions):
+            self.loop.schedule(terms.interval, self._still_there, terms)
 
     # --- receiving --------------------------------------------------------------------------------------------------
 
@@ -338,13 +377,11 @@ class TcpConnection(asyncio.Transport):
             self.loop.schedule(FIN_WAIT_2, self._abandon, None)
 
     def _abandon(self, _: object) -> None:
-        """FIN-WAIT-2: an application that is gone waits for the peer's FIN a while; a half-closed one, for ever."""
+        """FIN-WAIT-2 has lasted too long; an application that still reads finds its connection reset."""
         if self.state == CLOSED or self._fin_received:
             return
-        if self.is_closing():
-            self.end(None)
-        else:
-            self.loop.schedule(FIN_WAIT_2, self._abandon, None)
+        lost = f"{self.remote}:{self.remote_port} did not close its direction"
+        self.end(None if self.is_closing() else ConnectionResetError(errno.ECONNRESET, lost))
 
     def _measure(self, trip: int) -> None:
         """Smooth the round trip (RFC 6298 with Windows 2000's small minimum)."""
@@ -503,3 +540,8 @@ class TcpConnection(asyncio.Transport):
         self._ack_owed = 0
         self._in_flight.clear()
         self._pending.clear()
+
+
+def _cut(data: bytes, size: int) -> list[bytes]:
+    """Pieces of at most ``size`` bytes, of the same kind."""
+    return [type(data)(data[at : at + size]) for at in range(0, len(data), size)]

@@ -1,83 +1,29 @@
-"""asyncio's transport over a simulated TCP connection, and the socket-like object that it shows."""
+"""asyncio's transport and server over simulated TCP connections."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
-import struct
+from asyncio.constants import _SendfileMode
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from bodydouble_sim.errors import RefusedError
-from bodydouble_sim.network.frames import ACK
-from bodydouble_sim.network.ports import Listener
+from bodydouble_sim.network.frames import ACK, Sealed
+from bodydouble_sim.network.options import SimSocket
 from bodydouble_sim.network.tcp import CLOSED, DATA, ESTABLISHED, MSS, WINDOW, TcpConnection
+from bodydouble_sim.network.tls import HANDSHAKE, is_hello
 
 if TYPE_CHECKING:
     import contextvars
     from collections.abc import Callable, Iterable
-    from typing import TypeAlias
 
     from bodydouble_sim.network.nic import Nic
+    from bodydouble_sim.network.options import SocketOptions
     from bodydouble_sim.network.ports import Key, TcpPorts
-
-    Connect: TypeAlias = Callable[[Nic | None, Key, Callable[[], None]], "TcpTransport"]
 
 SEND_BUFFER = 64 * 1024  # what the stack takes off the application's hands before it is acknowledged
 HIGH_WATER = 64 * 1024  # asyncio's default
-_LINGER_ZERO = struct.pack("ii", 1, 0)
 _BYTES = (bytes, bytearray, memoryview)
-
-
-class SimSocket:
-    """What ``get_extra_info("socket")`` gives: addresses and options, but no file descriptor."""
-
-    def __init__(
-        self,
-        kind: int,
-        name: tuple[str, int],
-        peer: tuple[str, int] | None = None,
-        *,
-        connection: TcpConnection | None = None,
-    ) -> None:
-        self.family = socket.AF_INET
-        self.type = kind
-        self.proto = socket.IPPROTO_TCP if kind == socket.SOCK_STREAM else socket.IPPROTO_UDP
-        self._name = name
-        self._peer = peer
-        self._connection = connection
-        self._options: dict[tuple[int, int], Any] = {}
-
-    def getsockname(self) -> tuple[str, int]:
-        """Local address and port."""
-        return self._name
-
-    def getpeername(self) -> tuple[str, int]:
-        """Remote address and port.
-
-        Raises:
-            OSError: not connected.
-        """
-        if self._peer is None:
-            raise OSError(107, "socket is not connected")
-        return self._peer
-
-    def setsockopt(self, level: int, option: int, value: Any) -> None:
-        """Remembered; SO_LINGER with zero seconds and SO_KEEPALIVE change what the connection does."""
-        self._options[level, option] = value
-        if self._connection is not None and (level, option) == (socket.SOL_SOCKET, socket.SO_KEEPALIVE):
-            self._connection.keep_alive(wanted=bool(value))
-
-    def getsockopt(self, level: int, option: int, _: int = 0) -> Any:
-        """What `setsockopt` was given, else 0."""
-        return self._options.get((level, option), 0)
-
-    def fileno(self) -> int:
-        """-1: there is no descriptor."""
-        return -1
-
-    def close(self) -> None:
-        """Nothing: the transport owns the connection."""
 
 
 class TcpTransport(TcpConnection):
@@ -102,8 +48,11 @@ class TcpTransport(TcpConnection):
         "_opened",
         "_protocol",
         "_reading_paused",
+        "_sealed",
         "_writing_paused",
     )
+    _sendfile_compatible = _SendfileMode.FALLBACK
+    _start_tls_compatible = True
 
     def __init__(
         self,
@@ -128,6 +77,7 @@ class TcpTransport(TcpConnection):
         self._writing_paused = False
         self._eof_pending = False
         self._lost_told = False
+        self._sealed = False
         self._inbox: deque[bytes] = deque()
         self._high = HIGH_WATER
         self._low = HIGH_WATER // 4
@@ -139,13 +89,7 @@ class TcpTransport(TcpConnection):
 
     def on_established(self) -> None:
         """Make the protocol and hand it its transport."""
-        self._extra = {
-            "peername": (self.remote, self.remote_port),
-            "sockname": (self.local, self.local_port),
-            "socket": SimSocket(
-                socket.SOCK_STREAM, (self.local, self.local_port), (self.remote, self.remote_port), connection=self
-            ),
-        }
+        self._show()
         try:
             self.set_protocol(self._context.run(self._factory))
         except Exception as error:  # noqa: BLE001 - asyncio hands it to whoever connects; a server goes on
@@ -154,6 +98,12 @@ class TcpTransport(TcpConnection):
         self._call(self._protocol.connection_made, self)
         if self._opened is not None and not self._opened.done():
             self._opened.set_result(None)
+
+    def _show(self, options: SocketOptions | None = None) -> None:
+        """Say who is connected to whom."""
+        name, peer = (self.local, self.local_port), (self.remote, self.remote_port)
+        shown = SimSocket(socket.SOCK_STREAM, name, peer, connection=self, options=options)
+        self._extra = {"peername": peer, "sockname": name, "socket": shown}
 
     def _stillborn(self, error: Exception) -> None:
         if self._opened is not None and not self._opened.done():
@@ -283,15 +233,22 @@ class TcpTransport(TcpConnection):
             self.loop.schedule(0, self._deliver_kept, None)
 
     def _deliver_kept(self, _: object) -> None:
-        shut = WINDOW - self._inbox_size < 2 * MSS
+        shut = self._is_shut()
         while self._inbox and not self._reading_paused and not self._closing:
             payload = self._inbox.popleft()
             self._inbox_size -= len(payload)
             self._feed(payload)
-        if shut and WINDOW - self._inbox_size >= 2 * MSS and self.state == ESTABLISHED:
-            self.emit(ACK, self.snd_nxt, b"")
+        self._reopen(shut=shut)
         if self._eof_pending and not self._inbox and not self._reading_paused:
             self.on_eof()
+
+    def _is_shut(self) -> bool:
+        return WINDOW - self._inbox_size < 2 * MSS
+
+    def _reopen(self, *, shut: bool) -> None:
+        """Tell the peer that a window that was shut is open again (RFC 1122, 4.2.3.3)."""
+        if shut and not self._is_shut() and self.state == ESTABLISHED:
+            self.emit(ACK, self.snd_nxt, b"")
 
     # --- writing ----------------------------------------------------------------------------------------------------
 
@@ -307,14 +264,25 @@ class TcpTransport(TcpConnection):
         if type(data) is not bytes:
             data = bytes(data)
             size = len(data)
-        if size <= MSS and not self._pending and self.snd_nxt - self.snd_una + size <= self.snd_wnd:
+        if self._sealed or (data[0] == HANDSHAKE and is_hello(data)):
+            self._write_sealed(data)
+        elif size <= self.mss and not self._pending and self.snd_nxt - self.snd_una + size <= self.snd_wnd:
             self._queue(DATA, data, size)
         else:
-            self._pending.extend([data[at : at + MSS] for at in range(0, size, MSS)])
+            mss = self.mss
+            self._pending.extend([data[at : at + mss] for at in range(0, size, mss)])
             self._unsent += size
             self.push()
         if not self._writing_paused and self.get_write_buffer_size() > self._high:
             self._pause_writer()
+
+    def _write_sealed(self, data: bytes) -> None:
+        """TLS goes on: from its first message on what is written is ciphertext, which the trace must not hold."""
+        self._sealed = True
+        mss = self.mss
+        self._pending.extend([Sealed(data[at : at + mss]) for at in range(0, len(data), mss)])
+        self._unsent += len(data)
+        self.push()
 
     def _pause_writer(self) -> None:
         self._writing_paused = True
@@ -394,7 +362,7 @@ class TcpTransport(TcpConnection):
         pending = self._pending
         while surplus > 0 and pending:
             piece = pending.pop()
-            kept = piece[: max(0, len(piece) - surplus)]
+            kept = type(piece)(piece[: max(0, len(piece) - surplus)])
             surplus -= len(piece) - len(kept)
             self._unsent -= len(piece) - len(kept)
             if kept:
@@ -414,106 +382,4 @@ class TcpTransport(TcpConnection):
 
     def _lingers_zero(self) -> bool:
         shown: SimSocket = self.get_extra_info("socket")
-        linger = shown.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER)
-        return bool(linger) and bytes(linger) == _LINGER_ZERO
-
-
-class SimServer(asyncio.AbstractServer):
-    """What ``create_server`` gives.
-
-    Its ports are chosen at once and open when it begins to serve.
-    """
-
-    def __init__(self, ports: TcpPorts, addresses: list[str], port: int, connect: Connect) -> None:
-        self._ports = ports
-        self._loop = ports.stack.loop
-        self._connect = connect
-        self._listeners = [Listener(address, port, self._accept) for address in addresses]
-        self._serving = False
-        self._closed = False
-        self._connections = 0
-        self._waiters: list[asyncio.Future[None]] = []
-        self._forever: asyncio.Future[None] | None = None
-        for listener in self._listeners:
-            ports.listen(listener)  # the port must be free, as for bind()
-        for listener in self._listeners:
-            ports.unlisten(listener)
-
-    def _accept(self, nic: Nic | None, key: Key) -> TcpTransport:
-        self._connections += 1
-        return self._connect(nic, key, self._detach)
-
-    def _detach(self) -> None:
-        self._connections -= 1
-        self._wake()
-
-    def _wake(self) -> None:
-        if self._closed and not self._connections:
-            waiters, self._waiters = self._waiters, []
-            for waiter in waiters:
-                if not waiter.done():
-                    waiter.set_result(None)
-
-    @property
-    def sockets(self) -> tuple[SimSocket, ...]:
-        """One socket-like object a listening port; none after `close`."""
-        return tuple(SimSocket(socket.SOCK_STREAM, (listener.address, listener.port)) for listener in self._listeners)
-
-    def get_loop(self) -> asyncio.AbstractEventLoop:
-        """The loop."""
-        return self._loop
-
-    def is_serving(self) -> bool:
-        """Whether connections are accepted."""
-        return self._serving
-
-    def begin(self) -> None:
-        """Open the ports.
-
-        Raises:
-            OSError: one is in use (EADDRINUSE).
-        """
-        if not self._serving:
-            for listener in self._listeners:
-                self._ports.listen(listener)
-            self._serving = True
-
-    async def start_serving(self) -> None:
-        """Accept connections. Idempotent."""
-        self.begin()
-
-    async def serve_forever(self) -> None:
-        """Accept connections until cancelled.
-
-        Raises:
-            RuntimeError: it is closed, or serves for ever already.
-        """
-        if self._forever is not None:
-            raise RefusedError("this server serves for ever already")
-        if self._closed:
-            raise RefusedError("this server is closed")
-        self.begin()
-        self._forever = self._loop.create_future()
-        try:
-            await self._forever
-        finally:
-            self._forever = None
-            self.close()
-
-    def close(self) -> None:
-        """Accept nothing more; connections go on. Idempotent."""
-        for listener in self._listeners:
-            self._ports.unlisten(listener)
-        self._listeners = []
-        self._serving = False
-        self._closed = True
-        if self._forever is not None and not self._forever.done():
-            self._forever.cancel()
-        self._wake()
-
-    async def wait_closed(self) -> None:
-        """Wait for `close` and the end of the connections; as in Python 3.11, a closed server does not wait."""
-        if not self._closed:
-            waiter = self._loop.create_future()
-            self._waiters.append(waiter)
-            await waiter
+        return shown.options.lingers_zero()

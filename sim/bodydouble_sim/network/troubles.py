@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from bodydouble_sim.machine import Machine
 from bodydouble_sim.network.faults import Deliveries, Fault, Match, wire_length
-from bodydouble_sim.network.frames import ACK, ARP, ARP_REPLY, NO_ADDRESS, RST, TCP, UDP, Frame
+from bodydouble_sim.network.frames import ACK, ARP, ARP_REPLY, NO_ADDRESS, RST, TCP, UDP, Frame, ip_length
+from bodydouble_sim.network.segment import LEAST_MTU
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from bodydouble_sim.world import World
 
 _SECOND = 1_000_000_000
-_ETHERNET = 14
-_LEAST_MTU = 68  # RFC 791: every internet module must forward 68 bytes
 _BITS = 8
 
 
@@ -152,7 +151,7 @@ class Corruption(_Chance):
             return "", [(0, frame)]
         payload = bytearray(frame[-1])
         payload[self.dice.randrange(len(payload))] ^= 1 << self.dice.randrange(_BITS)
-        return "corrupted with a valid checksum", [(0, (*frame[:-1], bytes(payload)))]
+        return "corrupted with a valid checksum", [(0, (*frame[:-1], type(frame[-1])(payload)))]
 
 
 class Latency(Fault):
@@ -221,14 +220,14 @@ class BlackHole(Fault):
     """IP packets longer than ``mtu`` bytes vanish, and no router says so (RFC 2923, 2.1)."""
 
     def __init__(self, world: World, mtu: int, *matches: Match, name: str = "mtu-black-hole") -> None:
-        if mtu < _LEAST_MTU:
-            raise ValueError(f"{name}: expected an MTU of at least {_LEAST_MTU} bytes, got {mtu}")
+        if mtu < LEAST_MTU:
+            raise ValueError(f"{name}: expected an MTU of at least {LEAST_MTU} bytes, got {mtu}")
         super().__init__(world, name, *matches)
         self._mtu = mtu
 
     def decide(self, frame: Frame) -> tuple[str, Deliveries]:
         """Drop what is too long."""
-        if frame[0] == ARP or wire_length(frame) - _ETHERNET <= self._mtu:
+        if frame[0] == ARP or ip_length(frame) <= self._mtu:
             return "", [(0, frame)]
         return "dropped as too long", []
 

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from bodydouble_sim.network.frames import ICMP, NO_ADDRESS, PORT_UNREACHABLE, UDP, UNREACHABLE, Frame
 from bodydouble_sim.network.icmp import quote
+from bodydouble_sim.network.options import SimSocket
 from bodydouble_sim.network.ports import EPHEMERAL
-from bodydouble_sim.network.transport import SimSocket
 
 if TYPE_CHECKING:
     import contextvars
     from collections.abc import Callable
 
     from bodydouble_sim.network.nic import Nic
+    from bodydouble_sim.network.options import SocketOptions
     from bodydouble_sim.network.stack import IpStack
 
 LARGEST = 65507
@@ -44,6 +45,15 @@ class UdpPorts:
             raise OSError(errno.EADDRINUSE, f"{self.stack.machine.name}: UDP {address}:{port} is in use")
         self.endpoints[address, port] = endpoint
         return port
+
+    def move(self, endpoint: UdpTransport, address: str) -> tuple[str, int]:
+        """An endpoint of every address becomes one of a single address, unless that has the port; returns its name."""
+        before, after = endpoint.name, (address, endpoint.name[1])
+        if self.endpoints.get(before) is not endpoint or after in self.endpoints:
+            return before
+        del self.endpoints[before]
+        self.endpoints[after] = endpoint
+        return after
 
     def _free_port(self, address: str) -> int:
         for _ in EPHEMERAL:
@@ -78,11 +88,11 @@ class UdpPorts:
         elif not broadcast:
             self.stack.send(nic, ICMP, destination, source, (UNREACHABLE, PORT_UNREACHABLE, 0, 0, quote(frame)))
 
-    def refused(self, by: str, port: int, remote_port: int) -> None:
+    def refused(self, destination: str, port: int, remote_port: int) -> None:
         """A datagram of ours met a closed port: tell the endpoint that is connected to it."""
         for (_, local), endpoint in list(self.endpoints.items()):
-            if local == port and endpoint.remote == (by, remote_port):
-                endpoint.fail(ConnectionRefusedError(errno.ECONNREFUSED, f"{by}:{remote_port} refused"))
+            if local == port and endpoint.remote == (destination, remote_port):
+                endpoint.fail(ConnectionRefusedError(errno.ECONNREFUSED, f"{destination}:{remote_port} refused"))
 
     def die(self) -> None:
         """The power went: every endpoint stops where it is."""
@@ -99,24 +109,42 @@ class UdpTransport(asyncio.DatagramTransport):
         local: tuple[str, int],
         remote: tuple[str, int] | None,
         context: contextvars.Context,
-        *,
-        broadcast: bool,
+        options: SocketOptions,
     ) -> None:
         self._ports = ports
         self._stack = ports.stack
         self._context = context
-        self._broadcast = broadcast
+        self._options = options
         self._closing = False
         self._protocol: Any = None
-        self.remote = remote
-        self._local = (local[0], ports.bind(self, *local))
-        extra: dict[str, Any] = {
-            "sockname": self._local,
-            "socket": SimSocket(socket.SOCK_DGRAM, self._local, remote),
-        }
+        self.remote: tuple[str, int] | None = None
+        self.name = (local[0], ports.bind(self, *local))
+        super().__init__()
+        self._show()
         if remote is not None:
-            extra["peername"] = remote
-        super().__init__(extra)
+            self.connect(remote)
+
+    def _show(self) -> None:
+        shown = SimSocket(socket.SOCK_DGRAM, self.name, self.remote, options=self._options)
+        self._extra = {"sockname": self.name, "socket": shown}
+        if self.remote is not None:
+            self._extra["peername"] = self.remote
+
+    def connect(self, remote: tuple[str, int]) -> None:
+        """Send to ``remote`` and hear only it; a wildcard port then has the address that leads there.
+
+        Raises:
+            OSError: no route (the port is closed then).
+        """
+        try:
+            _, source = self._stack.route(remote[0])
+        except OSError:
+            self.close()
+            raise
+        self.remote = remote
+        if self.name[0] == NO_ADDRESS:
+            self.name = self._ports.move(self, source)
+        self._show()
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """Give datagrams to ``protocol``."""
@@ -161,19 +189,26 @@ class UdpTransport(asyncio.DatagramTransport):
             raise ValueError(f"Invalid address: must be None or {self.remote}")
         if self._closing:
             return
-        payload = bytes(data)
         try:
-            self._refuse(to[0], len(payload))
-            self._ports.send(*self._local, (to[0], to[1]), payload)
+            self.post(bytes(data), to)
         except OSError as error:
             self._stack.loop.schedule(0, self.fail, error)
+
+    def post(self, payload: bytes, to: tuple[str, int]) -> None:
+        """Send one datagram.
+
+        Raises:
+            OSError: it is too long (EMSGSIZE), no route, or a broadcast without permission (EACCES).
+        """
+        self._refuse(to[0], len(payload))
+        self._ports.send(*self.name, (to[0], to[1]), payload)
 
     def _refuse(self, address: str, size: int) -> None:
         if size > LARGEST:
             raise OSError(errno.EMSGSIZE, f"{size} bytes do not fit a datagram")
         nic, _ = self._stack.route(address)
-        if not self._broadcast and self._stack.is_broadcast(nic, address):
-            raise PermissionError(errno.EACCES, "broadcast needs allow_broadcast=True")
+        if not self._options.broadcasts() and self._stack.is_broadcast(nic, address):
+            raise PermissionError(errno.EACCES, "broadcast needs allow_broadcast=True or SO_BROADCAST")
 
     def is_closing(self) -> bool:
         """Whether `close` was called."""
@@ -184,8 +219,8 @@ class UdpTransport(asyncio.DatagramTransport):
         if self._closing:
             return
         self._closing = True
-        if self._ports.endpoints.get(self._local) is self:
-            del self._ports.endpoints[self._local]
+        if self._ports.endpoints.get(self.name) is self:
+            del self._ports.endpoints[self.name]
         if self._protocol is not None:
             self._stack.loop.call_soon(self._protocol.connection_lost, None, context=self._context)
 

@@ -111,6 +111,26 @@ def test_a_switch_learns_from_who_speaks_and_forgets_with_the_link(world: World)
     world.run(main())
 
 
+@pytest.mark.parametrize(("silence", "flooded"), [(299, 0), (301, 1)])
+def test_a_switch_forgets_who_was_silent_for_five_minutes(world: World, silence: float, flooded: int) -> None:
+    a, b, _ = hosts(world)
+    segment = world.network.segments["lan"]
+
+    async def main() -> None:
+        await asyncio.sleep(2)
+        assert await a.stack.ping(B, 1) is not None
+        await asyncio.sleep(silence)
+        assert ("B" in segment.learned().values()) == (not flooded)
+        before = len(segment.frames())
+        a.nics[0].send(("icmp", a.nics[0].mac, b.nics[0].mac, A, B, 8, 0, 0, 0, b""))
+        await asyncio.sleep(1)
+        assert segment.flooded == flooded
+        assert len(segment.frames()) > before + 1  # it arrived all the same, and was answered
+        assert "B" in segment.learned().values()
+
+    world.run(main())
+
+
 def test_a_mac_that_speaks_elsewhere_moves_to_that_port(world: World) -> None:
     a, b, c = hosts(world)
     segment = world.network.segments["lan"]

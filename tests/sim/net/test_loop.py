@@ -187,7 +187,6 @@ def test_executor_calls_run_inline(world: World) -> None:
         ("add_signal_handler", (15, print)),
         ("add_reader", (0, print)),
         ("subprocess_exec", (asyncio.SubprocessProtocol, "true")),
-        ("start_tls", ()),
         ("run_forever", ()),
         ("stop", ()),
     ],

@@ -134,7 +134,7 @@ def test_httpx_sees_a_power_cut_as_a_timeout(world: World, machines: tuple[Machi
         with pytest.raises(httpx.ReadTimeout):
             await waiting
         with pytest.raises(httpx.ConnectTimeout):
-            await on(client, browse(30))
+            await on(client, browse(20))
 
     world.run(main())
 

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from bodydouble_sim.machine import Machine
 from bodydouble_sim.network.frames import ARP, ICMP, TCP, UDP
-from bodydouble_sim.network.segment import Segment
 from bodydouble_sim.world import World
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ any_frame = st.one_of(
 def transmitted(sent: list[tuple[Any, ...]], *, keep: bool) -> Trace:
     world = World(1, keep_trace=keep)
     machine = Machine(world, "A")
-    nic = machine.plug(Segment(world, "lan", "10.0.0.0/24", 0.0002, None), "10.0.0.1/24")
+    nic = machine.plug(world.network.segment("lan"), "10.0.0.1/24")
     life: Any = None  # nobody asks before the frame arrives, which it never does here
     for frame in sent:
         nic.segment.transmit(nic, life, frame)

@@ -256,16 +256,6 @@ def test_a_server_that_serves_for_ever_ends_when_cancelled(world: World, machine
     world.run(main())
 
 
-def test_tls_and_real_sockets_are_refused(world: World, machines: tuple[Machine, Machine]) -> None:
-    async def main() -> None:
-        with pytest.raises(RefusedError, match="plain TCP"):
-            await on(machines[0], asyncio.open_connection("10.0.0.20", 443, ssl=True))
-        with pytest.raises(RefusedError, match="no real sockets"):
-            await on(machines[0], asyncio.start_server(print, sock=object()))
-
-    world.run(main())
-
-
 def test_the_ports_ping_and_tell_the_virtual_time(world: World, machines: tuple[Machine, Machine]) -> None:
     async def main() -> None:
         assert await SimPinger(machines[0]).ping("10.0.0.20", 1) is not None
