@@ -6,17 +6,18 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.sim.winrm.conftest import exit_code, fault_code, output_of, reason, subcode
 
 from bodydouble_sim.plain_xml import parse
-from tests.sim.winrm.conftest import exit_code, fault_code, output_of, reason, subcode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from typing import Any
 
-    from bodydouble_sim.windows.machine import WindowsMachine
-    from bodydouble_sim.plain_xml import Element
     from tests.sim.winrm.conftest import Client
+
+    from bodydouble_sim.plain_xml import Element
+    from bodydouble_sim.windows.machine import WindowsMachine
 
     Act = Callable[[Callable[[Client], Coroutine[Any, Any, Any]]], Any]
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from tests.sim.winrm.conftest import URL, Client, fault_code, reason, shell_id, subcode
 
 from bodydouble_sim.errors import XmlError
 from bodydouble_sim.live.winrm.command import INPUT_LIMIT
 from bodydouble_sim.live.winrm.message import MESSAGE_LIMIT, TRANSFER, duration
 from bodydouble_sim.live.winrm.shells import IDLE_TIMEOUT, MOST_COMMANDS, MOST_SHELLS
 from bodydouble_sim.plain_xml import DEEPEST, MOST_ELEMENTS, parse
-from tests.sim.winrm.conftest import URL, Client, fault_code, reason, shell_id, subcode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine

@@ -12,8 +12,8 @@ from bodydouble_labs.providers.netns.configuration import CONTROL_PORT, configur
 from bodydouble_labs.providers.netns.machine import PoweredMachine
 from bodydouble_labs.providers.netns.plan import HOSTS_DIRECTORY, INSIDE, HostPaths, HostPlan, Order
 from bodydouble_labs.providers.netns.volume import Drives
-from bodydouble_labs.scenario.systems import system_of
 from bodydouble_labs.providers.netns.wire import HOST_INTERFACE, LONGEST_NAME, Plug, Wire
+from bodydouble_labs.scenario.systems import system_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

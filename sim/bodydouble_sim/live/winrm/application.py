@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from bodydouble_sim.live.winrm.faults import ACCESS_DENIED, WsmanFault
+from bodydouble_sim.live.winrm.faults import ACCESS_DENIED, WsmanFaultError
 from bodydouble_sim.live.winrm.message import MESSAGE_LIMIT, fault, read
 from bodydouble_sim.live.winrm.operations import Operations
 from bodydouble_sim.windows.accounts import ADMINISTRATORS, AccountError
@@ -82,7 +82,7 @@ class WinrmApplication:
             relates_to = message.message_id
             self._check_administrator(owner)
             return _soap(200, await self._operations.perform(owner, message))
-        except WsmanFault as refused:
+        except WsmanFaultError as refused:
             identifier = self._operations.shells.new_id()
             machine = self._system.names.active
             return _soap(500, fault(refused.kind, str(refused), identifier, relates_to, machine))
@@ -109,7 +109,7 @@ class WinrmApplication:
 
     def _check_administrator(self, account: str) -> None:
         if ADMINISTRATORS not in self._system.accounts.groups_of(account):
-            raise WsmanFault(ACCESS_DENIED, f"Access is denied: {account} is not in {ADMINISTRATORS}.")
+            raise WsmanFaultError(ACCESS_DENIED, f"Access is denied: {account} is not in {ADMINISTRATORS}.")
 
 
 def _check_target(request: Request) -> None:

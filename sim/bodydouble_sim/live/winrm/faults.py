@@ -41,7 +41,7 @@ TOO_MANY_COMMANDS = FaultKind(0x803381A6, "s:Sender", "w:QuotaLimit")
 NOT_UNDERSTOOD = FaultKind(0x80338042, "s:MustUnderstand", "w:UnsupportedFeature")
 
 
-class WsmanFault(SimulationError):
+class WsmanFaultError(SimulationError):
     """A request that is answered by a fault; the text is its reason."""
 
     def __init__(self, kind: FaultKind, reason: str) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape, quoteattr
 
 from bodydouble_sim.errors import XmlError
-from bodydouble_sim.live.winrm.faults import NOT_UNDERSTOOD, SCHEMA_ERROR, WsmanFault
+from bodydouble_sim.live.winrm.faults import NOT_UNDERSTOOD, SCHEMA_ERROR, WsmanFaultError
 from bodydouble_sim.plain_xml import Element, parse
 
 if TYPE_CHECKING:
@@ -82,10 +82,10 @@ class Request:
         """The body, which has to be that element of the shell's namespace.
 
         Raises:
-            WsmanFault: it is another one, or there is none.
+            WsmanFaultError: it is another one, or there is none.
         """
         if self.body is None or (self.body.namespace, self.body.name) != (SHELL, name):
-            raise WsmanFault(SCHEMA_ERROR, f"the body of {self.action} must be one {name}")
+            raise WsmanFaultError(SCHEMA_ERROR, f"the body of {self.action} must be one {name}")
         return self.body
 
 
@@ -93,16 +93,16 @@ def read(data: bytes) -> Request:
     """Understand a request.
 
     Raises:
-        WsmanFault: it is no SOAP message of this kind, or demands a header that the door does not know.
+        WsmanFaultError: it is no SOAP message of this kind, or demands a header that the door does not know.
     """
     try:
         envelope = parse(data)
     except XmlError as error:
-        raise WsmanFault(SCHEMA_ERROR, str(error)) from error
+        raise WsmanFaultError(SCHEMA_ERROR, str(error)) from error
     header = envelope.find(SOAP, "Header")
     body = envelope.find(SOAP, "Body")
     if (envelope.namespace, envelope.name) != (SOAP, "Envelope") or header is None or body is None:
-        raise WsmanFault(SCHEMA_ERROR, "expected a SOAP 1.2 envelope with Header and Body")
+        raise WsmanFaultError(SCHEMA_ERROR, "expected a SOAP 1.2 envelope with Header and Body")
     _check_understood(header)
     return Request(
         action=_text(header, ADDRESSING, "Action"),
@@ -122,7 +122,7 @@ def _check_understood(header: Element) -> None:
             "1",
             "true",
         ):
-            raise WsmanFault(NOT_UNDERSTOOD, f"the header {item.name} is not understood")
+            raise WsmanFaultError(NOT_UNDERSTOOD, f"the header {item.name} is not understood")
 
 
 def _text(parent: Element, namespace: str, name: str) -> str:

@@ -7,14 +7,13 @@ import binascii
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import quoteattr
 
-from bodydouble_sim.live.winrm.command import Output, RunningCommand
 from bodydouble_sim.live.winrm.faults import (
     ACTION_NOT_SUPPORTED,
     RESOURCE_NOT_FOUND,
     SCHEMA_ERROR,
     TIMED_OUT,
     UNSUPPORTED_FEATURE,
-    WsmanFault,
+    WsmanFaultError,
 )
 from bodydouble_sim.live.winrm.message import ADDRESSING, COMMAND_SHELL, SHELL, TRANSFER, answer, duration
 from bodydouble_sim.live.winrm.shells import DEFAULT_CODE_PAGE, Shells
@@ -22,6 +21,7 @@ from bodydouble_sim.live.winrm.shells import DEFAULT_CODE_PAGE, Shells
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bodydouble_sim.live.winrm.command import Output, RunningCommand
     from bodydouble_sim.live.winrm.message import Request
     from bodydouble_sim.windows.system import WindowsSystem
 
@@ -59,13 +59,15 @@ class Operations:
             request: what it asks.
 
         Raises:
-            WsmanFault: it is refused.
+            WsmanFaultError: it is refused.
         """
         if request.resource != COMMAND_SHELL:
-            raise WsmanFault(RESOURCE_NOT_FOUND, f"there is no resource {request.resource}; there is {COMMAND_SHELL}")
+            raise WsmanFaultError(
+                RESOURCE_NOT_FOUND, f"there is no resource {request.resource}; there is {COMMAND_SHELL}"
+            )
         action = self._actions.get(request.action)
         if action is None:
-            raise WsmanFault(ACTION_NOT_SUPPORTED, f"the action {request.action} is not supported")
+            raise WsmanFaultError(ACTION_NOT_SUPPORTED, f"the action {request.action} is not supported")
         body = await action(owner, request)
         response = f"{request.action}Response"
         return answer(request, response, self.shells.new_id(), body)
@@ -104,10 +106,10 @@ class Operations:
         shell = self.shells.find(owner, request.selectors)
         body = request.content("CommandLine")
         if request.options.get("WINRS_SKIP_CMD_SHELL", "").upper() in _TRUE:
-            raise WsmanFault(UNSUPPORTED_FEATURE, "WINRS_SKIP_CMD_SHELL is not supported: commands run in cmd.exe")
+            raise WsmanFaultError(UNSUPPORTED_FEATURE, "WINRS_SKIP_CMD_SHELL is not supported: commands run in cmd.exe")
         command = body.find(SHELL, "Command")
         if command is None or not command.text.strip():
-            raise WsmanFault(SCHEMA_ERROR, "CommandLine needs one Command")
+            raise WsmanFaultError(SCHEMA_ERROR, "CommandLine needs one Command")
         words = [command.text.strip(), *(item.text for item in body.all(SHELL, "Arguments"))]
         identifier = self.shells.run(shell, " ".join(words))
         return f"<rsp:CommandResponse><rsp:CommandId>{identifier}</rsp:CommandId></rsp:CommandResponse>"
@@ -120,10 +122,10 @@ class Operations:
             try:
                 data = base64.b64decode("".join(stream.text.split()), validate=True)
             except binascii.Error:
-                raise WsmanFault(SCHEMA_ERROR, "the input stream is not base64") from None
+                raise WsmanFaultError(SCHEMA_ERROR, "the input stream is not base64") from None
             if not command.send(data, end=stream.attributes.get("End", "").upper() in _TRUE):
                 reason = "input has to come before the command's output is asked for, and may have 64 KiB"
-                raise WsmanFault(UNSUPPORTED_FEATURE, reason)
+                raise WsmanFaultError(UNSUPPORTED_FEATURE, reason)
         return "<rsp:SendResponse/>"
 
     async def _receive(self, owner: str, request: Request) -> str:
@@ -134,7 +136,9 @@ class Operations:
         command: RunningCommand = shell.command(identifier)
         output = await command.receive((request.envelope - _OVERHEAD) * 3 // 4, request.timeout)
         if output is None:
-            raise WsmanFault(TIMED_OUT, "the operation was not completed within the time given by OperationTimeout")
+            raise WsmanFaultError(
+                TIMED_OUT, "the operation was not completed within the time given by OperationTimeout"
+            )
         return f"<rsp:ReceiveResponse>{_output(quoteattr(identifier), output)}</rsp:ReceiveResponse>"
 
     async def _signal(self, owner: str, request: Request) -> str:
@@ -144,7 +148,7 @@ class Operations:
         code = body.find(SHELL, "Code")
         name = code.text.strip().rpartition("/")[2].lower() if code is not None else ""
         if name not in _SIGNALS:
-            raise WsmanFault(SCHEMA_ERROR, f"the signal must be one of {', '.join(_SIGNALS)}")
+            raise WsmanFaultError(SCHEMA_ERROR, f"the signal must be one of {', '.join(_SIGNALS)}")
         identifier = body.attributes.get("CommandId", "")
         shell.command(identifier).interrupt()
         if name == "terminate":

@@ -19,7 +19,7 @@ from bodydouble_sim.live.winrm.faults import (
     TOO_MANY_COMMANDS,
     TOO_MANY_SHELLS,
     UNSUPPORTED_FEATURE,
-    WsmanFault,
+    WsmanFaultError,
 )
 
 if TYPE_CHECKING:
@@ -63,12 +63,12 @@ class RemoteShell:
         """One of its commands.
 
         Raises:
-            WsmanFault: it has none of that identifier.
+            WsmanFaultError: it has none of that identifier.
         """
         try:
             return self.commands[identifier.upper()]
         except KeyError:
-            raise WsmanFault(SHELL_NOT_FOUND, f"the shell has no command {identifier}") from None
+            raise WsmanFaultError(SHELL_NOT_FOUND, f"the shell has no command {identifier}") from None
 
     def close(self) -> None:
         """End all its commands."""
@@ -100,13 +100,13 @@ class Shells:
         """Open a shell and return its identifier.
 
         Raises:
-            WsmanFault: there are `MOST_SHELLS`, or no such directory or code page.
+            WsmanFaultError: there are `MOST_SHELLS`, or no such directory or code page.
         """
         self._close_idle()
         if len(self._shells) >= MOST_SHELLS:
-            raise WsmanFault(TOO_MANY_SHELLS, f"there are {MOST_SHELLS} remote shells already; retry later")
+            raise WsmanFaultError(TOO_MANY_SHELLS, f"there are {MOST_SHELLS} remote shells already; retry later")
         if len(environment) > MOST_VARIABLES:
-            raise WsmanFault(SCHEMA_ERROR, f"more than {MOST_VARIABLES} environment variables")
+            raise WsmanFaultError(SCHEMA_ERROR, f"more than {MOST_VARIABLES} environment variables")
         shell = RemoteShell(
             owner,
             dict(environment),
@@ -128,25 +128,25 @@ class Shells:
         except FileSystemError:
             entry = None
         if entry is None or not entry.directory:
-            raise WsmanFault(INVALID_DIRECTORY, f"The directory name is invalid: {text}")
+            raise WsmanFaultError(INVALID_DIRECTORY, f"The directory name is invalid: {text}")
         return path
 
     def find(self, owner: str, selectors: Mapping[str, str]) -> RemoteShell:
         """The shell that a request's selectors pick.
 
         Raises:
-            WsmanFault: no shell is selected, there is none of that identifier, or it belongs to another account.
+            WsmanFaultError: no shell is selected, there is none of that identifier, or it belongs to another account.
         """
         self._close_idle()
         identifier = selectors.get("SHELLID", "").upper()
         if not identifier:
-            raise WsmanFault(NO_SHELL_SELECTED, "the request needs the selector ShellId")
+            raise WsmanFaultError(NO_SHELL_SELECTED, "the request needs the selector ShellId")
         shell = self._shells.get(identifier)
         if shell is None:
             reason = f"the shell {identifier} was not found: it does not exist any more, or never did"
-            raise WsmanFault(SHELL_NOT_FOUND, reason)
+            raise WsmanFaultError(SHELL_NOT_FOUND, reason)
         if shell.owner.upper() != owner.upper():
-            raise WsmanFault(ACCESS_DENIED, f"the shell {identifier} belongs to another account")
+            raise WsmanFaultError(ACCESS_DENIED, f"the shell {identifier} belongs to another account")
         shell.used = _now()
         return shell
 
@@ -154,10 +154,10 @@ class Shells:
         """Begin a command and return its identifier.
 
         Raises:
-            WsmanFault: the shell has `MOST_COMMANDS`.
+            WsmanFaultError: the shell has `MOST_COMMANDS`.
         """
         if len(shell.commands) >= MOST_COMMANDS:
-            raise WsmanFault(TOO_MANY_COMMANDS, f"the shell has {MOST_COMMANDS} commands already")
+            raise WsmanFaultError(TOO_MANY_COMMANDS, f"the shell has {MOST_COMMANDS} commands already")
         interpreter = self._system.open_shell(shell.environment)
         if shell.directory:
             interpreter.enter(shell.directory)
@@ -185,7 +185,7 @@ def encoding_of(code_page: str) -> str:
     """The codec of a Windows code page.
 
     Raises:
-        WsmanFault: there is no such code page.
+        WsmanFaultError: there is no such code page.
     """
     name = "utf-8" if code_page == "65001" else f"cp{code_page}"
     try:
@@ -195,7 +195,7 @@ def encoding_of(code_page: str) -> str:
 
 
 def _no_code_page(code_page: str) -> str:
-    raise WsmanFault(UNSUPPORTED_FEATURE, f"there is no code page {code_page}")
+    raise WsmanFaultError(UNSUPPORTED_FEATURE, f"there is no code page {code_page}")
 
 
 def _now() -> float:
