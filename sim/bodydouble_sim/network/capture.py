@@ -104,9 +104,15 @@ def render(frame: Frame) -> bytes:
 
 
 class Rendering:
-    """Renders frames to bytes, remembering what scapy built for each kind of TCP frame."""
+    """Renders frames to bytes, remembering what scapy built for each kind of TCP frame.
+
+    scapy asks the host for its interfaces when it is imported, so a rendering that is needed while a world runs has to
+    be made before: code of a world gets no sockets of the host.
+    """
 
     def __init__(self) -> None:
+        import scapy.layers.inet  # noqa: F401, PLC0415 - only who renders pays for it
+
         self._built: dict[tuple[Any, ...], bytes] = {}
 
     def padded(self, frame: Frame) -> bytes:

@@ -6,17 +6,15 @@ import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bodydouble.errors import FileSystemError, InputError
 from bodydouble_sim.errors import DuplicateName, MachineStateError
 from bodydouble_sim.iis import setup as iis_setup
 from bodydouble_sim.iis.setup import IisOptions
 from bodydouble_sim.machine import Machine
-from bodydouble_sim.storage.disk import Disk
-from bodydouble_sim.storage.drive import Drive, built, formatted, mounted
-from bodydouble_sim.storage.unformatted import UnformattedVolume
+from bodydouble_sim.storage.drive import Drive
 from bodydouble_sim.windows import file_sharing
 from bodydouble_sim.windows.clock import SystemClock
 from bodydouble_sim.windows.files import VolumeFiles
+from bodydouble_sim.windows.machine_drives import MachineDrives
 from bodydouble_sim.windows.machine_services import MachineNames, MachinePower
 from bodydouble_sim.windows.network_view import SimulatedNetwork
 from bodydouble_sim.windows.registry import CONTROL
@@ -29,18 +27,12 @@ if TYPE_CHECKING:
 
     from bodydouble.ports import Host
     from bodydouble.vocabulary.records import StartupType
-    from bodydouble_sim.storage.drive import FileSystemName
-    from bodydouble_sim.storage.ntfs import Release
-    from bodydouble_sim.storage.volume import Volume
     from bodydouble_sim.windows.roles import Role
     from bodydouble_sim.windows.system import CommandResult
     from bodydouble_sim.windows.version import WindowsVersion
     from bodydouble_sim.world import World
 
 T = TypeVar("T")
-
-NTFS_5_SERVICE_PACK = 4
-"""The service pack from which on NT 4.0 mounts NTFS 5 (KB 184299)."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND_NS = 1000
@@ -65,9 +57,8 @@ class WindowsMachine(Machine):
         domain: its domain, or its workgroup when it is standalone.
 
     Attributes:
-        volumes: volumes by drive letter; `bodydouble_sim.storage.unformatted.UnformattedVolume` where there is no file
-            system that this Windows knows.
-        volume_hooks: called with the drive letter when another volume is behind it.
+        drives: its drives.
+        volumes: their volumes by drive letter.
         system: registry, names, services, files, event log.
         lost_sectors: sectors whose un-flushed bytes did not survive the latest power loss.
         lost_keys: registry keys whose un-flushed changes did not survive it.
@@ -91,17 +82,14 @@ class WindowsMachine(Machine):
         super().__init__(world, name)
         base = (world.now() - _EPOCH) // (datetime.resolution) * _MICROSECOND_NS - world.loop.now
         self.clock = SystemClock(lambda: base + world.loop.now)
-        self.volumes: dict[str, Volume] = {}
-        self.volume_hooks: list[Callable[[str], None]] = []
+        pack = version.service_packs if service_pack is None else service_pack
+        self.drives = MachineDrives(self, self.clock, version, pack, drives or {"C": Drive()})
+        self.volumes = self.drives.volumes
         self.lost_sectors = 0
         stream = world.random(f"windows:{name}")
         self.lost_keys = 0
         self._power = MachinePower(self)
         self._stop_code: int | None = None
-        release: Release = 4 if version.is_nt4 else 5
-        self._ntfs: Release = release
-        for letter, drive in (drives or {"C": Drive()}).items():
-            self.volumes[letter.upper()] = built(letter.upper(), self.clock, drive, release)
         self.system = WindowsSystem(
             VolumeFiles(self.volumes),
             self.clock,
@@ -114,6 +102,7 @@ class WindowsMachine(Machine):
             power=self._power,
         )
         self.system.file_sharing_port = file_sharing.PORT
+        self.system.disks = self.drives
         self.system.install(name, role=role, domain=domain)
         iis_setup.provide(self.system)
         self.power_loss_hooks.append(self._lose_power)
@@ -121,6 +110,7 @@ class WindowsMachine(Machine):
         self._booted: asyncio.Event | None = None
         self._last_known_good = False
         self._winrm_port: int | None = None
+        self._repaired: dict[str, tuple[str, ...]] = {}
 
     def _spawn(self, coro: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         return self.spawn(coro, name=f"{self.name}/{name}")
@@ -128,7 +118,7 @@ class WindowsMachine(Machine):
     # --- power ------------------------------------------------------------------------------------------------------
 
     def power_on(self, *, last_known_good: bool = False) -> None:
-        """See `Machine.power_on`; volumes are mounted and checked, `wait_booted` tells when the automatic services run.
+        """See `Machine.power_on`; volumes are mounted and checked, `wait_booted` tells when the services run.
 
         What was changed in the registry while the power was off counts as written: another system did it.
 
@@ -138,73 +128,8 @@ class WindowsMachine(Machine):
         self.system.registry.flush()
         self._last_known_good = last_known_good
         self._booted = asyncio.Event()
-        self._mount()
+        self._repaired = self.drives.mount()
         super().power_on()
-
-    def _mount(self) -> None:
-        """What Windows finds on the disks, and what it repairs there if they were not taken down in good order.
-
-        What autochk says is in the event log as it is on Windows 2000 (source Winlogon, 1001); NT 4.0 shows it on the
-        screen only.
-        """
-        newer = self.system.version.is_nt4 and self.system.service_pack >= NTFS_5_SERVICE_PACK
-        for letter, volume in list(self.volumes.items()):
-            known = self.system.version.file_systems
-            found = mounted(volume, self.clock, known, self._ntfs, reads_newer=newer)
-            if found is not volume:
-                self._put_volume(letter, found)
-            if not found.disk.failing and (lines := found.check()):
-                self.world.trace.record("disk", self.name, "checked", letter, len(lines))
-                if not self.system.version.is_nt4:
-                    text = f"Checking file system on {letter}:\n" + "\n".join(lines)
-                    self.system.event_log.record("Winlogon", 1001, "information", text, log="Application")
-
-    def _put_volume(self, letter: str, volume: Volume) -> None:
-        self.volumes[letter] = volume
-        for hook in self.volume_hooks:
-            hook(letter)
-
-    def replace_disk(self, letter: str, capacity: int | None = None) -> None:
-        """Put a new, unformatted disk in the place of a drive's.
-
-        Args:
-            letter: the drive.
-            capacity: bytes of the new disk; as many as the old one has when None.
-
-        Raises:
-            MachineStateError: there is no such drive, the power is on, or it is the system's own: a machine without
-                Windows is not modelled.
-        """
-        letter = letter.upper()
-        if letter not in self.volumes:
-            raise MachineStateError(f"{self.name} has no drive {letter}:")
-        if letter == "C":
-            raise MachineStateError(f"{self.name}: Windows is on drive C:, and setting it up anew is not modelled")
-        if self.powered:
-            raise MachineStateError(f"{self.name}: turn the power off before a disk is replaced")
-        disk = Disk(self.volumes[letter].capacity if capacity is None else capacity)
-        self._put_volume(letter, UnformattedVolume(letter, self.clock, disk))
-
-    def format(self, letter: str, file_system: FileSystemName = "ntfs", label: str = "") -> None:
-        """Make an empty volume of a drive, as ``format D: /fs:ntfs /v:label`` does.
-
-        Raises:
-            MachineStateError: there is no such drive, or it is the one that Windows runs from.
-            InputError: this Windows does not know the file system, or it does not fit the disk or the label.
-            FileSystemError: ``io``: the disk does not answer.
-        """
-        letter = letter.upper()
-        if letter not in self.volumes:
-            raise MachineStateError(f"{self.name} has no drive {letter}:")
-        if letter == "C":
-            raise MachineStateError(f"{self.name}: Windows runs from drive C:")
-        if file_system not in self.system.version.file_systems:
-            raise InputError(f"The type of the file system is not known: {file_system.upper()}.")
-        disk = self.volumes[letter].disk
-        if disk.failing:
-            raise FileSystemError("io", f"{letter}:", "the disk does not answer")
-        fresh = formatted(letter, self.clock, disk, file_system, label=label, release=self._ntfs)
-        self._put_volume(letter, fresh)
 
     async def wait_booted(self) -> None:
         """Return once the system is up and its automatic services have been started.
@@ -222,6 +147,7 @@ class WindowsMachine(Machine):
 
     async def boot(self) -> None:
         """The permanent name goes on the wire (a clash leaves it off and is logged), then the system boots."""
+        self._log_repairs()
         await self._register_name(self.system.names.permanent)
         await self.system.boot(last_known_good=self._last_known_good)
         self._log_stop_error()
@@ -252,6 +178,18 @@ class WindowsMachine(Machine):
             text = f"The computer has rebooted from a bugcheck. The bugcheck was: 0x{code:08x}."
             self.system.event_log.record("Save Dump", 1001, "information", text)
 
+    def _log_repairs(self) -> None:
+        """What autochk repaired on the volumes at the start.
+
+        Source: KB 218461, KB 255008: event 1001 of Winlogon in the Application log of Windows 2000; NT 4.0 shows it on
+        the screen.
+        """
+        for letter, lines in self._repaired.items():
+            self.world.trace.record("disk", self.name, "checked", letter, len(lines))
+            if not self.system.version.is_nt4:
+                text = f"Checking file system on {letter}:\n" + "\n".join(lines)
+                self.system.event_log.record("Winlogon", 1001, "information", text, log="Application")
+
     async def _register_name(self, name: str) -> None:
         self.system.names.conflict = False
         if not self.stack.addresses():
@@ -267,7 +205,7 @@ class WindowsMachine(Machine):
 
     def _lose_power(self) -> None:
         stream = self.world.random(f"power loss:{self.name}")
-        self.lost_sectors = sum(volume.power_loss(stream) for volume in self.volumes.values())
+        self.lost_sectors = self.drives.lose_power(stream)
         self.lost_keys = self.system.lose_power()
         self.world.trace.record("disk", self.name, "lost sectors", self.lost_sectors)
 
@@ -278,12 +216,9 @@ class WindowsMachine(Machine):
             MachineStateError: the power is off.
         """
         await self.perform(self.system.shut_down(), name="shut down")
-        for volume in self.volumes.values():
-            if not volume.disk.failing:
-                volume.flush()
+        self.drives.flush()
         self.power_off()
-        for volume in self.volumes.values():
-            volume.needs_check = volume.disk.failing or volume.disk.lying
+        self.drives.went_down_in_good_order()
 
     async def reboot(self) -> None:
         """`shut_down`, `power_on`, `wait_booted`.

@@ -73,10 +73,10 @@ class WindowsSystem:
 
     Attributes:
         programs: executables by name; a file on disk refers to one of them (see `install_program`).
+        disks: what ``format``, ``chkdsk`` and ``label`` work with, where the machine has drives of its own.
         redirector: files on other machines by UNC path.
         file_sharing_port: where the Server service listens and the redirector connects; None: a host that has none for
             it, so that neither reaches anybody.
-        disks: what ``format``, ``chkdsk`` and ``label`` work with, where the machine has drives of its own.
         up: whether a boot has come to its end, and no shutdown has begun since.
 
     Raises:

@@ -69,8 +69,8 @@ def test_operations_that_change_places_on_their_way_fail_the_run(
 
     def late(self: SourceQueue, body: Any) -> int | None:
         nonlocal count
-        count += 1
-        if count > 100 and count % 7 == 0:  # past the mirror, where a lost place is only a remirror
+        count += "/records/" in repr(body)  # what clients write; what IIS itself keeps in InetPub stays in order
+        if count > 20 and count % 7 == 0 and not held:
             held.append(body)
             return self.generated
         number = put(self, body)

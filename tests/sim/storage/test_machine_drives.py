@@ -90,7 +90,7 @@ def test_nt_4_needs_service_pack_4_for_ntfs_5(world: World, service_pack: int, f
 def test_each_windows_formats_with_its_own_ntfs(world: World, version: WindowsVersion, release: int) -> None:
     machine = WindowsMachine(world, "A", drives(None), version=version)
     world.run(booted(machine))
-    machine.format("d", "ntfs", "NEW")
+    machine.drives.format("d", "ntfs", "NEW")
     volume = machine.volumes["D"]
     assert isinstance(volume, NtfsVolume)
     assert (volume.release, volume.label) == (release, "NEW")
@@ -104,7 +104,7 @@ def test_an_unformatted_drive_takes_nothing_until_it_is_formatted(world: World) 
     assert (files.volume("D:").file_system, files.stat("D:/a")) == (None, None)
     for call in (lambda: files.create("D:/a"), lambda: files.mkdir("D:/a"), lambda: files.list("D:")):
         fails("io", call)
-    machine.format("D", "fat32")
+    machine.drives.format("D", "fat32")
     files.create("D:/a")
 
 
@@ -122,17 +122,17 @@ def test_the_filter_does_not_watch_an_unformatted_drive(world: World) -> None:
 def test_a_replaced_disk_is_empty_and_unformatted(world: World) -> None:
     machine = WindowsMachine(world, "A", drives("ntfs"))
     heard: list[str] = []
-    machine.volume_hooks.append(heard.append)
+    machine.drives.hooks.append(heard.append)
 
     async def main() -> None:
         await booted(machine)
         machine.system.files.create("D:/a")
         machine.volumes["D"].disk.failing = True
         await machine.shut_down()
-        machine.replace_disk("D")
+        machine.drives.replace("D")
         await booted(machine)
         assert machine.system.files.volume("D:").file_system is None
-        machine.format("D")
+        machine.drives.format("D")
         assert machine.system.files.list("D:") == []
         await machine.perform(machine.host().file_system.apply([CreateFile("D:/b", Metadata(), 0)]), name="apply")
 
@@ -144,22 +144,22 @@ def test_a_replaced_disk_is_empty_and_unformatted(world: World) -> None:
 def test_what_cannot_be_replaced_or_formatted_is_refused(world: World) -> None:
     machine = WindowsMachine(world, "A", drives("ntfs"), version=NT_4)
     refusals: list[tuple[type[Exception], Callable[[], None]]] = [
-        (MachineStateError, lambda: machine.replace_disk("C")),
-        (MachineStateError, lambda: machine.replace_disk("E")),
-        (MachineStateError, lambda: machine.format("C")),
-        (MachineStateError, lambda: machine.format("E")),
-        (InputError, lambda: machine.format("D", "fat32")),
-        (InputError, lambda: machine.format("D", "fat16")),
-        (InputError, lambda: machine.format("D", "ntfs", "x" * 33)),
+        (MachineStateError, lambda: machine.drives.replace("C")),
+        (MachineStateError, lambda: machine.drives.replace("E")),
+        (MachineStateError, lambda: machine.drives.format("C")),
+        (MachineStateError, lambda: machine.drives.format("E")),
+        (InputError, lambda: machine.drives.format("D", "fat32")),
+        (InputError, lambda: machine.drives.format("D", "fat16")),
+        (InputError, lambda: machine.drives.format("D", "ntfs", "x" * 33)),
     ]
     for error, call in refusals:
         with pytest.raises(error):
             call()
     machine.volumes["D"].disk.failing = True
-    fails("io", lambda: machine.format("D"))
+    fails("io", lambda: machine.drives.format("D"))
     world.run(booted(machine))
     with pytest.raises(MachineStateError, match="power"):
-        machine.replace_disk("D")
+        machine.drives.replace("D")
 
 
 @pytest.mark.behaviour("KB 140365, KB 192322")

@@ -378,25 +378,3 @@ def test_setting_the_clock_delays_no_flush_of_the_registry(world: World) -> None
         return machine.system.registry.number(rf"{SERVICES}\Spooler", "Mark")
 
     assert world.run(main()) == 1
-
-
-class Checked:
-    """A volume that can be checked at boot."""
-
-    def __init__(self, volume: object) -> None:
-        self._volume = volume
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._volume, name)
-
-    def check(self) -> tuple[str, ...]:
-        return ("Windows has made corrections to the file system.",)
-
-
-@pytest.mark.behaviour("Microsoft: what autochk found is event 1001 of Winlogon in the Application log")
-def test_a_volume_is_checked_at_boot_and_what_was_found_is_logged(world: World) -> None:
-    machine = WindowsMachine(world, "TARGET")
-    machine.volumes["C"] = Checked(machine.volumes["C"])  # type: ignore[assignment]
-    world.run(booted(machine))
-    found = machine.system.event_log.of("Application")
-    assert [(entry.source, entry.number) for entry in found] == [("Winlogon", 1001)]

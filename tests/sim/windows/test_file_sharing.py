@@ -157,7 +157,8 @@ def test_the_files_permissions_count_over_the_network(world: World, pair: Pair) 
     server, client = pair
     log_on(world, client)
     files = client.system.redirector
-    server.system.files.set_security("C:/web/pages/default.htm", b"O:BAG:SYD:(A;;FR;;;WD)")
+    for path in ("C:/web/pages", "C:/web/pages/default.htm"):  # whoever may delete children may delete this one
+        server.system.files.set_security(path, b"O:BAG:SYD:(A;;FRFX;;;WD)")
     assert number(world, client, files.read(WEB + r"\pages\default.htm")) == 0
     assert number(world, client, files.write(WEB + r"\pages\default.htm", 0, b"x")) == 5
     assert number(world, client, files.remove(WEB + r"\pages\default.htm")) == 5

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Protocol
 from bodydouble_sim.windows.commands import volumes
 
 if TYPE_CHECKING:
+    from bodydouble_sim.storage.drive import FileSystemName
     from bodydouble_sim.windows.shell import Shell
 
 _NAMES = {"ntfs": "NTFS", "fat32": "FAT32", "fat16": "FAT"}
 _LABEL = re.compile(r"[^*?/\\|.,;:+=\[\]()&^<>\"]{0,32}")
 _NOT_READ_WRITE = 3
+_FILE_SYSTEMS: dict[str, FileSystemName] = {"ntfs": "ntfs", "fat": "fat16", "fat32": "fat32"}
 
 
 class Disks(Protocol):
@@ -25,7 +27,7 @@ class Disks(Protocol):
     def check(self, letter: str) -> tuple[str, ...]:
         """Repair the file system; what was done, line by line."""
 
-    def format(self, letter: str, file_system: str, label: str) -> None:
+    def format(self, letter: str, file_system: FileSystemName, label: str) -> None:
         """Make a new, empty file system; all contents are gone."""
 
     def set_label(self, letter: str, label: str) -> None:
@@ -91,7 +93,7 @@ async def format_drive(shell: Shell, arguments: list[str]) -> int:
         shell.error("Required parameter missing -")
         return 1
     options = {word[1:].partition(":")[0].lower(): word.partition(":")[2] for word in arguments if word.startswith("/")}
-    kind = {"ntfs": "ntfs", "fat": "fat16", "fat32": "fat32"}.get(options.get("fs", "fat").lower())
+    kind = _FILE_SYSTEMS.get(options.get("fs", "fat").lower())
     if letter not in shell.system.files.drives():
         shell.error("The specified drive does not exist.")
         return 1

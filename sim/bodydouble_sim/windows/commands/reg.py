@@ -1,7 +1,7 @@
 """``reg`` of the Windows 2000 support tools: ``query``, ``add`` and ``delete``.
 
-Its output is this model's choice, after what version 2.0 prints. NT 4.0's resource kit has another ``reg`` with another syntax,
-which this model leaves out.
+Its output is this model's choice, after what version 2.0 prints. NT 4.0's resource kit has another ``reg`` with another
+syntax, which this model leaves out.
 """
 
 from __future__ import annotations
