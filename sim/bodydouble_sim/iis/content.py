@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from bodydouble.errors import FileSystemError
+import msgspec
 
 if TYPE_CHECKING:
     from bodydouble.vocabulary.operations import Entry
-    from bodydouble_sim.iis.host import Identity, Redirector, Want
+    from bodydouble_sim.iis.host import Identity
+    from bodydouble_sim.storage.security import Want
     from bodydouble_sim.windows.files import HostFiles
+    from bodydouble_sim.windows.redirector import Redirector
     from bodydouble_sim.windows.system import WindowsSystem
 
 from bodydouble_sim.iis import host
@@ -102,49 +104,64 @@ class LocalContent:
 
 
 class UncContent:
-    """Files on another machine's share. They can be read, listed and written; the rest is refused as denied.
+    """Files on another machine's share. Who may do what is decided over there.
 
-    Who may do what is decided over there.
+    Args:
+        redirector: the way there.
+        root: the share and directory that the virtual directory is on.
+        account: what the virtual directory says is to be used there (UNCUserName); nobody in particular when empty.
+        password: its password.
     """
 
-    def __init__(self, redirector: Redirector) -> None:
+    def __init__(self, redirector: Redirector, root: str, account: str = "", password: str = "") -> None:
         self._redirector = redirector
+        self._root = root
+        self._account = account
+        self._password = password
+
+    async def _ready(self, path: str) -> str:
+        if self._account:
+            await self._redirector.connect(unc(self._root), self._account, self._password)
+            self._account = ""  # from now on it is used there
+        return unc(path)
 
     async def stat(self, path: str) -> Entry | None:
         """See `Content.stat`."""
-        return await self._redirector.stat(unc(path))
+        entry = await self._redirector.stat(await self._ready(path))
+        return None if entry is None else msgspec.structs.replace(entry, path=path)
 
     async def list(self, path: str) -> list[Entry]:
         """See `Content.list`."""
-        return await self._redirector.list(unc(path))
+        entries = await self._redirector.list(await self._ready(path))
+        return [msgspec.structs.replace(entry, path=f"{path}/{entry.path.rpartition('/')[2]}") for entry in entries]
 
     async def read(self, path: str, offset: int, size: int) -> bytes:
         """See `Content.read`."""
-        return await self._redirector.read(unc(path), offset, size)
+        return await self._redirector.read(await self._ready(path), offset, size)
 
     async def create(self, path: str) -> None:
         """See `Content.create`."""
-        await self._redirector.write(unc(path), 0, b"")
+        await self._redirector.create(await self._ready(path))
 
     async def write(self, path: str, offset: int, data: bytes) -> None:
         """See `Content.write`."""
-        await self._redirector.write(unc(path), offset, data)
+        await self._redirector.write(await self._ready(path), offset, data)
 
-    async def rename(self, path: str, new_path: str) -> None:  # noqa: ARG002 - the protocol's signature
-        """Refused."""
-        raise FileSystemError("denied", path, "files on a share cannot be renamed through IIS")
+    async def rename(self, path: str, new_path: str) -> None:
+        """See `Content.rename`."""
+        await self._redirector.rename(await self._ready(path), unc(new_path))
 
     async def remove(self, path: str) -> None:
-        """Refused."""
-        raise FileSystemError("denied", path, "files on a share cannot be removed through IIS")
+        """See `Content.remove`."""
+        await self._redirector.remove(await self._ready(path))
 
     async def mkdir(self, path: str) -> None:
-        """Refused."""
-        raise FileSystemError("denied", path, "directories on a share cannot be made through IIS")
+        """See `Content.mkdir`."""
+        await self._redirector.mkdir(await self._ready(path))
 
     async def rmdir(self, path: str) -> None:
-        """Refused."""
-        raise FileSystemError("denied", path, "directories on a share cannot be removed through IIS")
+        """See `Content.rmdir`."""
+        await self._redirector.rmdir(await self._ready(path))
 
     def may(self, path: str, who: Identity, want: Want) -> bool:  # noqa: ARG002 - the protocol's signature
         """Always: the other machine decides."""
@@ -166,15 +183,15 @@ def product_path(path: str) -> str:
     return path.replace("\\", "/").rstrip("/")
 
 
-def content_of(system: WindowsSystem, path: str) -> Content:
+def content_of(system: WindowsSystem, path: str, account: str = "", password: str = "") -> Content:
     """Where the files beneath ``path`` are.
 
-    Raises:
-        FileSystemError: it is a UNC path and the machine has no way to other machines.
+    Args:
+        system: the machine.
+        path: a virtual directory's, product form or UNC with slashes.
+        account: used at another machine (UNCUserName).
+        password: its password.
     """
     if not is_unc(path):
         return LocalContent(system)
-    redirector = host.redirector(system)
-    if redirector is None:
-        raise FileSystemError("not_found", path, "the network path was not found")
-    return UncContent(redirector)
+    return UncContent(system.redirector, path, account, password)

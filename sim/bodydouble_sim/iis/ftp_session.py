@@ -11,7 +11,7 @@ import ipaddress
 from typing import TYPE_CHECKING
 
 from bodydouble.errors import BodydoubleError, FileSystemError
-from bodydouble_sim.iis import ftp_files, ftp_transfer
+from bodydouble_sim.iis import ftp_files, ftp_transfer, host
 from bodydouble_sim.iis.ftp_command import Command, parse_command
 from bodydouble_sim.iis.ftp_data import DataConnection
 from bodydouble_sim.iis.ftp_state import NO_FILE, TEXTS, Control, FtpRefusalError, FtpState
@@ -97,7 +97,7 @@ class FtpSession:
         except FtpRefusalError as refusal:
             await self._state.control.reply(refusal.code, str(refusal))
         except FileSystemError as error:
-            await self._refused(command, TEXTS.get(error.code, NO_FILE))
+            await self._refused(command, host.text_of(error, TEXTS.get(error.code, NO_FILE)))
         except BodydoubleError as error:  # a share on another machine says no
             await self._refused(command, str(error))
         except OSError:
@@ -158,7 +158,7 @@ async def _pass(state: FtpState, argument: str) -> None:
     site, anonymous = state.site, state.user.lower() in _ANONYMOUS
     identity = None
     if anonymous and site.is_set("AllowAnonymous"):
-        identity = site.logons.anonymous(*site.anonymous)
+        identity = site.logons.log_on(*site.anonymous)
     elif not anonymous and not site.is_set("AnonymousOnly"):
         identity = site.logons.log_on(state.user, argument)
     if identity is None:

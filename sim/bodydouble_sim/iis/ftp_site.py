@@ -102,4 +102,5 @@ class FtpSite:
         inside = path[len(directory) - len(root) :]
         base = product_path(base)
         access = self.metabase.integer(key, "AccessFlags")
-        return Place(content_of(self.system, base), (base + inside).rstrip("/"), access)
+        share = (self.metabase.text(key, "UNCUserName"), self.metabase.text(key, "UNCPassword"))
+        return Place(content_of(self.system, base, *share), (base + inside).rstrip("/"), access)

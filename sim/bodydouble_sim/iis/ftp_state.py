@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bodydouble.vocabulary.operations import Entry
     from bodydouble_sim.iis.ftp_data import DataConnection
     from bodydouble_sim.iis.ftp_site import FtpSite, Place
-    from bodydouble_sim.iis.host import Want
+    from bodydouble_sim.storage.security import Want
 
 NO_FILE = "The system cannot find the file specified."
 DENIED = "Access is denied."

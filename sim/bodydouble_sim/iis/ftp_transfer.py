@@ -88,9 +88,8 @@ async def _receive(state: FtpState, name: str, content: Content, path: str, offs
             offset += len(chunk)
     except FileSystemError as error:
         state.data.abort()
-        raise FtpRefusalError(
-            552 if error.code == "no_space" else 550, f"{name}: {TEXTS.get(error.code, NO_FILE)}"
-        ) from error
+        said = host.text_of(error, TEXTS.get(error.code, NO_FILE))
+        raise FtpRefusalError(552 if error.code == "no_space" else 550, f"{name}: {said}") from error
     except OSError as error:
         state.data.abort()
         raise FtpRefusalError(426, "Connection closed; transfer aborted.") from error

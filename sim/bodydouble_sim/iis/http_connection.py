@@ -237,6 +237,9 @@ class HttpConnection(asyncio.Protocol):
             self._write(exchange, response)
             if response.rest is not None and exchange.request.method != "HEAD":
                 await self._stream(response.rest)
+        except Exception:
+            self.abort()  # a mistake of the model's own: whoever runs the loop hears of it, the client does not wait
+            raise
         finally:
             self._task = self._body = None
         if self._decoder is not None:

@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
 from bodydouble.errors import FileSystemError, InputError
-from bodydouble_sim.iis import host, metabase_file
+from bodydouble_sim.iis import metabase_file
 from bodydouble_sim.iis.content_index import CATALOG
 from bodydouble_sim.iis.metabase import FTP, NNTP, SMTP, WEB, Metabase
 from bodydouble_sim.iis.metabase_schema import ANONYMOUS, NTLM, READ, SCRIPT, WRITE
 from bodydouble_sim.iis.programs import factories
 from bodydouble_sim.windows.registry import INETSTP
-from bodydouble_sim.windows.service import IdleProgram, ServiceConfig, ServiceControlError
+from bodydouble_sim.windows.service import ServiceConfig, ServiceControlError
 
 if TYPE_CHECKING:
     from bodydouble.vocabulary.records import StartupType
@@ -172,7 +172,8 @@ def _has_drive(system: WindowsSystem, drive: str) -> bool:
 
 
 async def _stop_old(system: WindowsSystem) -> None:
-    for name in ("IISADMIN", "cisvc"):
+    names = ("IISADMIN", "cisvc") if system.version.is_nt4 else ("IISADMIN",)
+    for name in names:
         try:
             await system.scm.stop(name, dependents=True)
         except ServiceControlError:
@@ -201,9 +202,7 @@ def _make_accounts(system: WindowsSystem) -> str:
 
     Source: reference/windows-iis.md, "Names": named after the machine's name of that moment, valid after a rename.
     """
-    accounts = host.accounts(system)
-    if accounts is None:
-        return ""
+    accounts = system.accounts
     password = "".join(_LETTERS[system.random.randrange(len(_LETTERS))] for _ in range(14))
     comments = {
         "IUSR": "built-in account for anonymous access to Internet Information Server",
@@ -213,8 +212,7 @@ def _make_accounts(system: WindowsSystem) -> str:
         name = f"{prefix}_{system.names.active}"
         if accounts.find(name) is None:
             accounts.add(name, password, comment)
-            if "Guests" in accounts.groups():
-                accounts.add_member("Guests", name)
+            accounts.add_member("Guests", name)
         else:
             accounts.set_password(name, password)
     return password
@@ -276,10 +274,9 @@ def _register(system: WindowsSystem, options: IisOptions) -> None:
             paths[f"Path{'WWW' if component == 'web' else 'FTP'}Root"] = f"{options.root}/{name}".replace("/", "\\")
     system.registry.set(INETSTP, "MajorVersion", int(options.version[0]))
     system.registry.set(INETSTP, "MinorVersion", 0)
-    system.registry.set(CATALOG, "Location", options.root.replace("/", "\\"))
     for value, path in paths.items():
         system.registry.set(INETSTP, value, path)
+    system.registry.set(CATALOG, "Location", options.root.replace("/", "\\"))
     programs = factories(system)
     for config in services_of(options.version, options.components):
-        program = programs.get(config.name, IdleProgram)
-        system.scm.register(replace(config, startup=options.startup), program)
+        system.scm.register(replace(config, startup=options.startup), programs[config.name])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bodydouble_sim.iis.content import product_path
 from bodydouble_sim.iis.content_index import ContentIndex
 from bodydouble_sim.iis.metabase import NNTP, SMTP
 from bodydouble_sim.iis.nntp_service import NntpOptions, NntpService
@@ -45,14 +46,14 @@ def factories(system: WindowsSystem, configured: Callable[[], Metabase]) -> dict
 def _smtp_options(base: Metabase) -> SmtpOptions:
     """The build numbers in the banner are examples of either release."""
     old = base.version == "4.0"
+    mailroot = product_path(base.text(f"{SMTP}/1", "PickupDirectory")).rpartition("/")[0]
     version = "5.5.1774.114.11" if old else "5.0.2195.1600"
-    mailroot = _product_form(base.text(f"{SMTP}/1", "DropDirectory")).rpartition("/")[0]
     return SmtpOptions(base.server_name.lower(), mailroot, base.smtp_port, enhanced=not old, version=version)
 
 
 def _nntp_options(base: Metabase) -> NntpOptions:
-    root = _product_form(base.text(f"{NNTP}/1/ROOT", "Path"))
-    return NntpOptions(base.server_name.lower(), root, base.version, base.nntp_port)
+    nntpfile = product_path(base.text(f"{NNTP}/1/ROOT", "Path"))
+    return NntpOptions(base.server_name.lower(), nntpfile, base.version, base.nntp_port)
 
 
 def _dns_servers(system: WindowsSystem) -> list[str]:
@@ -67,7 +68,3 @@ def _knows(system: WindowsSystem, account: str, password: str) -> bool:
     except AccountError:
         return False
     return True
-
-
-def _product_form(path: str) -> str:
-    return path.replace("\\", "/")

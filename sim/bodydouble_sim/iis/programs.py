@@ -1,4 +1,4 @@
-"""The programs behind IIS's services."""
+"""The services of IIS as programs: those in inetinfo.exe share one metabase."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def factories(system: WindowsSystem) -> dict[str, Callable[[], ServiceProgram]]:
-    """The programs of one installation, by short service name."""
+    """What each IIS service runs, by short name."""
     inetinfo = Inetinfo(system)
     return {
         "IISADMIN": lambda: IisAdmin(inetinfo),

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 __all__ = ["IisOptions", "install", "offer", "provide"]
 
 _PORTS = {"http": 80, "ftp": 21, "smtp": 25, "nntp": 119}
-_FLAGS = ("manual", "nostart", "restart")
+_FLAGS = ("manual", "nostart")
 _VALUES = ("version", "drive", "directory", "components")
 _USAGE = (
     "usage: install-iis [/version:5.0] [/drive:C] [/directory:InetPub] [/components:web,ftp,smtp,nntp,index] "
-    "[/manual] [/nostart] [/restart] [/http:80] [/ftp:21] [/smtp:25] [/nntp:119]"
+    "[/manual] [/nostart] [/http:80] [/ftp:21] [/smtp:25] [/nntp:119]"
 )
-RESTART_QUESTION = "You must restart your computer before the new settings will take effect. Restart now? (Y/N)"
+RESTART_QUESTION = "You must restart your computer before the new settings will take effect. Restart now? (Y/N) "
 
 
 def provide(system: WindowsSystem) -> None:
@@ -49,34 +49,27 @@ def offer(system: WindowsSystem) -> None:
 
 
 async def _install_command(shell: Shell, arguments: list[str]) -> int:
+    """``install-iis``: asks at the end whether to restart, which the note says to refuse.
+
+    Whoever agrees gets the permanent name back with the boot, and the name rule applies. Nobody's answer is no.
+    """
     system = shell.system
     try:
-        options, restart = _parsed(arguments)
+        options = _parsed(arguments)
         await install(system, options)
     except (InputError, FileSystemError, ServiceControlError) as error:
         shell.line(f"Setup failed: {error}")
         return 1
-    shell.line(
-        f"IIS {options.version or system.version.iis} was set up on drive {options.drive}: under the name "
-        f"{system.names.active}."
-    )
-    shell.line(f"{RESTART_QUESTION} {'Y' if restart else 'N'}")
-    if restart:
-        _restart(shell)
+    version = options.version or system.version.iis
+    shell.line(f"IIS {version} was set up on drive {options.drive}: under the name {system.names.active}.")
+    answer = shell.ask(RESTART_QUESTION)
+    if answer is not None and answer.strip().upper().startswith("Y"):
+        system.power.request(restart=True, delay=0.0)
     return 0
 
 
-def _restart(shell: Shell) -> None:
-    """Restart the machine, which the note says to refuse: the permanent name comes back, and the name rule applies."""
-    power = getattr(shell.system, "power", None)
-    if power is None:
-        shell.line("The computer cannot be restarted from here. Restart it yourself.")
-    else:
-        power.request(restart=True, delay=0.0)
-
-
-def _parsed(arguments: list[str]) -> tuple[IisOptions, bool]:
-    """The options, and whether "restart now?" is to be answered with yes.
+def _parsed(arguments: list[str]) -> IisOptions:
+    """The options.
 
     Raises:
         InputError: they are not understood.
@@ -91,7 +84,7 @@ def _parsed(arguments: list[str]) -> tuple[IisOptions, bool]:
     good = all(port.isascii() and port.isdigit() and int(port) < 65536 for port in ports.values())  # noqa: PLR2004
     if unknown or not good or any(name not in COMPONENTS for name in chosen):
         raise InputError(_USAGE)
-    options = IisOptions(
+    return IisOptions(
         version=values.get("version", ""),
         drive=values.get("drive", "C").rstrip(":").upper(),
         directory=values.get("directory", "InetPub"),
@@ -103,7 +96,6 @@ def _parsed(arguments: list[str]) -> tuple[IisOptions, bool]:
         startup="manual" if "manual" in values else "automatic",
         start="nostart" not in values,
     )
-    return options, "restart" in values
 
 
 async def _install_chngname(shell: Shell, arguments: list[str]) -> int:

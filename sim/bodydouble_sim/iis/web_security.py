@@ -13,15 +13,14 @@ import base64
 import binascii
 from typing import TYPE_CHECKING
 
-from bodydouble.errors import BodydoubleError
-from bodydouble_sim.iis import host
 from bodydouble_sim.iis.host import Identity
 from bodydouble_sim.iis.http_status import RefusalError
 from bodydouble_sim.iis.metabase_schema import ANONYMOUS, BASIC, NTLM
+from bodydouble_sim.windows.accounts import AccountError
 
 if TYPE_CHECKING:
-    from bodydouble_sim.iis.host import Want
     from bodydouble_sim.iis.http_exchange import Exchange
+    from bodydouble_sim.storage.security import Want
     from bodydouble_sim.windows.system import WindowsSystem
 
 TOKEN_LIFETIME = 900.0
@@ -53,21 +52,12 @@ class Logons:
         return identity
 
     def _check(self, name: str, password: str) -> Identity | None:
-        accounts = host.accounts(self._system)
-        if accounts is None:
-            return None
-        account = name.rpartition("\\")[2]
+        accounts = self._system.accounts
         try:
-            accounts.check(account, password)
-            return Identity(account, tuple(accounts.groups_of(account)))
-        except BodydoubleError:
+            user = accounts.check(name.rpartition("\\")[2], password)
+        except AccountError:
             return None
-
-    def anonymous(self, name: str, password: str) -> Identity | None:
-        """The anonymous account; on a machine without accounts it is nobody, who may do everything."""
-        if host.accounts(self._system) is None:
-            return Identity()
-        return self.log_on(name, password)
+        return Identity(user.name, tuple(accounts.groups_of(user.name)))
 
 
 def admit(exchange: Exchange, logons: Logons) -> None:
@@ -86,7 +76,7 @@ def admit(exchange: Exchange, logons: Logons) -> None:
     elif scheme.lower() in ("ntlm", "negotiate") and settings.auth & NTLM:
         identity = None
     elif settings.auth & ANONYMOUS:
-        identity = logons.anonymous(*settings.anonymous)
+        identity = logons.log_on(*settings.anonymous)
     else:
         raise RefusalError(401, 2, headers=challenges(exchange))
     if identity is None:

@@ -43,6 +43,7 @@ class Settings:
         granted: whether addresses that are not listed may come in.
         exceptions: the addresses for which it is the other way round, as networks.
         keep_alive: AllowKeepAlive.
+        share: the account and password for files on another machine.
     """
 
     key: str
@@ -59,6 +60,7 @@ class Settings:
     granted: bool
     exceptions: tuple[ipaddress.IPv4Network, ...]
     keep_alive: bool
+    share: tuple[str, str]
 
     def physical(self, path: str) -> str:
         """The file or directory behind a path of the site."""
@@ -133,7 +135,7 @@ class WebSite:
         """
         known = self._contents.get(settings.base)
         if known is None:
-            known = self._contents[settings.base] = content_of(self.system, settings.base)
+            known = self._contents[settings.base] = content_of(self.system, settings.base, *settings.share)
         return known
 
     def _read(self, key: str) -> Settings:
@@ -158,6 +160,7 @@ class WebSite:
             granted=granted,
             exceptions=networks(base.items(key, "IPDeny" if granted else "IPGrant")),
             keep_alive=base.get(key, "AllowKeepAlive") is True,
+            share=(base.text(key, "UNCUserName"), base.text(key, "UNCPassword")),
         )
 
     def readable(self, path: str) -> bool:

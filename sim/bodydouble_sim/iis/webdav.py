@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from bodydouble_sim.iis import web_upload, webdav_locks
+from bodydouble_sim.iis import host, web_upload, webdav_locks
 from bodydouble_sim.iis.http_exchange import HTML, Response
 from bodydouble_sim.iis.http_message import decoded_path, encoded_path
 from bodydouble_sim.iis.http_status import RefusalError, Status
@@ -199,4 +199,6 @@ async def unlock(exchange: Exchange, locks: Locks) -> Response:
 def refusal_of(error: FileSystemError) -> RefusalError:
     """How a refusal of the files is told to an HTTP client."""
     number = {"not_found": 404, "exists": 409, "not_empty": 409, "denied": 403, "sharing": 423, "no_space": 507}
-    return RefusalError(number.get(error.code, 500), text="" if error.code in number else error.code)
+    return RefusalError(
+        number.get(error.code, 500), text="" if error.code in number else host.text_of(error, error.code)
+    )

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
-from bodydouble_sim.iis import host, web_ranges, web_static
+from bodydouble_sim.iis import web_ranges, web_static
 from bodydouble_sim.iis.http_exchange import Response
 from bodydouble_sim.iis.http_message import content_type, encoded_path, http_date, parse_date
 from bodydouble_sim.iis.http_status import RefusalError, Status
@@ -165,4 +165,7 @@ def _set(exchange: Exchange, entry: Entry, item: Element) -> bool:
     if (item.namespace, item.name) != (WIN32, "Win32LastModifiedTime") or exchange.settings.remote:
         return False
     second = parse_date(item.text.strip())
-    return second is not None and host.set_times(exchange.system, entry.path, second * 10**9)
+    if second is None:
+        return False
+    exchange.system.files.set_times(entry.path, second * 10**9)
+    return True

@@ -57,7 +57,9 @@ def test_the_content_index_stays_stopped_while_its_lines_are_comments(tmp_path: 
     commented = "'rem net start \"Content Index\"': 'net start \"Content Index\"'"
     run = run_of(tmp_path, "iis4-power-loss", (commented, "'rem net start': 'rem net start'"))
     failed_over = next(mark.at for mark in run.history.marks if mark.text == "The target stands in")
-    after = {s.service for s in run.history.services if s.host == "target" and s.state == "running" and s.at > failed_over}
+    after = {
+        s.service for s in run.history.services if s.host == "target" and s.state == "running" and s.at > failed_over
+    }
     assert "W3SVC" in after
     assert "cisvc" not in after
     assert run.result.verdict == "pass", run.result

@@ -7,7 +7,7 @@ import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.sim.iis.drive import Clock, Files, with_accounts
+from tests.sim.iis.drive import Clock, Files
 
 from bodydouble_sim.iis import setup as iis_setup
 from bodydouble_sim.storage.ntfs import NtfsVolume
@@ -37,7 +37,6 @@ def build(clock: Clock) -> Callable[..., WindowsSystem]:
         files = Files({letter: NtfsVolume(letter, clock) for letter in "CD"})
         system = WindowsSystem(files, clock, spawn, random.Random(1), version=version, service_pack=service_pack)
         system.install(name)
-        with_accounts(system)
         iis_setup.provide(system)
         return system
 

@@ -1,4 +1,4 @@
-"""Driving IIS in tests: set-up on ports that the kernel chose, clients, and stand-ins for accounts and access lists."""
+"""Driving IIS in tests: set-up on ports that the kernel chose, clients, and access lists that tests write."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 
-from bodydouble.errors import BodydoubleError
 from bodydouble_sim.iis.ftp_service import FtpService
 from bodydouble_sim.iis.inetinfo import IisAdmin
 from bodydouble_sim.iis.installation import IisOptions, install
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from bodydouble_sim.iis.metabase import Metabase
+    from bodydouble_sim.storage.security import Want
+    from bodydouble_sim.windows.accounts import Accounts
     from bodydouble_sim.windows.service import ServiceProgram
     from bodydouble_sim.windows.system import WindowsSystem
 
@@ -48,7 +49,7 @@ class Files(VolumeFiles):
         super().__init__(volumes)
         self.allowed: dict[tuple[str, str], set[str]] = {}
 
-    def access(self, path: str, account: str | None, groups: Sequence[str], want: str) -> bool:
+    def access(self, path: str, account: str | None, groups: Sequence[str], want: Want) -> bool:
         allowed = self.allowed.get((path.upper(), want))
         return allowed is None or bool({account, *groups} & allowed)
 
@@ -56,49 +57,8 @@ class Files(VolumeFiles):
         self.allowed[path.upper(), want] = set(who)
 
 
-class AccountsError(BodydoubleError):
-    """An account is not there, or the password is another one."""
-
-
-class StandInAccounts:
-    """Accounts as far as IIS asks for them, for a system that has none."""
-
-    def __init__(self) -> None:
-        self.passwords: dict[str, str] = {}
-
-    def find(self, name: str) -> str | None:
-        return name if name.upper() in self.passwords else None
-
-    def add(self, name: str, password: str, comment: str = "") -> str:  # noqa: ARG002 - the interface
-        self.passwords[name.upper()] = password
-        return name
-
-    def set_password(self, name: str, password: str) -> None:
-        self.passwords[name.upper()] = password
-
-    def check(self, name: str, password: str) -> str:
-        if self.passwords.get(name.upper()) != password:
-            raise AccountsError(name)
-        return name
-
-    def groups(self) -> list[str]:
-        return []
-
-    def groups_of(self, user: str) -> list[str]:  # noqa: ARG002 - the interface
-        return []
-
-    def add_member(self, group: str, user: str) -> None:
-        """No groups."""
-
-
-def with_accounts(system: Any) -> None:
-    if not hasattr(system, "accounts"):
-        system.accounts = StandInAccounts()
-
-
-def accounts(system: Any) -> StandInAccounts:
-    found: StandInAccounts = system.accounts
-    return found
+def accounts(system: WindowsSystem) -> Accounts:
+    return system.accounts
 
 
 def files(system: WindowsSystem) -> Files:
@@ -187,7 +147,7 @@ async def installed(system: WindowsSystem, name: str = "", **options: Any) -> As
     await install(system, replace(OPTIONS, **options))
     has_web = "web" in replace(OPTIONS, **options).components
     base = f"http://127.0.0.1:{web_service(system).port_of(1)}" if has_web else ""
-    async with httpx.AsyncClient(base_url=base) as http:
+    async with httpx.AsyncClient(base_url=base, verify=False) as http:
         try:
             yield Site(system, http)
         finally:
@@ -195,13 +155,17 @@ async def installed(system: WindowsSystem, name: str = "", **options: Any) -> As
 
 
 def run(system: WindowsSystem, work: Callable[[Site], Awaitable[T]], *, name: str = "", **options: Any) -> T:
-    """Set IIS up, start it, do ``work`` with it, shut down."""
+    """Set IIS up, start it, do ``work`` with it, shut down; nothing may fail unseen meanwhile."""
+    unseen: list[dict[str, Any]] = []
 
     async def main() -> T:
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, context: unseen.append(context))
         async with installed(system, name, **options) as site:
             return await work(site)
 
-    return asyncio.run(main())
+    result = asyncio.run(main())
+    assert unseen == []
+    return result
 
 
 def page(site: Site, path: str, data: bytes) -> str:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
-from tests.sim.iis.drive import FTP_ROOT, Site, accounts, files, ftp_service, run, talk
+from tests.sim.iis.drive import FTP_ROOT, Clock, Site, accounts, files, ftp_service, run, talk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -232,7 +232,7 @@ def test_ms_dos_listings_may_show_the_whole_year(system: WindowsSystem) -> None:
 
 
 @behaviour("IIS documentation, Directory Output Style: UNIX shows the year only when it is another one; SITE DIRSTYLE")
-def test_site_dirstyle_changes_to_unix_listings(either: WindowsSystem) -> None:
+def test_site_dirstyle_changes_to_unix_listings(either: WindowsSystem, clock: Clock) -> None:
     said: list[str] = []
 
     def prepare(site: Site) -> None:
@@ -242,7 +242,7 @@ def test_site_dirstyle_changes_to_unix_listings(either: WindowsSystem) -> None:
         said.append(ftp.sendcmd("SITE DIRSTYLE"))
         lines: list[str] = []
         ftp.dir(lines.append)
-        either.clock.now += 365 * 86_400 * 10**9  # type: ignore[attr-defined]
+        clock.now += 365 * 86_400 * 10**9
         ftp.dir(lines.append)
         said.append(ftp.sendcmd("SITE DIRSTYLE"))
         return lines
