@@ -74,6 +74,7 @@ def write(system: WindowsSystem, metabase: Metabase) -> None:
     fresh = f"{METABASE}.tmp"
     system.write_file(fresh, encode(metabase), durable=True)
     system.files.rename(fresh, METABASE)
+    system.files.flush(METABASE)  # a rename that is not flushed can be undone by a power cut
 
 
 def read(system: WindowsSystem) -> Metabase:
