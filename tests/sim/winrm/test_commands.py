@@ -131,6 +131,16 @@ def test_control_c_ends_a_command_and_its_output_can_still_be_received(act: Act)
     assert act(story) == (0xC000013A, "begun\r\n", "")
 
 
+def test_a_command_that_is_interrupted_before_it_begins_has_ended(act: Act) -> None:
+    async def story(client: Client) -> tuple[int, str, str]:
+        shell = await client.shell()
+        command = await client.start(shell, "echo never>C:\\never.txt")
+        await client.signal(shell, command, "ctrl_c")
+        return await client.finish(shell, command)
+
+    assert act(story) == (0xC000013A, "", "")
+
+
 @pytest.mark.behaviour("[MS-WSMV] 2.2.4.38: terminate cleans up what belongs to the command")
 def test_a_terminated_command_is_gone(act: Act) -> None:
     async def story(client: Client) -> int | None:

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.sim.winrm.conftest import URL, Client, fault_code, reason, shell_id, subcode
 
 from bodydouble_sim.errors import XmlError
 from bodydouble_sim.live.winrm.command import INPUT_LIMIT
-from bodydouble_sim.live.winrm.message import MESSAGE_LIMIT, TRANSFER, duration
-from bodydouble_sim.live.winrm.shells import IDLE_TIMEOUT, MOST_COMMANDS, MOST_SHELLS
+from bodydouble_sim.live.winrm.faults import WsmanFaultError
+from bodydouble_sim.live.winrm.message import (
+    ADDRESSING,
+    LONGEST_TIMEOUT,
+    MESSAGE_LIMIT,
+    SMALLEST_ENVELOPE,
+    SOAP,
+    TRANSFER,
+    WSMAN,
+    duration,
+    read,
+)
+from bodydouble_sim.live.winrm.shells import IDLE_TIMEOUT, MOST_COMMANDS, MOST_SHELLS, MOST_VARIABLES
 from bodydouble_sim.plain_xml import DEEPEST, MOST_ELEMENTS, parse
 
 if TYPE_CHECKING:
@@ -193,6 +207,27 @@ def test_durations_are_read_as_xml_schema_writes_them(text: str, seconds: float 
     assert duration(text) == seconds
 
 
+@given(st.binary(max_size=300) | st.text(max_size=200).map(str.encode))
+def test_whatever_is_sent_is_a_request_or_a_fault(data: bytes) -> None:
+    with contextlib.suppress(WsmanFaultError):
+        read(data)
+
+
+LEAVES = st.sampled_from(["", "x", "PT1S", "99999999999999999999", "-1", f"{TRANSFER}/Create"])
+NAMES = st.sampled_from(
+    ["w:OperationTimeout", "w:MaxEnvelopeSize", "a:Action", "w:SelectorSet", "w:Selector", "w:OptionSet", "w:Option"]
+)
+
+
+@given(st.lists(st.tuples(NAMES, LEAVES, st.booleans()), max_size=12))
+def test_headers_of_any_shape_are_read_or_refused(parts: list[tuple[str, str, bool]]) -> None:
+    inside = "".join(f"<{name}>{text}{f'<{name}/>' if nested else ''}</{name}>" for name, text, nested in parts)
+    text = f'<s:Envelope xmlns:s="{SOAP}" xmlns:a="{ADDRESSING}" xmlns:w="{WSMAN}"><s:Header>{inside}</s:Header>'
+    request = read(f"{text}<s:Body/></s:Envelope>".encode())
+    assert 0 < request.timeout <= LONGEST_TIMEOUT
+    assert request.envelope >= SMALLEST_ENVELOPE
+
+
 # --- shells -----------------------------------------------------------------------------------------------------------
 
 
@@ -233,6 +268,20 @@ def test_a_shell_has_no_more_commands_than_the_limit(act: Act) -> None:
         return await client.command(shell, "ver")
 
     assert fault_code(act(story)) == 0x803381A6
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        "".join(f'<rsp:Variable Name="V{number}">x</rsp:Variable>' for number in range(MOST_VARIABLES + 1)),
+        f'<rsp:Variable Name="LONG">{"x" * 70_000}</rsp:Variable>',
+        '<rsp:Variable Name="A=B">x</rsp:Variable>',
+    ],
+    ids=["many", "long", "odd"],
+)
+def test_an_environment_that_no_interpreter_takes_is_refused(act: Act, variables: str) -> None:
+    answer = act(lambda client: client.create(f"<rsp:Environment>{variables}</rsp:Environment>"))
+    assert fault_code(answer) == 0x80338041
 
 
 def test_a_shell_that_nobody_uses_is_closed_with_its_commands(act: Act, server: WindowsMachine) -> None:

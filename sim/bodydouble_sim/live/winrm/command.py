@@ -60,18 +60,20 @@ class RunningCommand:
         self._news = asyncio.Event()
         shell.console.listener = self._wrote
         self._task = system.spawn(self._run(), "winrm command")
+        self._task.add_done_callback(self._finished)
 
     # --- its run ----------------------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
-        exit_code = CONTROL_C_EXIT
-        try:
-            await self._await_input()
-            exit_code = await self._interpret()
-        finally:
-            self._exit_code = exit_code
-            self._news.set()
-            self._ended()
+        await self._await_input()
+        self._exit_code = await self._interpret()
+
+    def _finished(self, _task: asyncio.Task[None]) -> None:
+        """It has ended, or was ended, perhaps before it began."""
+        if self._exit_code is None:
+            self._exit_code = CONTROL_C_EXIT
+        self._news.set()
+        self._ended()
 
     async def _await_input(self) -> None:
         try:
@@ -109,7 +111,7 @@ class RunningCommand:
     async def receive(self, limit: int, wait: float) -> Output | None:
         """The next output, at most ``limit`` bytes of it; None when none has come after ``wait`` seconds."""
         self._begin.set()
-        if not self._pending and self._exit_code is None:
+        if not self._pending and not self._task.done():
             self._news.clear()
             try:
                 async with asyncio.timeout(wait):
@@ -117,7 +119,7 @@ class RunningCommand:
             except TimeoutError:
                 return None
         pieces = self._take(limit)
-        return Output(pieces, None if self._pending else self._exit_code)
+        return Output(pieces, None if self._pending or not self._task.done() else self._exit_code)
 
     def _take(self, limit: int) -> list[tuple[int, bytes]]:
         taken: list[tuple[int, bytes]] = []

@@ -21,6 +21,7 @@ from bodydouble_sim.live.winrm.faults import (
     UNSUPPORTED_FEATURE,
     WsmanFaultError,
 )
+from bodydouble_sim.windows.command_interpreter.environment import EnvironmentFullError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -100,13 +101,12 @@ class Shells:
         """Open a shell and return its identifier.
 
         Raises:
-            WsmanFaultError: there are `MOST_SHELLS`, or no such directory or code page.
+            WsmanFaultError: there are `MOST_SHELLS`, no such directory or code page, or too many variables.
         """
         self._close_idle()
         if len(self._shells) >= MOST_SHELLS:
             raise WsmanFaultError(TOO_MANY_SHELLS, f"there are {MOST_SHELLS} remote shells already; retry later")
-        if len(environment) > MOST_VARIABLES:
-            raise WsmanFaultError(SCHEMA_ERROR, f"more than {MOST_VARIABLES} environment variables")
+        self._check_environment(environment)
         shell = RemoteShell(
             owner,
             dict(environment),
@@ -118,6 +118,16 @@ class Shells:
         identifier = self.new_id()
         self._shells[identifier] = shell
         return identifier
+
+    def _check_environment(self, environment: Mapping[str, str]) -> None:
+        if len(environment) > MOST_VARIABLES:
+            raise WsmanFaultError(SCHEMA_ERROR, f"more than {MOST_VARIABLES} environment variables")
+        if any("=" in name for name in environment):
+            raise WsmanFaultError(SCHEMA_ERROR, "the name of an environment variable holds no '='")
+        try:
+            self._system.open_shell(environment)
+        except EnvironmentFullError:
+            raise WsmanFaultError(SCHEMA_ERROR, "the environment variables are too long") from None
 
     def _directory(self, text: str) -> str:
         if not text:
