@@ -100,9 +100,9 @@ def corrupt_one_byte(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(SourceQueue, "put", careless)
 
 
-def run(scenario: str, directory: Path) -> Result:
+def run(scenario: str, directory: Path, seed: int = 1) -> Result:
     loaded = loader.load(loader.find(scenario))
-    return conduct(loaded, SimProvider(), seed=1, directory=directory, wall_clock=time.perf_counter).result
+    return conduct(loaded, SimProvider(), seed=seed, directory=directory, wall_clock=time.perf_counter).result
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,8 @@ def test_the_checker_that_ought_to_see_a_planted_defect_sees_it(
     plant: Plant, scenario: str, checker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plant(monkeypatch)
-    result = run(scenario, tmp_path)
+    # What a power cut keeps is drawn; the disk of seed 1 happens to keep everything that this defect had put at risk.
+    result = run(scenario, tmp_path, seed=2 if plant is acknowledge_before_durable else 1)
     verdicts = {check.name: check.verdict for check in result.checks}
     assert result.verdict == "fail", result
     assert verdicts[checker] == "fail", result
