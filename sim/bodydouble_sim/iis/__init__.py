@@ -1,1 +1,1 @@
-"""Internet Information Server 5.0: metabase, services, HTTP and FTP servers, over plain asyncio and `HostFiles`."""
+"""Internet Information Server 4.0 and 5.0: set-up, metabase and services, over plain asyncio and `HostFiles`."""

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _CHUNK = 64 * 1024
 _NO_BODY = (100, 204, 304)
+_WIN32 = {401: 5, 403: 5, 404: 2}  # access denied, file not found
 
 
 def run_now(steps: Coroutine[Any, Any, T]) -> T:
@@ -171,7 +172,7 @@ class HttpConnection(asyncio.Protocol):
             return
         settings = site.settings(request.path)
         self._keep_alive = request.keep_alive and settings.keep_alive
-        exchange = Exchange(self._service.system, site, request, settings, self._client, self._server)
+        exchange = Exchange(self._service.system, site, request, settings, self._client, self._server, self._heard)
         if not self._enter(site):
             self._keep_alive = False
             self._write(exchange, run_now(self._service.handler.refused(exchange, RefusalError(403, 9))))
@@ -344,6 +345,8 @@ class HttpConnection(asyncio.Protocol):
                 port=self._server[1],
                 sent=sent + (response.rest.end - response.rest.offset if response.rest is not None else 0),
                 received=request.size + (request.length or 0),
+                win32=_WIN32.get(response.status.code, 0),
+                milliseconds=round((asyncio.get_running_loop().time() - exchange.started) * 1000),
                 version=request.version,
                 host=headers.get("host", ""),
                 agent=headers.get("user-agent", ""),

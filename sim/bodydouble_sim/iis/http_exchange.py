@@ -60,6 +60,7 @@ class Exchange:
         settings: what counts at its path.
         client: the client's address.
         server: the address and port that the client reached.
+        started: when it came, on the loop's clock.
         body: the request's body.
         who: on whose behalf it is carried out.
         user: the name that the client gave, for the log.
@@ -71,6 +72,7 @@ class Exchange:
     settings: Settings
     client: str
     server: tuple[str, int]
+    started: float = 0.0
     body: Body | None = None
     who: Identity = field(default_factory=Identity)
     user: str = ""

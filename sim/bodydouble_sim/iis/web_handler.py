@@ -84,8 +84,9 @@ class WebHandler:
         if failure.code == "denied" and exchange.request.method in ("GET", "HEAD"):
             return RefusalError(401, 3, headers=web_security.challenges(exchange))
         refusal = webdav.refusal_of(failure)
-        if refusal.status.code in (423, 507) and not self._webdav:
-            return RefusalError(500, text=failure.code)  # HTTP/1.1 itself knows neither
+        webdav_only = refusal.status.code in (423, 507)
+        if webdav_only and (not self._webdav or exchange.request.method in ("GET", "HEAD", "POST")):
+            return RefusalError(500, text=str(failure))  # HTTP/1.1 itself knows neither
         return refusal
 
     # --- documents --------------------------------------------------------------------------------------------------

@@ -51,7 +51,9 @@ class Files(VolumeFiles):
 
     def access(self, path: str, account: str | None, groups: Sequence[str], want: Want) -> bool:
         allowed = self.allowed.get((path.upper(), want))
-        return allowed is None or bool({account, *groups} & allowed)
+        if allowed is None:
+            return super().access(path, account, groups, want)
+        return bool({account, *groups} & allowed)
 
     def allow(self, path: str, want: str, *who: str) -> None:
         self.allowed[path.upper(), want] = set(who)

@@ -316,7 +316,6 @@ def test_new_bindings_count_at_once(system: WindowsSystem) -> None:
     assert run(system, work) == 200
 
 
-@behaviour("the metabase's clients start the IIS Admin Service; the name rule holds for it")
 def test_adsutil_starts_the_admin_service_if_the_name_allows_it(either: WindowsSystem) -> None:
     async def work(site: Site) -> list[tuple[int, str]]:
         await site.system.scm.stop("IISADMIN", dependents=True)

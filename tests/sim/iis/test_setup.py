@@ -164,7 +164,6 @@ def test_set_up_refuses_what_does_not_fit(either: WindowsSystem) -> None:
     assert "not the name of a directory" in refused(either, IisOptions(directory="a/b"))
 
 
-@behaviour("reference/failures: an unformatted replacement disk has no drive that set-up could use")
 def test_set_up_refuses_a_drive_that_does_not_answer(system: WindowsSystem, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(path: str) -> None:
         raise FileSystemError("io", path)

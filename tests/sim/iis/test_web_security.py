@@ -8,6 +8,7 @@ import pytest
 from tests.sim.iis.drive import ROOT, ROOT_KEY, Site, accounts, files, page, run, web_service
 
 from bodydouble_sim.iis.web_security import TOKEN_LIFETIME
+from bodydouble_sim.storage.sharing import Share
 
 if TYPE_CHECKING:
     import httpx
@@ -189,3 +190,32 @@ def test_a_scripts_text_is_shown_only_with_source_access(system: WindowsSystem) 
         return [(answer.status_code, answer.headers["content-type"]) for answer in seen]
 
     assert run(system, work) == [(403, "text/html"), (200, "text/plain")]
+
+
+@behaviour("IIS documentation, 401.3; NTFS permissions of the file itself count (cacls)")
+def test_a_file_whose_ntfs_permissions_leave_iusr_out_is_401_3(either: WindowsSystem) -> None:
+    async def work(site: Site) -> list[int]:
+        accounts(site.system).add("clerk", "s3cret")
+        site.set(ROOT_KEY, AuthFlags=1 | 2)
+        path = page(site, "/private.txt", b"private")
+        denied = await site.system.command(f"cacls {path.replace('/', chr(92))} /g clerk:R", answers=["y"])
+        assert denied.exit_code == 0, denied.output
+        answers = [await site.http.get("/private.txt", auth=auth) for auth in (None, ("clerk", "s3cret"))]
+        return [answer.status_code for answer in answers]
+
+    assert run(either, work) == [401, 200]
+
+
+def test_a_file_that_is_in_use_is_a_server_error(either: WindowsSystem) -> None:
+    async def work(site: Site) -> list[int]:
+        site.set(ROOT_KEY, AccessWrite=True)
+        path = page(site, "/busy.txt", b"busy")
+        held = site.system.files.hold(path, share=Share(0))
+        seen = [
+            (await site.http.get("/busy.txt")).status_code,
+            (await site.http.put("/busy.txt", content=b"x")).status_code,
+        ]
+        held.release()
+        return [*seen, (await site.http.get("/busy.txt")).status_code]
+
+    assert run(either, work) == [500, 500 if either.version.is_nt4 else 423, 200]

@@ -123,6 +123,22 @@ def test_proppatch_answers_for_each_property(system: WindowsSystem) -> None:
     assert [element.text for element in ET.fromstring(answer.content).iter(f"{D}status")] == ["HTTP/1.1 403 Forbidden"]
 
 
+def test_the_time_of_the_last_write_can_be_set(system: WindowsSystem) -> None:
+    text = "Mon, 01 Jan 2001 10:00:00 GMT"
+    inside = f'<Z:Win32LastModifiedTime xmlns:Z="urn:schemas-microsoft-com:">{text}</Z:Win32LastModifiedTime>'
+    body = f'<D:propertyupdate xmlns:D="DAV:"><D:set><D:prop>{inside}</D:prop></D:set></D:propertyupdate>'
+
+    async def work(site: Site) -> list[httpx.Response]:
+        changed = await ask(site, "PROPPATCH", "/default.htm", body.encode())
+        nonsense = await ask(site, "PROPPATCH", "/default.htm", body.replace(text, "yesterday").encode())
+        return [changed, nonsense, await site.http.get("/default.htm")]
+
+    changed, nonsense, page_ = dav(system, work)
+    assert b"200 OK" in changed.content
+    assert b"403 Forbidden" in nonsense.content
+    assert page_.headers["last-modified"] == text
+
+
 @behaviour("RFC 2518, 8.3: 201, 405 when it is there, 409 without its parent, 415 with a body")
 def test_mkcol_makes_a_directory(system: WindowsSystem) -> None:
     async def work(site: Site) -> list[httpx.Response]:
