@@ -106,23 +106,25 @@ def run(scenario: str, directory: Path, seed: int = 1) -> Result:
 
 
 @pytest.mark.parametrize(
-    ("plant", "scenario", "checker"),
+    ("plant", "scenario", "checker", "seed"),
     [
-        pytest.param(no_arp_announcement, "iis5-power-loss", "availability", id="no ARP announcement"),
-        pytest.param(skip_post_failover_script, "iis5-power-loss", "availability", id="post-failover script skipped"),
-        pytest.param(acknowledge_before_durable, "iis5-site-power-loss", "loss", id="acknowledged before durable"),
-        pytest.param(swap_two_operations, "iis5-power-loss", "write-order", id="two operations swapped"),
-        pytest.param(drop_one_write, "iis5-power-loss", "write-order", id="one write dropped"),
-        pytest.param(corrupt_one_byte, "iis5-power-loss", "write-order", id="one byte corrupted"),
-        pytest.param(remirror_over_newer_data, "iis5-power-loss", "loss", id="remirror over newer data"),
+        pytest.param(no_arp_announcement, "iis5-power-loss", "availability", 1, id="no ARP announcement"),
+        pytest.param(
+            skip_post_failover_script, "iis5-power-loss", "availability", 1, id="post-failover script skipped"
+        ),
+        # With seed 1 all pages that waited in the target's cache happen to be on the platter: nothing is lost.
+        pytest.param(acknowledge_before_durable, "iis5-site-power-loss", "loss", 2, id="acknowledged before durable"),
+        pytest.param(swap_two_operations, "iis5-power-loss", "write-order", 1, id="two operations swapped"),
+        pytest.param(drop_one_write, "iis5-power-loss", "write-order", 1, id="one write dropped"),
+        pytest.param(corrupt_one_byte, "iis5-power-loss", "write-order", 1, id="one byte corrupted"),
+        pytest.param(remirror_over_newer_data, "iis5-power-loss", "loss", 1, id="remirror over newer data"),
     ],
 )
 def test_the_checker_that_ought_to_see_a_planted_defect_sees_it(
-    plant: Plant, scenario: str, checker: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    plant: Plant, scenario: str, checker: str, *, seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plant(monkeypatch)
-    # What a power cut keeps is drawn; the disk of seed 1 happens to keep everything that this defect had put at risk.
-    result = run(scenario, tmp_path, seed=2 if plant is acknowledge_before_durable else 1)
+    result = run(scenario, tmp_path, seed)
     verdicts = {check.name: check.verdict for check in result.checks}
     assert result.verdict == "fail", result
     assert verdicts[checker] == "fail", result

@@ -1,1 +1,1 @@
-"""Simulated storage: a disk with a write cache and the NTFS volume on it."""
+"""Simulated storage: disks with a write cache and faults, NTFS and FAT volumes on them."""

@@ -37,7 +37,8 @@ class NtfsLog:
         """See `Journal.begin`."""
         self._number += 1
         self._now = now
-        self._write_out(now)
+        if self._records and now - self._records[0][1] > LOG_WRITE_NS:
+            self._write_out(now)
 
     def _write_out(self, now: int) -> None:
         records = self._records

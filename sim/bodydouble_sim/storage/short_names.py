@@ -9,6 +9,7 @@ published, so that both versions use this one here.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ _PLAIN = 4
 """Aliases that only count up, before the checksum is used."""
 
 
+@lru_cache(maxsize=4096)
 def is_short(name: str) -> bool:
     """Whether a name is its own alias; case does not matter to NTFS and FAT here, which keep it."""
     return _SHORT.match(name) is not None
@@ -44,6 +46,7 @@ def alias(name: str, taken: Container[str]) -> str:
     return found
 
 
+@lru_cache(maxsize=4096)
 def _parts(name: str) -> tuple[str, str]:
     name = name.rstrip(". ").lstrip(".")
     stem, dot, extension = name.rpartition(".")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
 
 from bodydouble.errors import FileSystemError
@@ -155,6 +156,12 @@ def write_file(files: HostFiles, path: str, data: bytes, *, durable: bool = Fals
         files.flush(path)
 
 
+@lru_cache(maxsize=8192)
+def _ordinary(path: str) -> bool:
+    """Whether Win32 hands a path on as it is: most are, and are asked for again and again."""
+    return not names.too_long(path) and names.win32(path) == path and not opened_device(path)
+
+
 def opened_device(path: str) -> str:
     """The device that Win32 opens for a path, empty when the path is a file's."""
     name = path[path.rfind("/") + 1 :]
@@ -167,6 +174,8 @@ def opens_null(path: str) -> bool:
     Raises:
         FileSystemError: ``denied``: it is another device.
     """
+    if _ordinary(path):
+        return False
     device = opened_device(path)
     if device and device != "NUL":
         raise FileSystemError("denied", path, f"the device {device}")
@@ -199,9 +208,10 @@ class VolumeFiles:
             last: whether a junction that is the last component leads on, too.
         """
         volume = self._on(path)
-        if len(path) >= names.MAX_DIRECTORY and names.too_long(path):
-            raise FileSystemError("denied", path, "the file name is too long")
-        path = names.win32(path)
+        if not _ordinary(path):
+            if names.too_long(path):
+                raise FileSystemError("denied", path, "the file name is too long")
+            path = names.win32(path)
         return self._through(volume, path, last=last) if volume.junctions else (volume, path)
 
     def _through(self, volume: Volume, path: str, *, last: bool) -> Place:
@@ -215,7 +225,7 @@ class VolumeFiles:
 
     def _plain(self, path: str, *, last: bool = True) -> Place:
         """As `_at`, for calls that devices do not take."""
-        if device := opened_device(path):
+        if not _ordinary(path) and (device := opened_device(path)):
             raise FileSystemError("denied", path, f"the device {device}")
         return self._at(path, last=last)
 
@@ -228,7 +238,7 @@ class VolumeFiles:
             volume, real = self._at(path)
         except FileSystemError:
             return None
-        if device := opened_device(real):
+        if not _ordinary(real) and (device := opened_device(real)):
             above = volume.stat(real.rpartition("/")[0])
             return None if above is None else Entry(f"{above.path}/{device}", *_rest(above, directory=False))
         found = volume.stat(real)

@@ -216,3 +216,11 @@ def test_a_shut_down_in_good_order_leaves_nothing_to_check(world: World) -> None
     world.run(main())
     assert machine.system.files.stat("D:/a") is not None
     assert [entry for entry in machine.system.event_log.entries if entry.number == 1001] == []
+
+
+def test_windows_itself_was_flushed_long_ago(world: World) -> None:
+    machine = WindowsMachine(world, "A")
+    machine.power_on()
+    machine.power_off()
+    assert machine.volumes["C"].lost_changes == 0
+    assert machine.system.files.list("C:") != []
