@@ -104,8 +104,7 @@ class WindowsMachine(Machine):
         self.system.file_sharing_port = file_sharing.PORT
         self.system.disks = self.drives
         self.system.install(name, role=role, domain=domain)
-        for volume in self.volumes.values():
-            volume.flush()  # Windows was set up long ago
+        self.drives.flush()  # Windows was set up long ago
         iis_setup.provide(self.system)
         self.power_loss_hooks.append(self._lose_power)
         self.address_conflict_hooks.append(self._address_conflict)
