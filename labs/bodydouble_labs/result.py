@@ -12,6 +12,7 @@ from bodydouble.errors import BodydoubleError
 from bodydouble_labs.checkers import losses, outages, story
 from bodydouble_labs.checkers.check import Check, Verdict
 from bodydouble_labs.errors import LabError
+from bodydouble_labs.scenario.systems import remarks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -36,6 +37,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         ratio: virtual by wall seconds.
         reason: why the run was skipped or is invalid, empty otherwise.
         artifacts: files that the run left, relative to its directory.
+        remarks: what the application note advises against in this scenario; they change no verdict.
     """
 
     scenario: str
@@ -54,6 +56,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     ratio: float = 0.0
     reason: str = ""
     artifacts: list[str] = []
+    remarks: list[str] = []
 
 
 def assemble(
@@ -101,6 +104,7 @@ def assemble(
         ratio=round(virtual_s / wall_s, 1) if wall_s > 0 else 0.0,
         reason="; ".join(troubles + gaps),
         artifacts=list(artifacts),
+        remarks=remarks(scenario),
     )
 
 

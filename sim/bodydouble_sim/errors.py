@@ -10,6 +10,7 @@ BodydoubleError
     ├── FilterError          a filter expression is none, or what compiles it is missing
     ├── MachineStateError    power, cable or identity request that does not fit the machine's present state
     ├── SecurityTextError    a security descriptor is not SDDL
+    ├── XmlError             a document from outside is no XML, or not the plain kind that is read
     └── DuplicateName        another machine answered for a NetBIOS name (also a DuplicateIdentityError)
 """
 
@@ -53,6 +54,10 @@ class MachineStateError(SimulationError):
 
 class SecurityTextError(SimulationError):
     """Text that should be a security descriptor is not SDDL."""
+
+
+class XmlError(SimulationError):
+    """A document from outside is no XML, has a document type, or is too large or too deep."""
 
 
 class ConfigurationError(SimulationError):

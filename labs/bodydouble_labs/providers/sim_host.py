@@ -1,4 +1,4 @@
-"""A simulated Windows 2000 machine as the lab handles it: switch, cable, console, product, witnesses."""
+"""A simulated Windows machine as the lab handles it: switch, cable, console, product, witnesses."""
 
 from __future__ import annotations
 

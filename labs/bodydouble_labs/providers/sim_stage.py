@@ -11,6 +11,7 @@ from bodydouble_labs.providers.sim_faults import SimFaults
 from bodydouble_labs.providers.sim_host import SimHost
 from bodydouble_labs.providers.sim_network import build_routers, build_segments, plug_in
 from bodydouble_labs.providers.sim_order import OrderWatch, SourceStates, VolumeWitness
+from bodydouble_labs.scenario.systems import system_of
 from bodydouble_sim.machine import Machine
 from bodydouble_sim.network.resolver import resolve
 from bodydouble_sim.storage.drive import Drive
@@ -36,8 +37,9 @@ class SimStage:
         self.segments = build_segments(world, scenario.network)
         self.hosts: dict[str, SimHost] = {}
         for name, spec in scenario.servers.items():
-            drives = dict.fromkeys(spec.drives, Drive())
-            machine = WindowsMachine(world, spec.computer_name, drives)
+            drives = {letter: Drive(file_system=name) for letter, name in spec.drives.items()}
+            version, service_pack = system_of(spec)
+            machine = WindowsMachine(world, spec.computer_name, drives, version=version, service_pack=service_pack)
             plug_in(machine, spec, scenario.network)
             self.hosts[name] = SimHost(name, spec, machine)
         self.client = Machine(world, scenario.client.computer_name)

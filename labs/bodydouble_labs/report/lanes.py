@@ -138,7 +138,7 @@ def _services(history: History, scenario: Scenario, host: str, end: float) -> li
     mine = sorted((sample for sample in history.services if sample.host == host), key=attrgetter("at"))
     seen = {sample.service for sample in mine}
     lanes = []
-    for name in dict.fromkeys([*scenario.site.services, PRODUCT_SERVICE]):
+    for name in dict.fromkeys([*scenario.services_of(host), PRODUCT_SERVICE]):
         if name not in seen:
             continue
         spans = [

@@ -112,7 +112,8 @@ def print_verdict(result: Result, console: Console) -> None:
     reason = [_plain(result.reason)] if result.reason else []
     tail = ", ".join(reason if result.verdict == "skipped" else [*figures, length, *reason])
     verdict = Text.assemble(_verdict(result.verdict, console), f"  {_plain(result.scenario)}: {tail}")
-    _print(console, Text(), verdict)
+    noted = [Text(f"note: {_plain(remark)}", "yellow") for remark in result.remarks]
+    _print(console, Text(), *noted, verdict)
 
 
 def _print(console: Console, *lines: Text) -> None:

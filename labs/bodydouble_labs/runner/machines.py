@@ -133,35 +133,37 @@ async def startup(bench: Bench, step: StartupStep) -> None:
     """Set the startup type of the site's services; ``manual`` stops those that run as well."""
     host = bench.host(step.on)
     type_ = "demand" if step.startup == "manual" else "auto"
-    for name in await _present(bench, host):
+    for name in await _present(bench, step.on):
         await typed(host, f"sc config {name} start= {type_}")
     if step.startup == "manual":
-        await _stop(bench, host)
+        await _stop(bench, step.on)
 
 
 async def services(bench: Bench, step: ServicesStep) -> None:
     """Start or stop the site's services, those that are not so already."""
     host = bench.host(step.on)
     if step.services == "stop":
-        await _stop(bench, host)
+        await _stop(bench, step.on)
         return
-    for name in await _present(bench, host):
+    for name in await _present(bench, step.on):
         if (await host.service_states())[name] != "running":
             await typed(host, f"net start {name}")
 
 
-async def _stop(bench: Bench, host: LabHost) -> None:
-    for name in reversed(await _present(bench, host)):
+async def _stop(bench: Bench, on: str) -> None:
+    host = bench.host(on)
+    for name in reversed(await _present(bench, on)):
         if (await host.service_states())[name] != "stopped":
             await typed(host, f"net stop {name} /y")
 
 
-async def _present(bench: Bench, host: LabHost) -> list[str]:
+async def _present(bench: Bench, on: str) -> list[str]:
+    host, wanted = bench.host(on), bench.scenario.services_of(on)
     states = await host.service_states()
-    missing = [name for name in bench.scenario.site.services if name not in states]
+    missing = [name for name in wanted if name not in states]
     if missing:
         raise LabError(f"{host.name} has no service {', '.join(missing)}; it has {', '.join(states) or 'none'}")
-    return list(bench.scenario.site.services)
+    return wanted
 
 
 async def site(bench: Bench, step: SiteStep) -> None:

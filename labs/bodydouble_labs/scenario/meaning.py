@@ -17,6 +17,7 @@ from bodydouble_labs.scenario.steps import (
     WorkloadStep,
     host_of,
 )
+from bodydouble_labs.scenario.systems import check_systems
 from bodydouble_labs.scenario.wiring import check_network
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def check_meaning(document: Document, scenario: Scenario) -> None:
         ScenarioError: the first part that does not.
     """
     _check_hosts(document, scenario)
+    check_systems(document, scenario)
     check_network(document, scenario)
     _check_protection(document, scenario)
     _check_drives(document, scenario)
@@ -46,8 +48,8 @@ def _check_hosts(document: Document, scenario: Scenario) -> None:
             raise document.error(("hosts", name), "the key 'operating_system' is missing (a server has one)")
         if host.role == "server" and not host.drives:
             raise document.error(("hosts", name), "the key 'drives' is missing (a server has at least C)")
-        if host.role == "client" and (host.drives or host.operating_system):
-            raise document.error(("hosts", name), "a client has neither 'drives' nor 'operating_system'")
+        if host.role == "client" and (host.drives or host.operating_system or host.service_pack is not None):
+            raise document.error(("hosts", name), "a client has no 'operating_system', 'service_pack' or 'drives'")
     clients = [name for name, host in scenario.hosts.items() if host.role == "client"]
     if len(clients) != 1:
         raise document.error(("hosts",), f"expected exactly one host with role client, found {len(clients)}")

@@ -17,8 +17,11 @@ from bodydouble_labs.scenario.steps import AnyStep, WindowsPath  # noqa: TC001 -
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 
-IIS_5_SERVICES = ("IISADMIN", "MSFTPSVC", "SMTPSVC", "NNTPSVC", "W3SVC")
-"""Short names of what the note's POSTOVER.BAT starts on IIS 5.0, in its order."""
+IIS_SERVICES = {
+    "windows-nt-4": ("IISADMIN", "cisvc", "MSFTPSVC", "SMTPSVC", "NNTPSVC", "W3SVC"),
+    "windows-2000": ("IISADMIN", "MSFTPSVC", "SMTPSVC", "NNTPSVC", "W3SVC"),
+}
+"""Short names of what the note's POSTOVER.BAT starts on IIS 4.0 and on 5.0, in its order."""
 
 
 class SiteSpec(Part, frozen=True, kw_only=True):
@@ -26,6 +29,7 @@ class SiteSpec(Part, frozen=True, kw_only=True):
 
     Attributes:
         services: short names of the IIS services, in the order in which an operator starts them; stopped in reverse.
+            Those of the version of IIS that goes with each server's operating system when absent.
         records: directory beneath ``root`` that the FTP service publishes as ``/records``.
     """
 
@@ -33,7 +37,7 @@ class SiteSpec(Part, frozen=True, kw_only=True):
     pages: Annotated[int, Meta(ge=1, le=100_000)]
     page_bytes: Annotated[int, Meta(ge=1, le=64 * 1024 * 1024)]
     records: Identifier = "records"
-    services: Annotated[list[str], Meta(min_length=1)] = msgspec.field(default_factory=lambda: list(IIS_5_SERVICES))
+    services: Annotated[list[str], Meta(min_length=1)] | None = None
 
 
 class RuleSpec(Part, frozen=True, kw_only=True):
@@ -180,6 +184,12 @@ class Scenario(ScenarioHead, frozen=True, kw_only=True):
     def servers(self) -> dict[str, HostSpec]:
         """The servers by their key, in the file's order."""
         return {name: host for name, host in self.hosts.items() if host.role == "server"}
+
+    def services_of(self, host: str) -> list[str]:
+        """Short names of the site's services on a server, in the order in which an operator starts them."""
+        if self.site.services is not None:
+            return self.site.services
+        return list(IIS_SERVICES[self.hosts[host].operating_system or "windows-2000"])
 
     @property
     def protected_root(self) -> str:

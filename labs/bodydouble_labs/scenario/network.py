@@ -124,15 +124,17 @@ class HostSpec(AdapterSpec, frozen=True, kw_only=True):
         more_adapters: further adapters.
         hosts_file: names with their addresses that it need not ask for; broadcasts for a name end at routers.
         operating_system: what a server runs; a client has none to name.
-        drives: a server's volumes by letter.
+        service_pack: its service pack, 0 for none; the latest when absent.
+        drives: a server's volumes by letter, each with its file system.
     """
 
     role: Literal["server", "client"]
     computer_name: ComputerName
     more_adapters: list[AdapterSpec] = []
     hosts_file: dict[ComputerName, Address] = {}
-    operating_system: Literal["windows-2000"] | None = None
-    drives: dict[DriveLetter, Literal["ntfs"]] = {}
+    operating_system: Literal["windows-nt-4", "windows-2000"] | None = None
+    service_pack: Annotated[int, Meta(ge=0, le=6)] | None = None
+    drives: dict[DriveLetter, Literal["ntfs", "fat32", "fat16"]] = {}
 
     @property
     def ip(self) -> str:

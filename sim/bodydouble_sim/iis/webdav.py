@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bodydouble_sim.iis.content import Content
     from bodydouble_sim.iis.http_exchange import Exchange
     from bodydouble_sim.iis.webdav_locks import Lock, Locks
-    from bodydouble_sim.iis.webdav_xml import Element
+    from bodydouble_sim.plain_xml import Element
 
 _COPY_CHUNK = 64 * 1024
 
@@ -156,7 +156,7 @@ async def lock(exchange: Exchange, locks: Locks) -> Response:
     seconds = webdav_locks.timeout_of(headers)
     if request is None:
         return _locked(locks.refresh(path, webdav_locks.tokens(headers), seconds), Status(200))
-    scope, owner = request.child("lockscope"), request.child("owner")
+    scope, owner = request.find(DAV, "lockscope"), request.find(DAV, "owner")
     if (request.namespace, request.name) != (DAV, "lockinfo") or scope is None:
         raise RefusalError(400)
     if not exchange.settings.access & WRITE:
@@ -167,7 +167,7 @@ async def lock(exchange: Exchange, locks: Locks) -> Response:
         await exchange.content.create(exchange.path)
     made = locks.add(
         path,
-        exclusive=scope.child("exclusive") is not None,
+        exclusive=scope.find(DAV, "exclusive") is not None,
         deep=headers.get("depth", "infinity") != "0",
         owner=_all_text(owner).strip() if owner is not None else "",
         seconds=seconds,

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bodydouble.vocabulary.operations import Entry
     from bodydouble_sim.iis.http_exchange import Exchange
     from bodydouble_sim.iis.webdav_locks import Lock, Locks
-    from bodydouble_sim.iis.webdav_xml import Element
+    from bodydouble_sim.plain_xml import Element
 
 XML_LIMIT = 128 * 1024
 XML = "Content-Type: text/xml\r\n"
@@ -76,11 +76,11 @@ async def propfind(exchange: Exchange, locks: Locks) -> Response:
 
 def _wanted(request: Element | None) -> list[tuple[str, str]] | None:
     """The names asked for; None for all of them."""
-    if request is None or request.child("allprop") is not None:
+    if request is None or request.find(DAV, "allprop") is not None:
         return None
-    if request.child("propname") is not None:
+    if request.find(DAV, "propname") is not None:
         return []
-    names = request.child("prop")
+    names = request.find(DAV, "prop")
     if (request.namespace, request.name) != (DAV, "propfind") or names is None:
         raise RefusalError(400)
     return [(item.namespace, item.name) for item in names.children]
@@ -153,7 +153,7 @@ async def proppatch(exchange: Exchange, locks: Locks) -> Response:
     require(exchange, entry.path, "write")
     groups: dict[str, list[Property]] = {_OK: [], _FORBIDDEN: []}
     for action in request.children:
-        names = action.child("prop")
+        names = action.find(DAV, "prop")
         for item in names.children if names is not None else []:
             done = action.name == "set" and _set(exchange, entry, item)
             groups[_OK if done else _FORBIDDEN].append(Property(item.name, namespace=item.namespace))

@@ -2,71 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
-from xml.parsers import expat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
+from bodydouble_sim import plain_xml
+from bodydouble_sim.errors import XmlError
 from bodydouble_sim.iis.http_status import RefusalError
 
+if TYPE_CHECKING:
+    from bodydouble_sim.plain_xml import Element
+
 DAV = "DAV:"
-_DEEPEST = 50
-
-
-@dataclass(slots=True)
-class Element:
-    """An XML element: namespace, name, its children and the text directly in it."""
-
-    namespace: str
-    name: str
-    children: list[Element] = field(default_factory=list)
-    text: str = ""
-
-    def child(self, name: str) -> Element | None:
-        """The first child in the DAV: namespace with that name."""
-        return next((item for item in self.children if (item.namespace, item.name) == (DAV, name)), None)
-
-
-class _Builder:
-    def __init__(self) -> None:
-        self.root = Element("", "")
-        self._stack = [self.root]
-
-    def start(self, name: str, _attributes: dict[str, str]) -> None:
-        if len(self._stack) > _DEEPEST:
-            raise RefusalError(400)
-        namespace, _, local = name.rpartition(" ")
-        element = Element(namespace, local)
-        self._stack[-1].children.append(element)
-        self._stack.append(element)
-
-    def end(self, _name: str) -> None:
-        self._stack.pop()
-
-    def text(self, data: str) -> None:
-        self._stack[-1].text += data
-
-    def doctype(self, *_: Any) -> None:
-        raise RefusalError(400, text="Document types are not allowed.")
 
 
 def parse(data: bytes) -> Element:
-    """The root element of a document.
+    """The root element of a request's body.
 
     Raises:
-        RefusalError: 400 for no XML, a document type, or elements nested too deep.
+        RefusalError: 400 for no XML, a document type, or too many or too deep elements.
     """
-    parser = expat.ParserCreate(namespace_separator=" ")
-    builder = _Builder()
-    parser.StartElementHandler = builder.start
-    parser.EndElementHandler = builder.end
-    parser.CharacterDataHandler = builder.text
-    parser.StartDoctypeDeclHandler = builder.doctype
     try:
-        parser.Parse(data, True)
-    except (expat.ExpatError, LookupError, ValueError) as error:
-        raise RefusalError(400, text="The body is not XML.") from error
-    return builder.root.children[0]
+        return plain_xml.parse(data)
+    except XmlError as error:
+        raise RefusalError(400, text=f"The body cannot be read: {error}.") from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,17 +9,20 @@ import signal
 import socket
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bodydouble.errors import BodydoubleError
+from bodydouble.errors import BodydoubleError, InputError
 from bodydouble_sim.iis import setup as iis_setup
 from bodydouble_sim.live.directory_files import DirectoryFiles
 from bodydouble_sim.live.door import Answer, Batch, Command, Door, Request
 from bodydouble_sim.live.network import LiveNetwork
 from bodydouble_sim.live.power import LivePower
 from bodydouble_sim.live.state import RegistryFile
+from bodydouble_sim.live.winrm.server import WinrmDoor
 from bodydouble_sim.windows import installation
+from bodydouble_sim.windows.accounts import ADMINISTRATOR
 from bodydouble_sim.windows.names import ActiveName, RegistryActiveName
 from bodydouble_sim.windows.system import WindowsSystem
 from bodydouble_sim.windows.version import VERSIONS, WINDOWS_2000, WindowsVersion
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 
 SCRIPT_TIMEOUT = 24 * 3600.0
 NOT_RUNNING = 3
+MOST_PORTS = 65535
 
 
 class HostnameActiveName:
@@ -99,6 +103,7 @@ class Body:
             self.system.install(name)
         iis_setup.provide(self.system)
         self._door = Door(self._perform)
+        self._winrm: WinrmDoor | None = None
 
     def _spawn(self, coro: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(coro, name=name)
@@ -117,9 +122,26 @@ class Body:
         Path(door).unlink(missing_ok=True)  # noqa: ASYNC240 - nothing else runs yet
         await self._door.open(door)
 
+    async def open_winrm(self, address: str, port: int, password: str) -> int:
+        """Open the remote door for Administrator with that password; the port (the one that was found for 0).
+
+        Raises:
+            InputError: the password is empty.
+            OSError: the address cannot be listened on.
+        """
+        if not password:
+            raise InputError("the password of Administrator is empty")
+        self.system.accounts.set_password(ADMINISTRATOR, password)
+        self._saved.save(self.system.registry)
+        self._winrm = WinrmDoor(self.system, address, port, lambda: self._saved.save(self.system.registry))
+        await self._winrm.open()
+        return self._winrm.port
+
     async def stop(self) -> None:
-        """Close the door, stop all services, save the registry."""
+        """Close the doors, stop all services, save the registry."""
         await self._door.close()
+        if self._winrm is not None:
+            await self._winrm.close()
         await self.system.shut_down()
         self._saved.save(self.system.registry)
 
@@ -157,16 +179,42 @@ def _print_event(entry: LogEntry) -> None:
     sys.stdout.flush()
 
 
-async def run(body: Body, door: str) -> None:
+@dataclass(frozen=True, slots=True)
+class Winrm:
+    """Where the remote door listens, and the file that holds Administrator's password in its first line."""
+
+    address: str
+    port: int
+    password_file: Path
+
+    def password(self) -> str:
+        """The password.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        return (self.password_file.read_text(encoding="utf-8").splitlines() or [""])[0]
+
+
+async def run(body: Body, door: str, winrm: Winrm | None = None) -> None:
     """Run a body until SIGTERM, SIGINT, or a command inside shuts the system down.
 
+    Args:
+        body: the body.
+        door: the Unix socket for commands.
+        winrm: the remote door; its address is printed before ``ready``.
+
     Raises:
-        OSError: see `Body.start`.
+        InputError: see `Body.open_winrm`.
+        OSError: see `Body.start` and `Body.open_winrm`.
     """
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, body.ended.set)
     await body.start(door)
+    if winrm is not None:
+        port = await body.open_winrm(winrm.address, winrm.port, winrm.password())
+        sys.stdout.write(f"winrm http://{winrm.address}:{port}/wsman\n")
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     await body.ended.wait()
@@ -186,7 +234,14 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--file-port", type=int, default=0, help="port of the Server service (default: none)")
     parser.add_argument("--service-pack", type=int, help="its service pack at first start (default: the latest)")
+    parser.add_argument(
+        "--winrm",
+        metavar="ADDRESS:PORT",
+        help="open the remote door (WS-Management) there; port 0: any (default: none)",
+    )
+    parser.add_argument("--password-file", type=Path, help="its first line becomes Administrator's password")
     chosen = parser.parse_args(arguments)
+    winrm = _winrm(parser, chosen)
     name = chosen.name or socket.gethostname()[:15]
     version = VERSIONS[chosen.version]
     try:
@@ -199,8 +254,19 @@ def main(arguments: Sequence[str]) -> int:
             service_pack=chosen.service_pack,
             file_port=chosen.file_port,
         )
-        asyncio.run(run(body, chosen.socket))
+        asyncio.run(run(body, chosen.socket, winrm))
     except (BodydoubleError, OSError) as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         return 1
     return 0
+
+
+def _winrm(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> Winrm | None:
+    if chosen.winrm is None:
+        return None
+    address, _, port = chosen.winrm.rpartition(":")
+    if not address or not port.isascii() or not port.isdigit() or int(port) > MOST_PORTS:
+        parser.error(f"argument --winrm: expected ADDRESS:PORT, not {chosen.winrm!r}")
+    if chosen.password_file is None:
+        parser.error("--winrm needs --password-file: Administrator has no password until it is given one")
+    return Winrm(address, int(port), chosen.password_file)

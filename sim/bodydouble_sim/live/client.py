@@ -14,6 +14,7 @@ USAGE = """usage: python -m bodydouble_sim.live command --socket PATH -- COMMAND
        python -m bodydouble_sim.live batch --socket PATH FILE [ARGUMENT...]
        python -m bodydouble_sim.live query --socket PATH SERVICE
        python -m bodydouble_sim.live serve --drives DIR --state DIR --socket PATH [--uts | --name NAME]
+           [--winrm ADDRESS:PORT --password-file FILE]
                                             [--version windows-nt-4|windows-2000] [--service-pack N]
 """
 

@@ -110,6 +110,7 @@ class WindowsMachine(Machine):
         self.address_conflict_hooks.append(self._address_conflict)
         self._booted: asyncio.Event | None = None
         self._last_known_good = False
+        self._winrm_port: int | None = None
         self._repaired: dict[str, tuple[str, ...]] = {}
 
     def _spawn(self, coro: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
@@ -151,6 +152,7 @@ class WindowsMachine(Machine):
         await self._register_name(self.system.names.permanent)
         await self.system.boot(last_known_good=self._last_known_good)
         self._log_stop_error()
+        self._serve_winrm()
         if self._booted is not None:
             self._booted.set()
 
@@ -316,6 +318,24 @@ class WindowsMachine(Machine):
         config = ServiceConfig(name, display_name, startup, (), f"{name}.exe")
         self.system.scm.register(config, lambda: TaskProgram(name, program, self._spawn))
         self.system.registry.flush()
+
+    def open_winrm(self, port: int = 5985) -> None:
+        """Open the remote door (`bodydouble_sim.live.winrm`) now and after every boot, on all addresses.
+
+        An account needs a password to use it (``net user Administrator PASSWORD``).
+
+        Raises:
+            MachineStateError: the power is off.
+        """
+        self._winrm_port = port
+        self._serve_winrm()
+
+    def _serve_winrm(self) -> None:
+        from bodydouble_sim.live.winrm.server import WinrmDoor  # noqa: PLC0415 - a body's door, not a part of Windows
+
+        if self._winrm_port is not None:
+            door = WinrmDoor(self.system, port=self._winrm_port)
+            self.spawn(door.run(), name=f"{self.name}/winrm")
 
     def host(self) -> Host:
         """The seven ports over this machine."""

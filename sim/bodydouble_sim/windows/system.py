@@ -332,6 +332,15 @@ class WindowsSystem:
             raise ScriptError(f"{path}: {error}") from error
         return ScriptResult(exit_code=exit_code, output=shell.output())
 
+    def open_shell(self, environment: Mapping[str, str], answers: Sequence[str] = ()) -> Shell:
+        """A command interpreter of its own, for who follows a command's output while it runs.
+
+        Args:
+            environment: added to the system's.
+            answers: see `command`.
+        """
+        return self._shell(environment, answers)
+
     async def _run(self, line: str) -> None:
         """Run a command for nobody who waits for its output."""
         await self.command(line)

@@ -153,9 +153,9 @@ def play(case: str, directory: Path) -> None:
     tell(artifacts=outcome.artifacts, hash=outcome.trace_hash)
 
 
-def hurried() -> Scenario:
+def hurried(name: str) -> Scenario:
     """The application note's scenario with a monitor that loses patience after 3 s, and little time to look around."""
-    scenario = load(find("iis5-power-loss"))
+    scenario = load(find(name))
     monitor = msgspec.structs.replace(scenario.protection.monitor, interval=1.0, missed=3)
     timeline = [
         msgspec.structs.replace(step, run_for=2.5) if isinstance(step, RunForStep) else step
@@ -166,15 +166,15 @@ def hurried() -> Scenario:
     )
 
 
-def judge(directory: Path) -> None:
-    run = conduct(hurried(), NetnsProvider(pcap=True), seed=1, directory=directory, wall_clock=time.monotonic)
+def judge(name: str, directory: Path) -> None:
+    run = conduct(hurried(name), NetnsProvider(pcap=True), seed=1, directory=directory, wall_clock=time.monotonic)
     tell(result=msgspec.to_builtins(run.result))
 
 
 def main() -> None:
     case, directory = sys.argv[1], Path(sys.argv[2])
-    if case == "failover":
-        judge(directory)
+    if case in ("iis5-power-loss", "iis4-power-loss"):
+        judge(case, directory)
     elif case == "twice":
         play("look", directory / "first")
         play("look", directory / "second")

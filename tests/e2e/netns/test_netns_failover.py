@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.root, pytest.mark.fuse]
 
 
-def test_iis_source_that_loses_its_power_fails_over_and_comes_home(start: Callable[[str], Lab]) -> None:
-    lab = start("failover")
+@pytest.mark.parametrize("scenario", ["iis5-power-loss", "iis4-power-loss"])
+def test_iis_source_that_loses_its_power_fails_over_and_comes_home(start: Callable[[str], Lab], scenario: str) -> None:
+    lab = start(scenario)
     result = lab.line()["result"]
     assert result["verdict"] == "pass", f"{result}\n{lab.logs()}"
     assert 0 < result["rto_s"] < 15

@@ -48,7 +48,7 @@ def test_only_the_sites_services_and_the_products_own_are_shown(history: History
         history.services.append(ServiceSample(5.0, "target", name, "running"))
     shown = timeline(history, scenario)
     labels = [lane.label for lane in shown.services if lane.of == "target"]
-    assert labels == [*(name for name in scenario.site.services if name in labels), "Bodydouble"]
+    assert labels == [*(name for name in scenario.services_of("source") if name in labels), "Bodydouble"]
     assert {"Eventlog", "RpcSs", "cisvc"} <= {sample.service for sample in history.services}
 
 

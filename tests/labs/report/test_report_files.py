@@ -233,7 +233,7 @@ def test_everything_from_outside_is_escaped(history: History, scenario: Scenario
     history.marks += [Mark(400.0 + n, "event", "target", EVIL, code=code) for n, code in enumerate((5101, 9111))]
     history.marks.append(Mark(410.0, "event", "target", f"{EVIL}\n{EVIL}", code=9112))
     history.services.append(msgspec.structs.replace(history.services[0], service=EVIL, state=EVIL))
-    site = msgspec.structs.replace(scenario.site, services=[*scenario.site.services, EVIL])
+    site = msgspec.structs.replace(scenario.site, services=[*scenario.services_of("target"), EVIL])
     hostile = msgspec.structs.replace(
         made, verdict="fail", checks=[Check(EVIL, "fail", EVIL)], reason=EVIL, trace_hash=EVIL, provider=EVIL
     )

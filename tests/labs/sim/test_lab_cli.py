@@ -100,7 +100,7 @@ def test_nothing_starts_when_one_of_the_files_is_wrong(tmp_path: Path) -> None:
 def test_an_unknown_name_lists_what_exists() -> None:
     done = lab("run", "iis5-power-los")
     assert done.exit_code == 2
-    assert "shipped scenarios: iis5-lost-announcements, iis5-partition, iis5-power-loss" in done.stderr
+    assert "shipped scenarios: iis4-power-loss, iis5-lost-announcements, iis5-partition, iis5-power-loss" in done.stderr
 
 
 def test_ctrl_c_is_status_130_with_a_partial_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,16 +8,16 @@ import sys
 from typing import Final
 
 from bodydouble_labs.providers.netns.plan import INSIDE
+from bodydouble_sim.iis.installation import COMPONENTS, services_of
+from bodydouble_sim.windows.version import VERSIONS
 
 CONTROL_PORT: Final = 6330
 REPLICATION_PORT: Final = 6320
 DISPLAY_NAMES: Final = {
-    "IISADMIN": "IIS Admin Service",
-    "MSFTPSVC": "FTP Publishing Service",
-    "SMTPSVC": "Simple Mail Transport Protocol (SMTP)",
-    "NNTPSVC": "Network News Transport Protocol (NNTP)",
-    "W3SVC": "World Wide Web Publishing Service",
+    version.key: {service.name: service.display_name for service in services_of(version.iis, COMPONENTS)}
+    for version in VERSIONS.values()
 }
+"""By operating system: short to display names of the services that set-up registers there."""
 
 _DOOR = ("--socket", str(INSIDE.door))
 

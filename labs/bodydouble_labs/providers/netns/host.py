@@ -13,6 +13,7 @@ from bodydouble_labs.providers.netns.machine import PoweredMachine
 from bodydouble_labs.providers.netns.plan import HOSTS_DIRECTORY, INSIDE, HostPaths, HostPlan, Order
 from bodydouble_labs.providers.netns.volume import Drives
 from bodydouble_labs.providers.netns.wire import HOST_INTERFACE, LONGEST_NAME, Plug, Wire
+from bodydouble_labs.scenario.systems import system_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,8 +67,14 @@ class NetnsHost:
         self._pinger = pinger
         self._capture = capture
         self._silent_since: int | None = None
+        version, service_pack = system_of(spec)
         self._plan = HostPlan(
-            name=name, computer_name=spec.computer_name, address=spec.address, control_port=CONTROL_PORT
+            name=name,
+            computer_name=spec.computer_name,
+            address=spec.address,
+            control_port=CONTROL_PORT,
+            operating_system=version.key,
+            service_pack=service_pack,
         )
         self._port = f"port{number}-{name}"[:LONGEST_NAME]
         self._mac = f"02:bd:00:00:00:{number:02x}"

@@ -35,7 +35,7 @@ class Init:
         """Take the plan and this side's end of the line."""
         self._plan = plan
         self._line = line
-        self._services = HostServices(plan.address.partition("/")[0], plan.control_port)
+        self._services = HostServices(plan)
         self._sense: asyncio.Task[None] | None = None
 
     async def run(self) -> None:

@@ -27,12 +27,16 @@ class HostPlan(msgspec.Struct, frozen=True, kw_only=True):
         computer_name: becomes the hostname at each boot.
         address: static address with prefix length.
         control_port: port of the product's control API.
+        operating_system: the release of Windows that its body models.
+        service_pack: its service pack.
     """
 
     name: str
     computer_name: str
     address: str
     control_port: int
+    operating_system: str = "windows-2000"
+    service_pack: int = 4
 
 
 class Order(msgspec.Struct, frozen=True):

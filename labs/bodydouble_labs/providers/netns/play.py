@@ -116,20 +116,25 @@ async def _power_on(hosts: Mapping[str, NetnsHost]) -> None:
 
 def _hosts(scenario: Scenario, seed: int, wire: Wire, capture: Capture, pinger: Pinger) -> dict[str, NetnsHost]:
     replication_token, stream = tokens(seed)
-    services = {name: DISPLAY_NAMES.get(name, name) for name in scenario.site.services}
     return {
         name: NetnsHost(
             name,
             spec,
             number=number,
             wire=wire,
-            services=services,
+            services=_services(scenario, name),
             tokens=(draw_token(stream), replication_token),
             pinger=pinger,
             capture=capture,
         )
         for number, (name, spec) in enumerate(scenario.servers.items(), start=1)
     }
+
+
+def _services(scenario: Scenario, host: str) -> dict[str, str]:
+    """Short to display names of the services that a host's product controls."""
+    shown = DISPLAY_NAMES[scenario.hosts[host].operating_system or "windows-2000"]
+    return {name: shown.get(name, name) for name in scenario.services_of(host)}
 
 
 def _make_directories(host: NetnsHost, logs: Path) -> None:

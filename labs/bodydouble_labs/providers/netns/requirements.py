@@ -23,7 +23,7 @@ CAPABILITIES: Final = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13, "CAP_SYS_ADMIN": 
 """Names and bits (linux/capability.h) of what root needs here and does not have in an ordinary container."""
 MODULES: Final = {"pyroute2": "linux", "pyfuse3": "fuse"}
 FAULTS: Final = frozenset({"power-loss"})
-SYSTEMS: Final = frozenset({"windows-2000"})
+SYSTEMS: Final = frozenset({"windows-nt-4", "windows-2000"})
 
 
 def missing(scenario: Scenario) -> str | None:
@@ -76,6 +76,8 @@ def of_scenario(scenario: Scenario) -> Iterator[str]:
             yield f"host {name}: the netns provider has no {host.operating_system}: use --on sim"
         if other := sorted(set(host.drives) - {"C"}):
             yield f"host {name}: the netns provider has drive C only, not {', '.join(other)}: use --on sim"
+        if host.drives.get("C", "ntfs") != "ntfs":
+            yield f"host {name}: the netns provider has no {host.drives['C']}: use --on sim"
 
 
 def _of_network(scenario: Scenario) -> Iterator[str]:

@@ -20,6 +20,8 @@ from bodydouble_labs.providers.netns.processes import Process, ProcessTable
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from bodydouble_labs.providers.netns.plan import HostPlan
+
 START_TIMEOUT: Final = 30.0
 """Seconds within which a service must be ready; on two busy cores both need about two."""
 DAEMON: Final = "from bodydouble.cli.main import main; main()"
@@ -34,9 +36,10 @@ class StartError(BodydoubleError):
 class HostServices:
     """The host's two long-running programs."""
 
-    def __init__(self, address: str, control_port: int) -> None:
-        """Take the place where the product's control API must answer."""
-        self._control = (address, control_port)
+    def __init__(self, plan: HostPlan) -> None:
+        """Take the place where the product's control API must answer, and what the body models, from the plan."""
+        self._control = (plan.address.partition("/")[0], plan.control_port)
+        self._system = ["--version", plan.operating_system, "--service-pack", str(plan.service_pack)]
         self._table = ProcessTable()
         self._product: Process | None = None
         self._body: Process | None = None
@@ -79,7 +82,7 @@ class HostServices:
 
     async def _start_body(self) -> None:
         INSIDE.door.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "bodydouble_sim.live", "serve", "--uts"]
+        command = [sys.executable, "-m", "bodydouble_sim.live", "serve", "--uts", *self._system]
         places = {"--drives": INSIDE.drives, "--state": INSIDE.windows_state, "--socket": INSIDE.door}
         for option, place in places.items():
             command += [option, str(place)]

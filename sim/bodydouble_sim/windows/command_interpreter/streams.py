@@ -15,7 +15,7 @@ from bodydouble_sim.windows.command_interpreter.limits import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from bodydouble_sim.windows.files import HostFiles
 
@@ -33,11 +33,16 @@ class Sink(Protocol):
 
 
 class Console:
-    """Both output handles of the console; everything past `OUTPUT_LIMIT` characters is dropped."""
+    """Both output handles of the console; everything past `OUTPUT_LIMIT` characters is dropped.
+
+    Attributes:
+        listener: called with handle and text as they are shown.
+    """
 
     def __init__(self) -> None:
         self._pieces: list[tuple[int, str]] = []
         self._length = 0
+        self.listener: Callable[[int, str], None] = lambda _handle, _text: None
 
     def put(self, handle: int, text: str) -> None:
         """Show ``text`` that was written to handle 1 or 2."""
@@ -45,6 +50,7 @@ class Console:
         self._length += len(text)
         if text:
             self._pieces.append((handle, text))
+            self.listener(handle, text)
 
     def text(self, handle: int | None = None) -> str:
         """Everything shown, or what one handle wrote of it."""
