@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import importlib.util
 import os
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 import pytest
+from pyroute2.netlink.exceptions import NetlinkError
 
 from bodydouble.adapters.clock import SystemClock
 from bodydouble.cli.config import load_config
@@ -28,12 +30,12 @@ from bodydouble_labs.providers.netns.names import NameQuery
 from bodydouble_labs.providers.netns.replica import ReplicaWatch
 from bodydouble_labs.providers.netns.stage import NetnsStage
 from bodydouble_labs.providers.netns.volume import Drives, IntactRecords
+from bodydouble_labs.providers.netns.wire import Wire
 from bodydouble_labs.scenario.loader import find, load
 
 if TYPE_CHECKING:
     from bodydouble_labs.providers.netns.capture import Capture
     from bodydouble_labs.providers.netns.machine import PoweredMachine
-    from bodydouble_labs.providers.netns.wire import Wire
 
 SCENARIO = load(find("iis5-power-loss"))
 
@@ -317,3 +319,36 @@ def _complete_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requirements, "FUSE_DEVICE", Path("/dev/null"))
     monkeypatch.setattr(shutil, "which", lambda name, **_: f"/usr/bin/{name}")
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
+
+
+class VanishingLinks:
+    """Netlink of a kernel that removes a link by itself between the look-up and its deletion."""
+
+    def __init__(self, code: int) -> None:
+        self._code = code
+
+    async def link_lookup(self, ifname: str) -> list[int]:
+        del ifname
+        return [7]
+
+    async def link(self, command: str, index: int) -> None:
+        assert (command, index) == ("del", 7)
+        raise NetlinkError(self._code)
+
+
+def unplugged(code: int) -> None:
+    async def main() -> None:
+        wire = Wire("lan", "10.0.0.100/24")
+        wire._netlink = VanishingLinks(code)
+        await wire.unplug("host1")
+
+    asyncio.run(main())
+
+
+def test_a_port_that_the_kernel_removed_first_counts_as_unplugged() -> None:
+    unplugged(errno.ENODEV)
+
+
+def test_a_port_that_cannot_be_removed_is_reported() -> None:
+    with pytest.raises(NetlinkError):
+        unplugged(errno.EPERM)

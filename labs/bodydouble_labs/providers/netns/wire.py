@@ -7,6 +7,7 @@ is pulling the cable: the host's end loses its carrier, and nothing passes from 
 from __future__ import annotations
 
 import asyncio
+import errno
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -81,9 +82,16 @@ class Wire:
         await self._switch(port, "up" if plug.carrier else "down")
 
     async def unplug(self, port: str) -> None:
-        """Remove a port with both ends of its cable; nothing happens when there is none."""
+        """Remove a port with both ends of its cable; nothing happens when there is none.
+
+        The kernel removes it as well, some time after the host's namespace has ended, and may be the first.
+        """
         for index in await self._netlink.link_lookup(ifname=port):
-            await self._netlink.link("del", index=index)
+            try:
+                await self._netlink.link("del", index=index)
+            except NetlinkError as error:
+                if error.code != errno.ENODEV:
+                    raise
 
     async def cut(self, port: str) -> None:
         """Pull the cable: nothing passes once this returns.
