@@ -145,6 +145,31 @@ def test_data_is_repeated_five_times_with_doubling_and_then_the_connection_is_ab
     world.run(main())
 
 
+def test_a_loss_before_thousands_of_small_segments_is_repaired(
+    world: World, machines: tuple[Machine, Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = machines
+    pieces = [bytes([number % 256]) for number in range(5000)]
+    first = iter([True])
+    dropped = lose(world, monkeypatch, lambda frame: bool(frame[11]) and next(first, False))
+
+    async def client() -> bytes:
+        reader, writer = await asyncio.open_connection("10.0.0.20", 80)
+        for piece in pieces:
+            writer.write(piece)
+        writer.write_eof()
+        got = await reader.read(-1)
+        writer.close()
+        return got
+
+    async def main() -> None:
+        await listen(b, echo)
+        assert await on(a, client()) == b"".join(pieces)
+
+    world.run(main())
+    assert len(dropped) == 1
+
+
 @pytest.mark.parametrize("percent", [1, 5, 10])
 def test_lost_segments_are_repaired_and_order_is_kept(
     world: World, machines: tuple[Machine, Machine], monkeypatch: pytest.MonkeyPatch, percent: int
@@ -438,14 +463,15 @@ def test_a_request_and_its_response_cost_one_segment_each(world: World, machines
     world.run(main())
 
 
+@pytest.mark.parametrize("error", [ValueError, SystemExit, asyncio.CancelledError])
 def test_a_failing_protocol_loses_its_connection_and_is_recorded(
-    world: World, machines: tuple[Machine, Machine]
+    world: World, machines: tuple[Machine, Machine], error: type[BaseException]
 ) -> None:
     a, b = machines
 
     class Broken(asyncio.Protocol):
         def data_received(self, _: bytes) -> None:
-            raise ValueError("broken")
+            raise error("broken")
 
     async def serve() -> None:
         await asyncio.get_running_loop().create_server(Broken, port=80)
