@@ -95,7 +95,7 @@ class HttpConnection(asyncio.Protocol):
         self._buffer += data
         self._take_body()
         self._serve()
-        busy = self._decoder is not None or self._task is not None
+        busy = self._paused or self._decoder is not None or self._task is not None
         if busy and self._transport is not None and len(self._buffer) + self._held() > HIGH_WATER:
             self._transport.pause_reading()
 
@@ -113,6 +113,8 @@ class HttpConnection(asyncio.Protocol):
         if self._writable is not None:
             self._writable.set()
         self._serve()
+        if not self._paused and self._task is None:
+            self._resume_reading()
 
     # --- the connection's life --------------------------------------------------------------------------------------
 
