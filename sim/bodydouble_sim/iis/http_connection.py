@@ -9,6 +9,7 @@ connections closed after ConnectionTimeout seconds of silence, 403.9 when the si
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bodydouble.errors import BodydoubleError
@@ -172,6 +173,9 @@ class HttpConnection(asyncio.Protocol):
         if site is None:
             self._refuse(RefusalError(404, 1))
             return
+        named = site.named(request.path)
+        if named != request.path:
+            request = replace(request, path=named)
         settings = site.settings(request.path)
         self._keep_alive = request.keep_alive and settings.keep_alive
         exchange = Exchange(self._service.system, site, request, settings, self._client, self._server, self._heard)

@@ -358,3 +358,12 @@ def test_a_read_only_file_is_neither_written_nor_removed(clock: Clock, kind: str
         fails("denied", call)
     volume.rename("C:/a", "C:/b")
     assert volume.read("C:/b") == b"x"
+
+
+@pytest.mark.parametrize("kind", ["ntfs 4", "ntfs 5", "fat32", "fat16"])
+def test_separators_count_once_however_many_there_are(clock: Clock, kind: str) -> None:
+    volume = new_volume(kind, clock)
+    volume.mkdir("C:/d")
+    put(volume, "C:/d/a", b"x")
+    assert volume.read("C://d///a") == b"x"
+    assert volume.stat("C:/d//nothing") is None
