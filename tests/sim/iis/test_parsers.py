@@ -6,13 +6,14 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.sim.iis.drive import FTP_ROOT, ROOT_KEY, Site, page, run, talk, web_service
 
 from bodydouble_sim.iis.ftp_command import LONGEST, parse_command, parse_port, virtual_path
 from bodydouble_sim.iis.http_body import HIGH_WATER, BodyDecoder
-from bodydouble_sim.iis.http_message import decoded_path, encoded_path, http_date, parse_date, parse_request
+from bodydouble_sim.iis.http_message import HEAD_LIMIT, decoded_path, encoded_path, http_date, parse_date, parse_request
 from bodydouble_sim.iis.http_status import RefusalError
 from bodydouble_sim.iis.web_ranges import ranges
 from bodydouble_sim.iis.webdav_xml import parse
@@ -159,6 +160,13 @@ def test_random_lines_never_crash_the_ftp_service(system: WindowsSystem, lines: 
         return await talk(site.ftp_port(), b"QUIT\r\n")
 
     assert run(system, work).startswith(b"220 ")
+
+
+def test_endless_trailers_are_refused() -> None:
+    decoder = BodyDecoder(None)
+    decoder.take(b"0\r\n")
+    with pytest.raises(RefusalError):
+        decoder.take(b"name: value\r\n" * HEAD_LIMIT)
 
 
 def test_requests_sent_ahead_by_a_client_that_reads_nothing_are_not_kept_without_bound(system: WindowsSystem) -> None:

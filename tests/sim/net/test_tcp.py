@@ -590,3 +590,32 @@ def test_a_lost_window_update_is_found_out_by_probing(
     world.run(main())
     assert bytes(taken) == data
     assert dropped
+
+
+@pytest.mark.parametrize(("beyond", "survives"), [(-1, True), (0, False), (70_000, True)])
+def test_a_reset_outside_the_window_is_ignored(
+    world: World, machines: tuple[Machine, Machine], beyond: int, *, survives: bool
+) -> None:
+    a, b = machines
+
+    async def client() -> bytes:
+        reader, writer = await asyncio.open_connection("10.0.0.20", 80)
+        writer.write(b"one")
+        await reader.readexactly(3)
+        latest = [frame for _, frame in frames(world) if frame[4] == "10.0.0.20" and frame[11]][-1]
+        forged = (*latest[:7], RST, latest[8] + len(latest[11]) + beyond, 0, 0, b"")
+        b.nics[0].receive(forged, world.loop.now)
+        writer.write(b"two")
+        try:
+            return await reader.read(3)
+        except ConnectionResetError:
+            return b""
+        finally:
+            writer.close()
+
+    async def main() -> bytes:
+        await listen(b, echo)
+        return bytes(await on(a, client()))
+
+    assert world.run(main()) == (b"two" if survives else b"")
+    world.loop.unhandled.clear()

@@ -356,6 +356,8 @@ def test_a_read_only_file_is_neither_written_nor_removed(clock: Clock, kind: str
     volume.set_attributes("C:/a", 1)
     for call in (lambda: volume.append("C:/a", b"y"), lambda: volume.remove("C:/a"), lambda: volume.create("C:/a")):
         fails("denied", call)
+    put(volume, "C:/other", b"o")
+    fails("denied", lambda: volume.rename("C:/other", "C:/a"))
     volume.rename("C:/a", "C:/b")
     assert volume.read("C:/b") == b"x"
 
