@@ -106,13 +106,16 @@ def run(  # noqa: PLR0917 - click passes them by name
     --explore, tape.jsonl for `bodydouble lab replay --tape`. Exit status: 0 all passed, 1 a check failed, 3 a
     run is invalid, 130 interrupted.
     """
-    loaded = _loaded(scenarios)
     runs: list[Run] = []
-    for number, scenario in enumerate(loaded):
-        directory = _directory(out, scenario, on, seed, number if len(loaded) > 1 else None)
-        runs.append(_run(session, scenario, _provider(on, pcap=pcap, explore=explore), seed, directory))
-        if runs[-1].interrupted:
-            break
+    try:
+        loaded = _loaded(scenarios)
+        for number, scenario in enumerate(loaded):
+            directory = _directory(out, scenario, on, seed, number if len(loaded) > 1 else None)
+            runs.append(_run(session, scenario, _provider(on, pcap=pcap, explore=explore), seed, directory))
+            if runs[-1].interrupted:
+                break
+    except KeyboardInterrupt:  # before a run began, or after its end: click would make it 1, a failed check
+        context.exit(INTERRUPTED)
     results = [item.result for item in runs]
     if session.json:
         print_json(results[0] if len(loaded) == 1 else results)

@@ -378,7 +378,11 @@ def _settle(future: asyncio.Future[T], func: Callable[..., T], args: tuple[Any, 
         return
     try:
         result = func(*args)
-    except Exception as error:  # noqa: BLE001 - handed to whoever awaits
+    except KeyboardInterrupt:
+        raise
+    except StopIteration as error:  # a future cannot hold one; left alone, whoever awaits would wait for ever
+        future.set_exception(RuntimeError(f"a call in an executor raised {error!r}"))
+    except BaseException as error:  # noqa: BLE001 - handed to whoever awaits, as a worker thread's is
         future.set_exception(error)
     else:
         future.set_result(result)

@@ -4,7 +4,8 @@ The product takes all of these from its ports. Libraries do not: websockets mask
 responses by ``time`` and holds signals, Starlette hands files to anyio's threads. This is the backstop: while a world
 runs, what its own loop's code calls is served from the world; any other thread or loop sees the real thing.
 
-Served: ``time.time``, ``time.monotonic`` (and ``_ns``), ``os.urandom`` with all that draws from it (``secrets``,
+Served: ``time.time``, ``time.monotonic`` (and ``_ns``), what else of ``time`` looks at the calendar when it is told no
+time (``gmtime``, ``localtime``, ``ctime``, ``strftime``), ``os.urandom`` with all that draws from it (``secrets``,
 ``uuid4``, ``SystemRandom``), the functions of the module ``random``, ``socket.gethostname`` and ``getfqdn``,
 ``socket.socket`` (a socket of the machine, `network.sockets`), ``socket.getaddrinfo`` as far as it needs no question on
 the wire, ``signal.signal`` (kept, never called), anyio's worker threads (inline). Refused: starting a thread, and what
@@ -72,6 +73,7 @@ class Surroundings:
             (time, "time_ns", lambda: began_ns + loop.now),
             (time, "monotonic", loop.time),
             (time, "monotonic_ns", lambda: loop.now),
+            *self._calendar(began),
             (os, "urandom", self._entropy),
             (random, "_urandom", self._entropy),  # SystemRandom's own reference, and so that of `secrets`
             (socket, "gethostname", self._name),
@@ -83,6 +85,17 @@ class Surroundings:
             (signal, "signal", self._keep_handler),
             (Thread, "start", self._refuse_thread),
         ]
+
+    def _calendar(self, began: float) -> list[tuple[Any, str, Callable[..., Any]]]:
+        """The calls of ``time`` that look at the clock by themselves when they are not told a time."""
+        loop = self._world.loop
+
+        def of_now(real: Callable[..., Any]) -> Callable[..., Any]:
+            return lambda seconds=None: real(began + loop.now / 1_000_000_000 if seconds is None else seconds)
+
+        strftime, localtime = time.strftime, of_now(time.localtime)
+        stand_ins = [(time, name, of_now(getattr(time, name))) for name in ("gmtime", "localtime", "ctime")]
+        return [*stand_ins, (time, "strftime", lambda form, when=None: strftime(form, when or localtime()))]
 
     def _only_inside(self, real: Callable[..., Any], stand_in: Callable[..., Any]) -> Callable[..., Any]:
         running, loop = events._get_running_loop, self._world.loop  # noqa: SLF001 - asyncio's own accessor

@@ -6,9 +6,13 @@ their caller.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
+
+from bodydouble_sim.iis import host
+from bodydouble_sim.storage import names
 
 if TYPE_CHECKING:
     from bodydouble.vocabulary.operations import Entry
@@ -18,7 +22,7 @@ if TYPE_CHECKING:
     from bodydouble_sim.windows.redirector import Redirector
     from bodydouble_sim.windows.system import WindowsSystem
 
-from bodydouble_sim.iis import host
+_CORRECTED = 6
 
 
 class Content(Protocol):
@@ -181,6 +185,33 @@ def unc(path: str) -> str:
 def product_path(path: str) -> str:
     r"""A ``Path`` property (``C:\InetPub\wwwroot``, ``\\SERVER\share``) with slashes, without one at its end."""
     return path.replace("\\", "/").rstrip("/")
+
+
+def plain_path(path: str) -> str:
+    """A path of a site without what the file system does not see: trailing dots and spaces, separators again."""
+    return re.sub("/{2,}", "/", names.win32(path))
+
+
+def has_alias(system: WindowsSystem, path: str) -> bool:
+    """Whether a path may be one of 8.3 aliases, whose files' settings are those of the long names.
+
+    Source: KB 179148: settings of a long name were not applied to its alias; corrected in Service Pack 6 of Windows
+    NT 4.0. A machine with an earlier one has that hole here, too.
+    """
+    return "~" in path and not (system.version.is_nt4 and system.service_pack < _CORRECTED)
+
+
+def long_path(files: HostFiles, base: str, inside: str) -> str:
+    """What ``inside`` a directory is called in full: the names of what is there, and the rest as it is."""
+    found, missing = inside.rstrip("/"), ""
+    while found:
+        entry, top = files.stat(base + found), files.stat(base)
+        if entry is not None and top is not None:
+            found = entry.path[len(top.path.rstrip("/")) :]
+            break
+        found, _, last = found.rpartition("/")
+        missing = f"/{last}{missing}"
+    return found + missing + ("/" if inside.endswith("/") else "")
 
 
 def content_of(system: WindowsSystem, path: str, account: str = "", password: str = "") -> Content:

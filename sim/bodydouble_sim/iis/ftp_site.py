@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bodydouble_sim.iis.content import content_of, product_path
+from bodydouble_sim.iis.content import content_of, has_alias, is_unc, long_path, plain_path, product_path
 from bodydouble_sim.iis.metabase import FTP
 from bodydouble_sim.iis.web_site import make_log, networks
 
@@ -96,11 +96,15 @@ class FtpSite:
             FileSystemError: to another machine, and this one has no way there.
         """
         root = f"{self.key}/ROOT"
+        path = plain_path(path)
         key = directory = self.metabase.nearest(root, path.rstrip("/"))
         while not (base := self.metabase.text(directory, "Path")) and len(directory) > len(root):
             directory = directory.rpartition("/")[0]
         inside = path[len(directory) - len(root) :]
         base = product_path(base)
+        if has_alias(self.system, inside) and not is_unc(base):
+            inside = long_path(self.system.files, base, inside)
+            key = self.metabase.nearest(root, directory[len(root) :] + inside)
         access = self.metabase.integer(key, "AccessFlags")
         share = (self.metabase.text(key, "UNCUserName"), self.metabase.text(key, "UNCPassword"))
         return Place(content_of(self.system, base, *share), (base + inside).rstrip("/"), access)

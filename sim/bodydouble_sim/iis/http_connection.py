@@ -9,6 +9,7 @@ connections closed after ConnectionTimeout seconds of silence, 403.9 when the si
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bodydouble.errors import BodydoubleError
@@ -95,7 +96,7 @@ class HttpConnection(asyncio.Protocol):
         self._buffer += data
         self._take_body()
         self._serve()
-        busy = self._decoder is not None or self._task is not None
+        busy = self._paused or self._decoder is not None or self._task is not None
         if busy and self._transport is not None and len(self._buffer) + self._held() > HIGH_WATER:
             self._transport.pause_reading()
 
@@ -113,6 +114,8 @@ class HttpConnection(asyncio.Protocol):
         if self._writable is not None:
             self._writable.set()
         self._serve()
+        if not self._paused and self._task is None:
+            self._resume_reading()
 
     # --- the connection's life --------------------------------------------------------------------------------------
 
@@ -170,6 +173,9 @@ class HttpConnection(asyncio.Protocol):
         if site is None:
             self._refuse(RefusalError(404, 1))
             return
+        named = site.named(request.path)
+        if named != request.path:
+            request = replace(request, path=named)
         settings = site.settings(request.path)
         self._keep_alive = request.keep_alive and settings.keep_alive
         exchange = Exchange(self._service.system, site, request, settings, self._client, self._server, self._heard)

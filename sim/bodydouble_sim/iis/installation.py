@@ -135,6 +135,7 @@ async def install(system: WindowsSystem, options: IisOptions) -> None:
     password = _make_accounts(system)
     metabase_file.write(system, configuration(system, options, password))
     _register(system, options)
+    system.registry.flush()  # the metabase is on the disk already: no power cut leaves one without the other
     if options.start:
         for config in services_of(options.version, options.components):
             await system.scm.start(config.name)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 OVERVIEW = ("Subject", "From", "Date", "Message-ID", "References")
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,248}>")
 _GROUP = re.compile(r"[a-z0-9+_-]{1,60}(?:\.[a-z0-9+_-]{1,60})*")
+_LONE_END = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 _LONGEST_GROUP = 180
 _MOST_GROUPS = 20
 _FIELDS = 9
@@ -88,10 +89,13 @@ def checked(article: bytes) -> Message:
     Source: RFC 1036, 2.1: From, Newsgroups and Subject are the poster's; Date, Message-ID and Path can be added here.
 
     Raises:
-        ArticleError: no head and body, a header that must be there is missing, or a Message-ID that is none.
+        ArticleError: no head and body, a lone CR or LF in the head, a header that must be there is missing, or a
+            Message-ID that is none.
     """
     if b"\r\n\r\n" not in article:
         raise ArticleError("Header and body are not separated by an empty line")
+    if _LONE_END.search(split(article)[0]):  # to one reader the end of a header, to another a part of it
+        raise ArticleError("A header has a line end that is not CR LF")
     headers = headers_of(article)
     for name in ("From", "Newsgroups", "Subject"):
         if not header(headers, name):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bodydouble_sim.iis import metabase_file
-from bodydouble_sim.iis.content import content_of, is_unc, product_path
+from bodydouble_sim.iis.content import content_of, has_alias, is_unc, long_path, plain_path, product_path
 from bodydouble_sim.iis.metabase import WEB, binding
 from bodydouble_sim.iis.metabase_schema import UNLIMITED
 from bodydouble_sim.iis.w3c_log import W3cLog
@@ -126,6 +126,14 @@ class WebSite:
         if known is None:
             known = self._settings[key] = self._read(key)
         return known
+
+    def named(self, path: str) -> str:
+        """A path as the metabase knows it, whatever the client wrote: what counts at a file has one name."""
+        plain = plain_path(path)
+        settings = self.settings(plain)
+        if settings.remote or not has_alias(self.system, plain):
+            return plain
+        return settings.prefix + long_path(self.system.files, settings.base, plain[len(settings.prefix) :])
 
     def content(self, settings: Settings) -> Content:
         """Where the files of a path are.

@@ -89,7 +89,7 @@ async def _prepared(exchange: Exchange, locks: Locks) -> tuple[Entry, str, str, 
     if entry is None:
         raise RefusalError(404)
     require(exchange, entry.path, "read")
-    url = _destination(exchange)
+    url = exchange.site.named(_destination(exchange))
     settings = exchange.site.settings(url)
     if settings.remote != exchange.settings.remote:
         raise RefusalError(502)

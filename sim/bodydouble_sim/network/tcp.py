@@ -437,11 +437,12 @@ class TcpConnection(asyncio.Transport):
         self.emit(ACK, self.snd_nxt, b"")
 
     def _take_kept(self) -> None:
-        kept = self._out_of_order.pop(self.rcv_nxt, None)
-        if kept is not None:
+        """Take what came early and is next now: a loop, for thousands of small segments may follow a lost one."""
+        early, self._out_of_order = self._out_of_order, {}
+        while (kept := early.pop(self.rcv_nxt, None)) is not None:
             self._take(self.rcv_nxt, kept[1], fin=bool(kept[0]))
-        elif min(self._out_of_order) < self.rcv_nxt:  # what came a second time, in order, is kept no longer
-            self._out_of_order = {seq: early for seq, early in self._out_of_order.items() if seq > self.rcv_nxt}
+        expected = self.rcv_nxt  # what came a second time, in order, is kept no longer
+        self._out_of_order = {seq: segment for seq, segment in early.items() if seq > expected}
 
     def _owe(self) -> None:
         """Owe an acknowledgement: it rides on the next segment, follows a burst, or goes after 200 ms.

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 SEND_BUFFER = 64 * 1024  # what the stack takes off the application's hands before it is acknowledged
 HIGH_WATER = 64 * 1024  # asyncio's default
 _BYTES = (bytes, bytearray, memoryview)
+PROTOCOL_FAILURES = (Exception, asyncio.CancelledError, SystemExit)
+"""What a protocol's callback may raise without ending the world: the frame that it answers is the simulator's own."""
 
 
 class TcpTransport(TcpConnection):
@@ -92,7 +94,7 @@ class TcpTransport(TcpConnection):
         self._show()
         try:
             self.set_protocol(self._context.run(self._factory))
-        except Exception as error:  # noqa: BLE001 - asyncio hands it to whoever connects; a server goes on
+        except PROTOCOL_FAILURES as error:  # asyncio hands it to whoever connects; a server goes on
             self._stillborn(error)
             return
         self._call(self._protocol.connection_made, self)
@@ -105,7 +107,7 @@ class TcpTransport(TcpConnection):
         shown = SimSocket(socket.SOCK_STREAM, name, peer, connection=self, options=options)
         self._extra = {"peername": peer, "sockname": name, "socket": shown}
 
-    def _stillborn(self, error: Exception) -> None:
+    def _stillborn(self, error: BaseException) -> None:
         if self._opened is not None and not self._opened.done():
             self._opened.set_exception(error)
         else:
@@ -128,7 +130,7 @@ class TcpTransport(TcpConnection):
                 self._fill(payload)
             else:
                 self._context.run(self._protocol.data_received, payload)
-        except Exception as error:  # noqa: BLE001 - a protocol's failure concerns its connection only
+        except PROTOCOL_FAILURES as error:  # a protocol's failure concerns its connection only
             self._protocol_failed(error)
 
     def _fill(self, payload: bytes) -> None:
@@ -157,7 +159,7 @@ class TcpTransport(TcpConnection):
         self._eof_pending = False
         try:
             keep_open = self._context.run(self._protocol.eof_received)
-        except Exception as error:  # noqa: BLE001 - as above
+        except PROTOCOL_FAILURES as error:  # as above
             self._protocol_failed(error)
             return
         if not keep_open:
@@ -184,7 +186,7 @@ class TcpTransport(TcpConnection):
         else:
             self._closing = self._lost_told
 
-    def _tell_lost(self, error: Exception | None) -> None:
+    def _tell_lost(self, error: BaseException | None) -> None:
         self._closing = True
         if not self._lost_told:
             self._lost_told = True
@@ -197,15 +199,15 @@ class TcpTransport(TcpConnection):
         """Call the protocol where asyncio only reports a failure: at the beginning, and about room to write."""
         try:
             self._context.run(callback, *args)
-        except Exception as error:  # noqa: BLE001 - reported
+        except PROTOCOL_FAILURES as error:  # reported
             self._report(callback.__name__, error)
 
-    def _report(self, what: str, error: Exception) -> None:
+    def _report(self, what: str, error: BaseException) -> None:
         self.loop.call_exception_handler(
             {"message": f"{what} of {self!r} failed", "exception": error, "transport": self}
         )
 
-    def _protocol_failed(self, error: Exception) -> None:
+    def _protocol_failed(self, error: BaseException) -> None:
         self._report("protocol", error)
         self._force_close(error)
 
@@ -288,7 +290,7 @@ class TcpTransport(TcpConnection):
         self._writing_paused = True
         try:
             self._protocol.pause_writing()  # the caller is in the protocol's context already
-        except Exception as error:  # noqa: BLE001 - reported
+        except PROTOCOL_FAILURES as error:  # reported
             self._report("pause_writing", error)
 
     def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview[Any]]) -> None:
@@ -356,7 +358,7 @@ class TcpTransport(TcpConnection):
         """
         self._force_close(None)
 
-    def _force_close(self, error: Exception | None) -> None:
+    def _force_close(self, error: BaseException | None) -> None:
         self._closing = True
         surplus = self.get_write_buffer_size()
         pending = self._pending
@@ -369,7 +371,7 @@ class TcpTransport(TcpConnection):
                 pending.append(kept)
         self._leave(error)
 
-    def _leave(self, error: Exception | None) -> None:
+    def _leave(self, error: BaseException | None) -> None:
         """Where asyncio closes the socket, which the protocol is told."""
         if self._lost_told:
             return

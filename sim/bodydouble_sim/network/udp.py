@@ -11,6 +11,7 @@ from bodydouble_sim.network.frames import ICMP, NO_ADDRESS, PORT_UNREACHABLE, UD
 from bodydouble_sim.network.icmp import quote
 from bodydouble_sim.network.options import SimSocket
 from bodydouble_sim.network.ports import EPHEMERAL
+from bodydouble_sim.network.transport import PROTOCOL_FAILURES
 
 if TYPE_CHECKING:
     import contextvars
@@ -168,7 +169,7 @@ class UdpTransport(asyncio.DatagramTransport):
     def _run(self, callback: Callable[..., object], *args: Any) -> None:
         try:
             self._context.run(callback, *args)
-        except Exception as error:  # noqa: BLE001 - a protocol's failure concerns its endpoint only
+        except PROTOCOL_FAILURES as error:  # a protocol's failure concerns its endpoint only
             context = {"message": "datagram protocol failed", "exception": error, "transport": self}
             self._stack.loop.call_exception_handler(context)
             self.abort()

@@ -68,8 +68,8 @@ class Tree:
             raise FileSystemError("not_found", path, f"not on volume {self.root}")
         link = self.top
         for part in parts[1:]:
-            if not part:
-                return link
+            if not part:  # separators count once, however many there are
+                continue
             node = link.node
             below = None if node.children is None else node.children.get(part) or node.aliases.get(part)
             if below is None:

@@ -288,7 +288,6 @@ class WindowsMachine(Machine):
             MachineStateError: the power is off.
         """
         await self.perform(iis_setup.install(self.system, options or IisOptions()), name="install IIS")
-        self.system.registry.flush()
 
     def put_file(self, path: str, data: bytes) -> None:
         """Save a file (Windows or product form path, parents are made), as an application at the console does it.

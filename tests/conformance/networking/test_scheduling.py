@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -265,6 +266,12 @@ async def test_an_executor_call_returns_and_raises(net: Net) -> None:
     with pytest.raises(TypeError):
         loop.set_default_executor(wrong)
     assert threading.current_thread() is threading.main_thread()
+
+
+async def test_a_call_to_thread_that_exits_tells_its_caller(net: Net) -> None:
+    del net
+    with pytest.raises(SystemExit):
+        await asyncio.to_thread(sys.exit, 3)
 
 
 async def test_tasks_have_names_and_know_who_runs(net: Net) -> None:

@@ -54,6 +54,14 @@ def test_run_says_the_seed_first_then_steps_then_the_verdict(tmp_path: Path) -> 
     assert Path("results/short-sim-7/timeline.html").is_file()
 
 
+def test_an_interruption_before_the_run_begins_is_no_failed_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(lab_cli, "_loaded", interrupted)
+    assert lab("run", "iis5-power-loss").exit_code == lab_cli.INTERRUPTED
+
+
 def test_json_is_the_only_thing_on_standard_output(tmp_path: Path) -> None:
     done = lab("run", short(tmp_path), "--json", "--out", "here")
     assert done.exit_code == 0

@@ -490,3 +490,12 @@ def test_an_anonymous_account_that_cannot_log_on_keeps_ftp_users_out(system: Win
         accounts(site.system).set_password("IUSR_TARGET", "another one")
 
     assert session(system, lambda ftp: refusal(ftp.login), prepare, login=False) == "530 User anonymous cannot log in."
+
+
+@behaviour("RFC 959, 4.1.1: USER flushes what was given before and begins the log-in again")
+def test_another_user_begins_the_log_in_again(system: WindowsSystem) -> None:
+    def work(ftp: ftplib.FTP) -> str:
+        ftp.sendcmd("USER clerk")
+        return refusal(ftp.pwd)
+
+    assert session(system, work) == "530 Please login with USER and PASS."

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.sim.iis.drive import FTP_ROOT, ROOT_KEY, Site, page, run, talk
+from tests.sim.iis.drive import FTP_ROOT, ROOT_KEY, Site, page, run, talk, web_service
 
 from bodydouble_sim.iis.ftp_command import LONGEST, parse_command, parse_port, virtual_path
-from bodydouble_sim.iis.http_body import BodyDecoder
-from bodydouble_sim.iis.http_message import decoded_path, encoded_path, http_date, parse_date, parse_request
+from bodydouble_sim.iis.http_body import HIGH_WATER, BodyDecoder
+from bodydouble_sim.iis.http_message import HEAD_LIMIT, decoded_path, encoded_path, http_date, parse_date, parse_request
 from bodydouble_sim.iis.http_status import RefusalError
 from bodydouble_sim.iis.web_ranges import ranges
 from bodydouble_sim.iis.webdav_xml import parse
@@ -158,6 +160,29 @@ def test_random_lines_never_crash_the_ftp_service(system: WindowsSystem, lines: 
         return await talk(site.ftp_port(), b"QUIT\r\n")
 
     assert run(system, work).startswith(b"220 ")
+
+
+def test_endless_trailers_are_refused() -> None:
+    decoder = BodyDecoder(None)
+    decoder.take(b"0\r\n")
+    with pytest.raises(RefusalError):
+        decoder.take(b"name: value\r\n" * HEAD_LIMIT)
+
+
+def test_requests_sent_ahead_by_a_client_that_reads_nothing_are_not_kept_without_bound(system: WindowsSystem) -> None:
+    async def work(site: Site) -> int:
+        page(site, "/page.txt", b"x" * 4000)
+        _, writer = await asyncio.open_connection("127.0.0.1", site.port(), limit=1)
+        ahead = b"GET /page.txt HTTP/1.1\r\nHost: a\r\n\r\n" * 5000
+        with suppress(TimeoutError):
+            for _ in range(100):
+                writer.write(ahead)
+                await asyncio.wait_for(writer.drain(), 0.2)
+        held = max(len(client._buffer) for client in web_service(site.system).connections)
+        writer.transport.abort()
+        return held
+
+    assert run(system, work) <= 2 * HIGH_WATER
 
 
 async def _throw(port: int, data: bytes) -> None:

@@ -391,3 +391,13 @@ def test_the_deepest_virtual_directory_counts(system: WindowsSystem) -> None:
     outer, deep, deeper, other = run(system, work)
     assert (outer, deep, deeper) == (b"outer", b"deep", b"deep b")
     assert b"404" in other
+
+
+@behaviour("KB 188806: a name with ::$DATA shows no source (corrected in Service Pack 4 of Windows NT 4.0)")
+@pytest.mark.parametrize("path", ["/x.txt::$DATA", "/x.txt:stream", "/x.txt%3a%3a$data"])
+def test_streams_are_not_reached_by_url(either: WindowsSystem, path: str) -> None:
+    async def work(site: Site) -> bytes:
+        page(site, "/x.txt", b"text")
+        return await site.raw(f"GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".encode())
+
+    assert run(either, work).startswith(b"HTTP/1.1 400 ")

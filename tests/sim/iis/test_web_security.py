@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import ftplib
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.sim.iis.drive import ROOT, ROOT_KEY, Site, accounts, files, page, run, web_service
+from tests.sim.iis.drive import FTP_ROOT, ROOT, ROOT_KEY, Site, accounts, files, page, run, web_service
 
 from bodydouble_sim.iis.web_security import TOKEN_LIFETIME
 from bodydouble_sim.storage.sharing import Share
+from bodydouble_sim.windows.version import NT_4
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import httpx
 
     from bodydouble_sim.windows.system import WindowsSystem
@@ -219,3 +223,46 @@ def test_a_file_that_is_in_use_is_a_server_error(either: WindowsSystem) -> None:
         return [*seen, (await site.http.get("/busy.txt")).status_code]
 
     assert run(either, work) == [500, 500 if either.version.is_nt4 else 423, 200]
+
+
+@behaviour("KB 179148: settings of a long name count for its 8.3 alias as well (Service Pack 6 of Windows NT 4.0)")
+@pytest.mark.parametrize(
+    "path", ["/LONGDI~1/x.txt", "/long directory./x.txt", "/long directory /x.txt", "/ /long directory/x.txt"]
+)
+def test_a_directorys_settings_count_however_its_name_is_written(either: WindowsSystem, path: str) -> None:
+    async def work(site: Site) -> int:
+        page(site, "/long directory/x.txt", b"for the staff")
+        site.set(f"{ROOT_KEY}/long directory", AuthFlags=2)
+        return (await site.http.get(path)).status_code
+
+    assert run(either, work) == 401
+
+
+@behaviour("KB 179148: before Service Pack 6 of Windows NT 4.0 an 8.3 alias led past the settings of the long name")
+def test_an_8_3_alias_leads_past_a_directorys_settings_before_service_pack_6(
+    build: Callable[..., WindowsSystem],
+) -> None:
+    async def work(site: Site) -> list[int]:
+        page(site, "/long directory/x.txt", b"for the staff")
+        site.set(f"{ROOT_KEY}/long directory", AuthFlags=2)
+        return [(await site.http.get(path)).status_code for path in ("/LONGDI~1/x.txt", "/long directory/x.txt")]
+
+    assert run(build(NT_4, 5), work) == [200, 401]
+
+
+def test_a_directory_of_ftp_is_as_its_settings_say_however_its_name_is_written(system: WindowsSystem) -> None:
+    def client(ftp: ftplib.FTP) -> list[str]:
+        ftp.login()
+        return [ftp.sendcmd(f"SIZE {path}")[:3] for path in ("/open/x.txt", "/OPENDI~1/x.txt")]
+
+    async def work(site: Site) -> list[str]:
+        for directory in ("open", "open directory"):
+            site.system.make_directories(f"C:/InetPub/ftproot/{directory}")
+            site.system.write_file(f"C:/InetPub/ftproot/{directory}/x.txt", b"x")
+        site.set(f"{FTP_ROOT}/open directory", AccessFlags=0)
+        with pytest.raises(ftplib.error_perm):
+            await site.ftp(client)
+        site.set(f"{FTP_ROOT}/open directory", AccessFlags=1)
+        return await site.ftp(client)
+
+    assert run(system, work) == ["213", "213"]

@@ -287,3 +287,14 @@ def test_without_write_access_nothing_is_locked_or_changed(system: WindowsSystem
         ]
 
     assert statuses(dav(system, work)) == [403, 403, 403, 403, 403, 400]
+
+
+@pytest.mark.parametrize("spelled", ["/LONGNA~1/", "/long name./", "/long name/inside/", "//long name/"])
+def test_nothing_is_copied_or_moved_onto_itself_under_another_spelling(system: WindowsSystem, spelled: str) -> None:
+    async def work(site: Site) -> list[httpx.Response]:
+        page(site, "/long name/kept.txt", b"kept")
+        await ask(site, "COPY", "/long name", Destination=str(site.http.base_url.join(spelled)), Overwrite="T")
+        await ask(site, "MOVE", "/long name", Destination=str(site.http.base_url.join(spelled)), Overwrite="T")
+        return [await ask(site, "GET", "/long name/kept.txt")]
+
+    assert dav(system, work)[0].content == b"kept"

@@ -201,6 +201,7 @@ def test_date_and_list_keywords(host: Host) -> None:
         "From: a@b\nNewsgroups: no.such.group\nSubject: s\n\nb",
         "From: a@b\nNewsgroups: microsoft.public.ins\nSubject: s\nMessage-ID: none\n\nb",
         "nonsense",
+        "From: a@b\nNewsgroups: microsoft.public.ins\nSubject: s\nX: y\rXref: x microsoft.public.ins:999\n\nb",
     ],
 )
 def test_an_incomplete_article_is_441(host: Host, post: str) -> None:

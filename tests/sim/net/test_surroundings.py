@@ -81,6 +81,18 @@ def test_clocks_show_virtual_time(world: World) -> None:
     world.run(main())
 
 
+def test_the_calendar_is_virtual_however_it_is_asked_for(world: World) -> None:
+    async def main() -> None:
+        moment = time.time()
+        assert time.gmtime() == time.gmtime(moment)
+        assert time.localtime() == time.localtime(moment)
+        assert time.ctime() == time.ctime(moment)
+        assert time.strftime("%Y-%m-%d") == time.strftime("%Y-%m-%d", time.localtime(moment))
+        assert time.strftime("%Y", time.gmtime(0)) == "1970"
+
+    world.run(main())
+
+
 def test_a_machine_knows_its_own_name(world: World) -> None:
     async def names() -> tuple[str, str]:
         return socket.gethostname(), socket.getfqdn()

@@ -145,6 +145,31 @@ def test_data_is_repeated_five_times_with_doubling_and_then_the_connection_is_ab
     world.run(main())
 
 
+def test_a_loss_before_thousands_of_small_segments_is_repaired(
+    world: World, machines: tuple[Machine, Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = machines
+    pieces = [bytes([number % 256]) for number in range(5000)]
+    first = iter([True])
+    dropped = lose(world, monkeypatch, lambda frame: bool(frame[11]) and next(first, False))
+
+    async def client() -> bytes:
+        reader, writer = await asyncio.open_connection("10.0.0.20", 80)
+        for piece in pieces:
+            writer.write(piece)
+        writer.write_eof()
+        got = await reader.read(-1)
+        writer.close()
+        return got
+
+    async def main() -> None:
+        await listen(b, echo)
+        assert await on(a, client()) == b"".join(pieces)
+
+    world.run(main())
+    assert len(dropped) == 1
+
+
 @pytest.mark.parametrize("percent", [1, 5, 10])
 def test_lost_segments_are_repaired_and_order_is_kept(
     world: World, machines: tuple[Machine, Machine], monkeypatch: pytest.MonkeyPatch, percent: int
@@ -438,14 +463,15 @@ def test_a_request_and_its_response_cost_one_segment_each(world: World, machines
     world.run(main())
 
 
+@pytest.mark.parametrize("error", [ValueError, SystemExit, asyncio.CancelledError])
 def test_a_failing_protocol_loses_its_connection_and_is_recorded(
-    world: World, machines: tuple[Machine, Machine]
+    world: World, machines: tuple[Machine, Machine], error: type[BaseException]
 ) -> None:
     a, b = machines
 
     class Broken(asyncio.Protocol):
         def data_received(self, _: bytes) -> None:
-            raise ValueError("broken")
+            raise error("broken")
 
     async def serve() -> None:
         await asyncio.get_running_loop().create_server(Broken, port=80)
@@ -564,3 +590,32 @@ def test_a_lost_window_update_is_found_out_by_probing(
     world.run(main())
     assert bytes(taken) == data
     assert dropped
+
+
+@pytest.mark.parametrize(("beyond", "survives"), [(-1, True), (0, False), (70_000, True)])
+def test_a_reset_outside_the_window_is_ignored(
+    world: World, machines: tuple[Machine, Machine], beyond: int, *, survives: bool
+) -> None:
+    a, b = machines
+
+    async def client() -> bytes:
+        reader, writer = await asyncio.open_connection("10.0.0.20", 80)
+        writer.write(b"one")
+        await reader.readexactly(3)
+        latest = [frame for _, frame in frames(world) if frame[4] == "10.0.0.20" and frame[11]][-1]
+        forged = (*latest[:7], RST, latest[8] + len(latest[11]) + beyond, 0, 0, b"")
+        b.nics[0].receive(forged, world.loop.now)
+        writer.write(b"two")
+        try:
+            return await reader.read(3)
+        except ConnectionResetError:
+            return b""
+        finally:
+            writer.close()
+
+    async def main() -> bytes:
+        await listen(b, echo)
+        return bytes(await on(a, client()))
+
+    assert world.run(main()) == (b"two" if survives else b"")
+    world.loop.unhandled.clear()

@@ -121,6 +121,15 @@ def test_a_flipped_bit_shows_when_the_cache_is_dropped(any_volume: Volume) -> No
     assert not any_volume.disk.flip(any_volume.sector_of("C:/a", 0) + 1000, byte=0, bit=0)
 
 
+def test_a_flipped_bit_does_not_show_through_a_page_that_waits_in_the_cache(volume: NtfsVolume) -> None:
+    put(volume, "C:/a", DATA)
+    volume.flush()
+    volume.write("C:/a", 0, b"x")
+    volume.disk.flip(volume.sector_of("C:/a", 0), byte=1, bit=0)
+    volume.disk.drop_cache()
+    assert volume.read("C:/a") == b"x" + DATA[1:]
+
+
 def test_a_flipped_bit_is_gone_when_its_page_was_written_over(volume: NtfsVolume) -> None:
     put(volume, "C:/a", DATA)
     volume.flush()

@@ -356,5 +356,16 @@ def test_a_read_only_file_is_neither_written_nor_removed(clock: Clock, kind: str
     volume.set_attributes("C:/a", 1)
     for call in (lambda: volume.append("C:/a", b"y"), lambda: volume.remove("C:/a"), lambda: volume.create("C:/a")):
         fails("denied", call)
+    put(volume, "C:/other", b"o")
+    fails("denied", lambda: volume.rename("C:/other", "C:/a"))
     volume.rename("C:/a", "C:/b")
     assert volume.read("C:/b") == b"x"
+
+
+@pytest.mark.parametrize("kind", ["ntfs 4", "ntfs 5", "fat32", "fat16"])
+def test_separators_count_once_however_many_there_are(clock: Clock, kind: str) -> None:
+    volume = new_volume(kind, clock)
+    volume.mkdir("C:/d")
+    put(volume, "C:/d/a", b"x")
+    assert volume.read("C://d///a") == b"x"
+    assert volume.stat("C:/d//nothing") is None

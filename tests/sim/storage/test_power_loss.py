@@ -1,17 +1,18 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.sim.storage.power_cuts import snapshot
 from tests.sim.storage.volumes import new_volume, put
 
 from bodydouble.vocabulary.operations import CreateFile, MakeDirectory, Metadata, Rename, Write
-from bodydouble_sim.storage.content import LAZY_WRITE_NS, PAGE
+from bodydouble_sim.storage.content import LAZY_WRITE_NS, PAGE, FileContent
 from bodydouble_sim.storage.disk import SECTOR
 from bodydouble_sim.storage.ntfs import NtfsVolume
 from bodydouble_sim.storage.ntfs_log import LOG_WRITE_NS
+from bodydouble_sim.storage.power import lose_pages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -355,3 +356,104 @@ def test_power_loss_unloads_filters_and_keeps_observers(volume: NtfsVolume) -> N
     volume.create("C:/a")
     assert filtered == []
     assert len(observed) == 1
+
+
+def test_power_loss_ends_change_notification(volume: NtfsVolume) -> None:
+    watcher = volume.watch("C:")
+    volume.power_loss(random.Random(1))
+    volume.create("C:/a")
+    assert watcher.read() == []
+
+
+def test_a_flush_of_a_file_makes_its_streams_durable(clock: Clock) -> None:
+    for seed in range(20):
+        volume = NtfsVolume("C", clock)
+        put(volume, "C:/a:stream", NEW)
+        volume.flush("C:/a")
+        volume.power_loss(random.Random(seed))
+        assert volume.read("C:/a:stream") == NEW
+
+
+def test_what_was_cut_off_a_page_reads_as_zeros_where_the_file_grows_again(clock: Clock, advance: Advance) -> None:
+    for seed in range(40):
+        volume = NtfsVolume("C", clock)
+        put(volume, "C:/a", OLD[:PAGE])
+        volume.flush("C:/a")
+        volume.write("C:/a", 0, b"n")
+        volume.truncate("C:/a", 100)
+        volume.truncate("C:/a", PAGE)
+        advance(LOG_WRITE_NS + 1)
+        volume.power_loss(random.Random(seed))
+        assert volume.read("C:/a", 100) == bytes(PAGE - 100)
+
+
+def test_what_waited_before_a_truncation_that_is_undone_can_still_be_lost(clock: Clock, advance: Advance) -> None:
+    outcomes = set()
+    for seed in range(80):
+        volume = NtfsVolume("C", clock)
+        put(volume, "C:/a", OLD)
+        volume.flush("C:/a")
+        volume.write("C:/a", 0, NEW)
+        advance(LOG_WRITE_NS + 1)
+        volume.truncate("C:/a", 0)
+        volume.power_loss(random.Random(seed))
+        outcomes.add(volume.read("C:/a"))
+    assert {b"", NEW} <= outcomes
+    assert any(b"o" in outcome for outcome in outcomes)
+
+
+def test_a_directorys_time_goes_back_with_a_removal_that_the_log_lost(clock: Clock, advance: Advance) -> None:
+    came_back = 0
+    for seed in range(20):
+        volume = NtfsVolume("C", clock)
+        volume.mkdir("C:/d")
+        put(volume, "C:/d/a", OLD)
+        volume.flush()
+        before = volume.times("C:/d").mtime_ns
+        advance(1_000_000_000)
+        volume.remove("C:/d/a")
+        volume.power_loss(random.Random(seed))
+        if volume.stat("C:/d/a") is not None:
+            came_back += 1
+            assert volume.times("C:/d").mtime_ns == before
+    assert came_back
+
+
+class InOrder(random.Random):
+    """Draws the mode in which the cache is written in order."""
+
+    def choice(self, seq: Any) -> Any:
+        """The prefix, where there is a choice of modes."""
+        return "prefix" if "prefix" in seq else super().choice(seq)
+
+
+def test_pages_reach_the_platter_in_the_order_in_which_they_became_dirty_across_files() -> None:
+    for seed in range(20):
+        first, second = FileContent(), FileContent()
+        for content in (first, second):
+            content.write(0, OLD, 0)
+            content.flush()
+        first.write(0, NEW[:PAGE], 1)
+        second.write(0, NEW[:PAGE], 2)
+        first.write(PAGE, NEW[:PAGE], 3)
+        lose_pages([first, second], InOrder(seed), 4)
+        kept = [first.data[:PAGE], second.data[:PAGE], first.data[PAGE:]]
+        survived = [data == NEW[:PAGE] for data in kept]
+        assert survived == sorted(survived, reverse=True)
+
+
+@pytest.mark.parametrize("kind", ["fat32", "fat16"])
+def test_two_names_never_share_an_alias_after_a_power_cut(clock: Clock, kind: str) -> None:
+    both = 0
+    for seed in range(60):
+        volume = new_volume(kind, clock)
+        put(volume, "C:/long name one.txt", b"1")
+        volume.flush()
+        volume.remove("C:/long name one.txt")
+        put(volume, "C:/long name two.txt", b"2")
+        volume.power_loss(random.Random(seed))
+        volume.check()
+        there = [entry.path for entry in volume.list("C:") if entry.path.startswith("C:/long")]
+        both += len(there) == 2
+        assert len({volume.short_name(path) for path in there}) == len(there)
+    assert both

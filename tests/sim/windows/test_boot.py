@@ -378,3 +378,18 @@ def test_setting_the_clock_delays_no_flush_of_the_registry(world: World) -> None
         return machine.system.registry.number(rf"{SERVICES}\Spooler", "Mark")
 
     assert world.run(main()) == 1
+
+
+@pytest.mark.parametrize("version", [NT_4, WINDOWS_2000], ids=["nt4", "2000"])
+def test_a_power_cut_right_after_the_set_up_of_iis_takes_nothing_of_it(world: World, version: WindowsVersion) -> None:
+    machine = WindowsMachine(world, "SOURCE", version=version)
+    machine.plug(world.network.segment("lan"), "10.0.0.10/24")
+
+    async def main() -> list[str]:
+        await booted(machine)
+        assert (await machine.command("install-iis")).exit_code == 0
+        machine.power_off()
+        await booted(machine)
+        return [machine.system.scm.find(name).state for name in ("IISADMIN", "W3SVC", "MSFTPSVC")]
+
+    assert world.run(main()) == ["running"] * 3

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from bodydouble.errors import FileSystemError
 from bodydouble_sim.windows.command_interpreter.limits import READ_LIMIT
 from bodydouble_sim.windows.command_interpreter.streams import decoded, lines_of
+from bodydouble_sim.windows.commands.findstr_pattern import Pattern
 from bodydouble_sim.windows.commands.matching import matches, name_of
 from bodydouble_sim.windows.shell import windows_path
 
@@ -109,41 +110,9 @@ def _findstr_sources(shell: Shell, names: list[str]) -> list[tuple[str, list[str
     return found
 
 
-def _rule(pattern: str, letters: set[str], *, literal: bool) -> re.Pattern[str]:
-    text = re.escape(pattern) if literal else _expression(pattern)
-    if letters & {"b", "x"}:
-        text = "^" + text
-    if letters & {"e", "x"}:
-        text += "$"
-    return re.compile(text, re.IGNORECASE if "i" in letters else 0)
-
-
-def _expression(pattern: str) -> str:
-    r"""``.``, ``*``, ``^``, ``$``, ``[class]``, ``\<`` and ``\>`` mean something, everything else itself."""
-    text, at = "", 0
-    while at < len(pattern):
-        match = re.compile(r"\\[<>]|\\(.)|(\[\^?[^\]]+\])|[.^$]|(?<!^)\*(?<!\*\*)").match(pattern, at)
-        if match is None:
-            text += re.escape(pattern[at])
-            at += 1
-            continue
-        piece = match[0]
-        if match[2] is not None:
-            piece = _class(match[2])
-        elif match[1] is not None:
-            piece = re.escape(match[1])
-        text += r"\b" if piece in ("\\<", "\\>") else piece
-        at = match.end()
-    try:
-        re.compile(text)
-    except re.error:
-        return re.escape(pattern)
-    return text
-
-
-def _class(text: str) -> str:
-    inside = text[1:-1].replace("\\", "\\\\").replace("[", "\\[")
-    return f"[{inside}]"
+def _rule(pattern: str, letters: set[str], *, literal: bool) -> Pattern:
+    begins, ends = bool(letters & {"b", "x"}), bool(letters & {"e", "x"})
+    return Pattern(pattern, ignore_case="i" in letters, literal=literal, begins=begins, ends=ends)
 
 
 async def sort(shell: Shell, arguments: list[str]) -> int:

@@ -116,6 +116,7 @@ def run(version: WindowsVersion, text: str) -> tuple[int, str, int]:
     async def scenario() -> tuple[int, str, int]:
         system = machine(version)
         system.write_file("C:/t/f.txt", b"hello there\r\na b c\r\n")
+        system.write_file("C:/t/long.txt", b"a" * 80 + b"\r\n")
         data = text.replace("\n", "\r\n").encode("utf-8", "replace")
         system.write_file("C:/t/script.bat", data)
         shell = Shell.open(system, {"PATH": "C:\\WINNT\\system32", "v": "value"}, ["y", "text"])
@@ -181,6 +182,7 @@ def test_any_text_can_be_typed(text: str) -> None:
         "for /l %%i in (1,0,2) do rem",
         "for /f %%i in ('C:\\t\\script.bat') do echo %%i",
         "sleep 999999 | C:\\none",
+        'findstr /r "' + "a*" * 18 + 'b" C:\\t\\long.txt',
     ],
     ids=lambda text: text[:24],
 )
