@@ -189,7 +189,7 @@ class Journal:
         """
         gone = [segment for segment in self._segments[:-1] if segment.last <= upto]
         if gone:
-            await self._file_system.apply([RemoveFile(segment.path) for segment in gone], durable=False)
+            await self._file_system.apply([RemoveFile(segment.path) for segment in gone], durable=True)
             self._segments = self._segments[len(gone) :]
 
     def reader(self, after: int) -> JournalReader:
