@@ -89,7 +89,7 @@ def connections_table(connections: Sequence[ConnectionStatus]) -> Table:
     )
     for item in connections:
         queue = f"{item.queue_operations} ops, {item.queue_bytes} bytes"
-        acknowledged = f"{item.acknowledged} of {item.generated}"
+        acknowledged = f"{item.acknowledged} of {item.generated}, {item.applied} applied"
         target = f"{item.target}:{item.port}"
         mirror = _progress(item.mirror)
         _row(table, item.id, item.replication_set, target, item.state, mirror, queue, acknowledged, item.detail)

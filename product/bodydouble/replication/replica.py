@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bodydouble.errors import BodydoubleError, FileSystemError, PathError, ProtocolError
+from bodydouble.replication.groups import QUESTIONS
 from bodydouble.replication.mirror import digest_bytes, digest_file
 from bodydouble.replication.protocol import (
     BLOCK_BYTES,
@@ -79,13 +80,6 @@ class ReplicaRecord(msgspec.Struct, frozen=True, kw_only=True):
     ever_complete: bool = False
 
 
-class PositionRecord(msgspec.Struct, frozen=True):
-    """How far the replica is: everything of ``stream`` up to ``applied`` is on the volume."""
-
-    stream: str
-    applied: int
-
-
 class Replica:
     """A replica and how it is brought forward.
 
@@ -145,6 +139,11 @@ class Replica:
         self._skipped_bytes = 0
         self._overflow = False
 
+    def resume(self, stream: str, applied: int, *, mirroring: bool) -> None:
+        """The daemon was restarted where ``stream`` had been applied up to ``applied``."""
+        self.stream, self.applied, self.mirroring = stream, applied, mirroring
+        self._overflow = mirroring  # what had been skipped is not known any more: the mirror looks at everything again
+
     # --- checks on what a peer sends ---
 
     def check(self, item: Item) -> None:
@@ -174,35 +173,56 @@ class Replica:
 
     # --- applying ---
 
-    async def execute(self, items: list[Item]) -> list[AnyMessage]:
+    async def execute(self, items: list[Item], *, repeat: bool = False, asked: bool = True) -> list[AnyMessage]:
         """Apply consecutive elements in order, durably; the answers to the questions among them.
 
-        Raises:
-            ReplicaDivergedError: an operation failed after the mirror was complete, or the volume is full.
-        """
-        stream, self.stream = self.stream, ""  # should this fail half-way, there is no position to resume at
-        answers = await self._carry_out(items)
-        self.stream, self.applied = stream, items[-1].sequence
-        return answers
+        Args:
+            items: one group, see `groups`.
+            repeat: it may have been carried out before, in part.
+            asked: somebody waits for answers; otherwise questions are passed over.
 
-    async def _carry_out(self, items: list[Item]) -> list[AnyMessage]:
+        Raises:
+            ReplicaDivergedError: an operation failed after the mirror was complete.
+            FileSystemError: ``no_space``, or the record could not be saved: the group may be repeated later.
+        """
         answers: list[AnyMessage] = []
         operations: list[AnyOperation] = []
         for item in items:
+            if isinstance(item.body, QUESTIONS) and not asked:
+                continue
             if isinstance(item.body, StreamItem):
-                await self._flush(operations)
+                await self._flush(operations, repeat=repeat)
                 operations = []
                 answers += await self._special(item)
             else:
                 operations.append(item.body)
-        await self._flush(operations)
+        await self._flush(operations, repeat=repeat)
+        self.applied = items[-1].sequence
         return answers
 
-    async def _flush(self, operations: list[AnyOperation]) -> None:
+    async def _flush(self, operations: list[AnyOperation], *, repeat: bool) -> None:
         if self.mirroring:
             await self._apply_tolerantly(operations)
+        elif repeat:
+            await self._apply_again(operations)
         else:
             await self._apply_strictly(operations)
+
+    async def _apply_again(self, operations: list[AnyOperation]) -> None:
+        """Repeat operations: what was renamed or removed the first time is missing now."""
+        begun = 0
+        for at, operation in enumerate(operations):
+            if isinstance(operation, _STRUCTURAL):
+                await self._apply_strictly(operations[begun:at])
+                begun = at + 1 if await self._was_done(operation) else at
+        await self._apply_strictly(operations[begun:])
+
+    async def _was_done(self, operation: AnyOperation) -> bool:
+        if await self._file_system.stat(operation.path) is not None:
+            return False
+        if isinstance(operation, Rename) and await self._file_system.stat(operation.new_path) is None:
+            raise ReplicaDivergedError(f"{operation.path} is missing, under its new name {operation.new_path} as well")
+        return True
 
     async def _make_durable(self, operations: list[AnyOperation]) -> None:
         """Apply operations so that they survive power loss when this returns."""
@@ -213,6 +233,8 @@ class Replica:
             try:
                 await self._make_durable(part)
             except FileSystemError as error:
+                if error.code == "no_space":
+                    raise
                 last = part[-1]
                 if not (isinstance(last, RemoveDirectory) and error.code == "not_empty" and error.path == last.path):
                     raise ReplicaDivergedError(str(error)) from error
@@ -235,7 +257,7 @@ class Replica:
 
     def _skip(self, operation: AnyOperation, error: FileSystemError) -> None:
         if error.code == "no_space":
-            raise ReplicaDivergedError(str(error)) from error
+            raise error
         if isinstance(operation, Rename):
             self._remember(operation.path)
             self._remember(operation.new_path)
@@ -276,6 +298,8 @@ class Replica:
             try:
                 await make_directories(self._file_system, paths.parent(root))
             except FileSystemError as error:
+                if error.code == "no_space":
+                    raise
                 raise ReplicaDivergedError(str(error)) from error
 
     async def _complete_mirror(self) -> None:

@@ -103,6 +103,7 @@ class ReplicationService:
             server = await self._listen()
             try:
                 group.create_task(self._save_changes(), name="bodydouble-replication-saver")
+                self.registry.start(self.spawn_now)
                 for connection in self._connections.values():
                     self._start(connection)
                 self.ready.set()
@@ -147,6 +148,7 @@ class ReplicationService:
         """End connections and sessions, then note that this run ended in order."""
         await cancel(*self._tasks.values())
         await self.registry.sever_all("the daemon stops")
+        await self.registry.stop()
         try:
             await self._save_connections()
             await self._store.save("run", RunRecord(self._run.number, clean=True))

@@ -17,6 +17,7 @@ from bodydouble.replication.protocol import (
     VERSION,
     Ack,
     AnyMessage,
+    Applied,
     Batch,
     Begin,
     Blocks,
@@ -137,6 +138,7 @@ class SourceConnection:
             detail=self.detail,
             generated=0 if queue is None else queue.generated,
             acknowledged=0 if queue is None else queue.acknowledged,
+            applied=0 if self.stream is None else self.stream.applied,
             queue_operations=0 if queue is None else len(queue),
             queue_bytes=0 if queue is None else queue.bytes,
             mirror=Progress() if self.stream is None else self.stream.mirror_progress,
@@ -374,6 +376,8 @@ class SourceConnection:
     def _handle(self, message: AnyMessage, stream: SourceStream) -> None:
         if isinstance(message, Ack):
             stream.acknowledge(message.sequence)
+        elif isinstance(message, Applied):
+            stream.note_applied(message.sequence)
         elif isinstance(message, Listing | Blocks | Settled):
             stream.answer(message.sequence, message)
         elif isinstance(message, Diverged):

@@ -10,7 +10,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bodydouble.errors import BodydoubleError
+from bodydouble.errors import BodydoubleError, ProtocolError
 from bodydouble.replication.mirror import AnswerLostError, Mirror, MirrorPlan
 from bodydouble.replication.protocol import MirrorComplete, MirrorStart
 from bodydouble.replication.queue import SourceQueue
@@ -54,6 +54,7 @@ class SourceStream:
         self.selection = Selection(
             replication_set, case_sensitive=context.host.file_system.case_sensitive, protected=context.protected
         )
+        self.applied = 0
         self.mirroring = False
         self.progress = Progress()
         self.available = asyncio.Event()
@@ -247,9 +248,16 @@ class SourceStream:
         """
         self._context.totals.acknowledged += self.queue.acknowledge(sequence)
         self._acknowledged.set()
-        self._note_complete(sequence)
 
-    def _note_complete(self, sequence: int) -> None:
+    def note_applied(self, sequence: int) -> None:
+        """Everything up to ``sequence`` is in the replica.
+
+        Raises:
+            ProtocolError: that was never generated.
+        """
+        if sequence > self.queue.generated:
+            raise ProtocolError(f"{sequence} applied, {self.queue.generated} were generated")
+        self.applied = max(self.applied, sequence)
         if self._complete_at is not None and sequence >= self._complete_at:
             self._complete_at = None
             self.mirroring = False
@@ -268,7 +276,6 @@ class SourceStream:
             return False
         self._context.totals.acknowledged += position - before
         self._acknowledged.set()
-        self._note_complete(position)
         for sequence, future in self._answers.items():
             if sequence <= position and not future.done():
                 future.set_exception(AnswerLostError("the answer was lost with the connection"))

@@ -130,7 +130,8 @@ class ConnectionStatus(Record, frozen=True):
     Attributes:
         id: counts from 1 on each source.
         generated: sequence number of the last operation queued.
-        acknowledged: sequence number up to which the target made operations durable.
+        acknowledged: sequence number up to which operations survive a power loss of the target.
+        applied: sequence number up to which they are in the replica.
         queue_bytes: bytes queued and not yet acknowledged.
         detail: why the state is what it is, empty when there is nothing to say.
     """
@@ -143,13 +144,21 @@ class ConnectionStatus(Record, frozen=True):
     detail: str = ""
     generated: int = 0
     acknowledged: int = 0
+    applied: int = 0
     queue_operations: int = 0
     queue_bytes: int = 0
     mirror: Progress = Progress()
 
 
 class TargetConnectionStatus(Record, frozen=True):
-    """The target's side of a connection: ``applied`` is the last sequence number made durable."""
+    """The target's side of a connection.
+
+    Attributes:
+        applied: the last sequence number that is in the replica.
+        queue_operations: received, safe on disk and not yet applied.
+        queue_bytes: what the queue takes on disk.
+        detail: why applying waits, empty when it does not.
+    """
 
     source: str
     replication_set: str
@@ -157,6 +166,9 @@ class TargetConnectionStatus(Record, frozen=True):
     mirroring: bool
     restore_required: bool
     applied: int = 0
+    queue_operations: int = 0
+    queue_bytes: int = 0
+    detail: str = ""
 
 
 class RestoreRequest(Record, frozen=True):
