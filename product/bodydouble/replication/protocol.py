@@ -23,6 +23,8 @@ from bodydouble.vocabulary.operations import (
     CreateFile,
     Entry,
     MakeDirectory,
+    MakeHardLink,
+    MakeSymbolicLink,
     RemoveDirectory,
     RemoveFile,
     Rename,
@@ -33,7 +35,7 @@ from bodydouble.vocabulary.operations import (
 )
 from bodydouble.vocabulary.records import ReplicationSet  # noqa: TC001 - msgspec reads it at run time
 
-VERSION = 1
+VERSION = 2
 HEADER_BYTES = 4
 MAX_FRAME = 1024 * 1024 + 64 * 1024
 MAX_BATCH_BYTES = 256 * 1024
@@ -104,6 +106,8 @@ Body = (
     | RemoveDirectory
     | SetMetadata
     | SetTimes
+    | MakeHardLink
+    | MakeSymbolicLink
     | MirrorStart
     | MirrorComplete
     | Settle

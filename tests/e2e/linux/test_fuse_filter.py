@@ -19,6 +19,7 @@ from bodydouble.adapters.linux import FilterSettings, LinuxHostSettings, open_ho
 from bodydouble.errors import FilterError, InputError
 from bodydouble.vocabulary.operations import (
     CreateFile,
+    MakeSymbolicLink,
     RemoveFile,
     Rename,
     SetMetadata,
@@ -168,9 +169,7 @@ def test_rename_without_replacing_is_honoured_and_exchange_refused(filtered: Fil
 
 
 def test_what_has_no_operation_is_refused_and_not_silently_unreplicated(filtered: Filtered) -> None:
-    (filtered.root / "existing-link").symlink_to("/etc/passwd")
-    (filtered.root / "twin").touch()
-    os.link(filtered.root / "twin", filtered.root.parent / "other-name")
+    (filtered.root / "existing-link").symlink_to("\udcff")
 
     def refused(action: object, *arguments: object) -> int | None:
         try:
@@ -182,18 +181,71 @@ def test_what_has_no_operation_is_refused_and_not_silently_unreplicated(filtered
     def application() -> None:
         root = filtered.root
         (root / "f").touch()
-        assert refused(os.link, root / "f", root / "g") == errno.EPERM
-        assert refused(os.symlink, "f", root / "g") == errno.EPERM
+        assert refused(os.symlink, b"\xff", os.fsencode(root / "g")) == errno.EINVAL
         assert refused(os.mkfifo, root / "g") == errno.EPERM
         assert refused(os.setxattr, root / "f", "user.x", b"1") == errno.EOPNOTSUPP
         assert refused(os.mkdir, os.fsencode(root) + b"/\xff") == errno.EINVAL
         assert refused(os.mkdir, root / "line\nbreak") == errno.EINVAL
-        assert refused((root / "twin").write_bytes, b"x") == errno.EOPNOTSUPP
-        assert sorted(path.name for path in root.iterdir()) == ["f", "twin"]
-        assert refused(os.stat, root / "existing-link") == errno.ENOENT
+        assert [path.name for path in root.iterdir()] == ["f"]
+        assert refused(os.lstat, root / "existing-link") == errno.ENOENT
 
     filtered.run_application(application)
     assert filtered.reported() == [("CreateFile", "f")]
+
+
+def test_a_change_is_reported_under_every_name_of_the_file(filtered: Filtered) -> None:
+    root = filtered.root
+    (root / "d").mkdir()
+    (root / "d/known-before").touch()
+    os.link(root / "d/known-before", root / "other")
+    os.link(root / "other", root.parent / "outside")
+
+    def application() -> None:
+        with (root / "other").open("r+b", buffering=0) as file:
+            file.write(b"1")
+            os.link(root / "other", root / "third")
+            (root / "d").rename(root / "e")
+            file.write(b"2")
+            (root / "other").unlink()
+            file.write(b"3")
+        (root / "third").chmod(0o600)
+
+    filtered.run_application(application)
+    writes = [(each.path.removeprefix(f"{root}/"), each.data) for each in filtered.seen if isinstance(each, Write)]
+    assert writes == [
+        *((name, b"1") for name in ("d/known-before", "other")),
+        *((name, b"2") for name in ("e/known-before", "other", "third")),
+        *((name, b"3") for name in ("e/known-before", "third")),
+    ]
+    assert filtered.reported()[2] == ("MakeHardLink", "third")
+    assert filtered.reported()[-2:] == [("SetMetadata", "e/known-before"), ("SetMetadata", "third")]
+
+
+def test_symbolic_links_are_reported_with_their_owner_and_times(filtered: Filtered) -> None:
+    root = filtered.root
+
+    def application() -> None:
+        (root / "link").symlink_to("../no where\n")
+        assert str((root / "link").readlink()) == "../no where\n"
+        os.chown(root / "link", 1234, 1235, follow_symlinks=False)
+        os.utime(root / "link", ns=(5, 7_000_000_000), follow_symlinks=False)
+        os.link(root / "link", root / "again", follow_symlinks=False)
+        (root / "link").rename(root / "moved")
+        (root / "moved").unlink()
+        assert os.lstat(root / "again").st_uid == 1234
+
+    filtered.run_application(application)
+    made = filtered.seen[0]
+    assert isinstance(made, MakeSymbolicLink)
+    assert (made.target, made.metadata.security) == ("../no where\n", b"0:0:777")
+    assert filtered.reported() == [
+        ("MakeSymbolicLink", "link"),
+        ("SetMetadata", "link"),
+        ("SetTimes", "link"),
+        ("MakeHardLink", "again"),
+        ("Rename", "link"),
+        ("RemoveFile", "moved"),
+    ]
 
 
 def test_changed_program_loses_its_set_user_id_bit(filtered: Filtered) -> None:

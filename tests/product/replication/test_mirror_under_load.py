@@ -17,6 +17,8 @@ from bodydouble.vocabulary.operations import (
     AnyOperation,
     CreateFile,
     MakeDirectory,
+    MakeHardLink,
+    MakeSymbolicLink,
     Metadata,
     RemoveDirectory,
     RemoveFile,
@@ -56,6 +58,9 @@ def operations(where: st.SearchStrategy[str]) -> st.SearchStrategy[AnyOperation]
         st.builds(RemoveDirectory, where),
         st.builds(SetMetadata, where, METADATA),
         st.builds(SetTimes, where, TIMES),
+        st.builds(MakeHardLink, where, where),
+        st.builds(MakeHardLink, where, where),
+        st.builds(MakeSymbolicLink, where, st.sampled_from(["a", "/out/a", "/etc/passwd"]), METADATA, TIMES),
     )
 
 
@@ -89,7 +94,9 @@ def visible(volume: MemoryVolume) -> dict[str, Any]:
         tmp = len(parts) > 2 and parts[2].endswith(".tmp")
         return not tmp and not (path + "/").startswith("/web/a/skip/")
 
-    return {path: what for path, what in volume.picture("/web").items() if selected(path)}
+    found = {path: what for path, what in volume.picture("/web").items() if selected(path)}
+    names = {path: tuple(name for name in what[5] if name in found) for path, what in found.items()}
+    return {path: (*what[:5], names[path] if len(names[path]) > 1 else ()) for path, what in found.items()}
 
 
 async def play(  # noqa: C901 - one branch a kind of step

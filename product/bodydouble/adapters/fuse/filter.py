@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pyfuse3
 
 from bodydouble.adapters.fuse import mounts, requests
 from bodydouble.adapters.fuse.handlers import PassThrough
+from bodydouble.adapters.fuse.hard_links import find_names
 from bodydouble.adapters.fuse.reporter import Reporter
 from bodydouble.adapters.sinks import SinkTable
 from bodydouble.errors import FilterError
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
     from bodydouble.adapters.posix.backing import Backing
     from bodydouble.ports import Attachment, Sink
+
+A = TypeVar("A")
+T = TypeVar("T")
 
 _OPTIONS = {"fsname=bodydouble", "subtype=bodydouble", "default_permissions", "allow_other"}
 
@@ -74,11 +78,13 @@ class FuseFilter:
         try:
             await self._in_thread(mounts.detach_stale, self._root)
             backing = self._backing.hold(self._root)
+            groups = await self._in_thread(find_names, backing)
         except OSError as error:
             raise FilterError(f"{self._root}: cannot be filtered: {error.strerror}") from error
         self._handlers = PassThrough(
             backing, Reporter(self._root, self._sinks), self._executor, on_ready=self._ready.set
         )
+        self._handlers.learn(groups)
         self._mount(self._handlers)
         self._session = asyncio.create_task(pyfuse3.main(), name=f"fuse session {self._root}")
         self._session.add_done_callback(self._ended)
@@ -142,5 +148,5 @@ class FuseFilter:
             FuseFilter._serving = None
             handlers.close()
 
-    async def _in_thread(self, call: Callable[[str], None], root: str) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._executor, call, root)
+    async def _in_thread(self, call: Callable[[A], T], argument: A) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, call, argument)

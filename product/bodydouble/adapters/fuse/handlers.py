@@ -5,10 +5,10 @@ and reports it before it takes the next request is what makes the order of repor
 and no reordering to undo. The calls are short, since they end in the page cache; those that wait for the disk (fsync,
 synchronous writes) go to a thread. A handler never awaits between a change and its report.
 
-Refused, so that nothing changes unreported: symbolic links, hard links and special files (EPERM), RENAME_EXCHANGE
-(EINVAL), extended attributes (EOPNOTSUPP through ENOSYS, hence no ACLs), fallocate and copy_file_range (the kernel or
-the C library falls back to writes), names that product form cannot say (EINVAL), writing to a file that got a second
-hard link beneath the mount (EOPNOTSUPP). What of these exists already is not shown.
+Refused, so that nothing changes unreported: special files (EPERM), RENAME_EXCHANGE (EINVAL), extended attributes
+(EOPNOTSUPP through ENOSYS, hence no ACLs), fallocate and copy_file_range (the kernel or the C library falls back to
+writes), names and targets of symbolic links that product form cannot say (EINVAL). What of these exists already is not
+shown. A file may have further names outside of the mount; what is written through those is written beneath it.
 """
 
 from __future__ import annotations
@@ -22,17 +22,20 @@ import pyfuse3
 
 from bodydouble.adapters.fuse.answers import answering, attributes, known_name, new_name
 from bodydouble.adapters.fuse.directories import Directories
+from bodydouble.adapters.fuse.hard_links import pin_names
 from bodydouble.adapters.fuse.nodes import Node, NodeTable, key_of
 from bodydouble.adapters.fuse.open_directories import OpenDirectories
 from bodydouble.adapters.fuse.open_files import OpenFiles
 from bodydouble.adapters.posix.libc import RENAME_NOREPLACE, rename_without_replacing
-from bodydouble.adapters.posix.metadata import replicable
+from bodydouble.adapters.posix.names import sayable_target
+from bodydouble.adapters.posix.tree import sayable
 from bodydouble.vocabulary.paths import MAX_PATH_CHARACTERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from concurrent.futures import Executor
 
+    from bodydouble.adapters.fuse.hard_links import Name
     from bodydouble.adapters.fuse.reporter import Reporter
 
 _NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -64,6 +67,14 @@ class PassThrough(pyfuse3.Operations):  # type: ignore[misc]  # pyfuse3 is untyp
     def init(self) -> None:
         """The session is up."""
         self._on_ready()
+
+    def learn(self, groups: list[list[Name]]) -> None:
+        """Know the names of files that have several, as `hard_links.find_names` found them.
+
+        Raises:
+            OSError: a name is gone already.
+        """
+        pin_names(self._nodes, self._root, groups)
 
     def close(self) -> None:
         """Close everything once the session is over."""
@@ -156,19 +167,44 @@ class PassThrough(pyfuse3.Operations):  # type: ignore[misc]  # pyfuse3 is untyp
         if replaced is not None:
             if key_of(replaced) == key_of(moved):
                 return  # two names of one file: rename(2) leaves both
-            self._nodes.removed(replaced)
-        self._nodes.moved(moved, target, new)
+            self._nodes.removed(replaced, target, new)
+        self._nodes.moved(moved, (source, old), (target, new))
         self._reporter.renamed(*paths)
 
     @answering
-    async def link(self, _inode: int, _parent: int, _name: bytes, _context: object) -> object:
-        """Refuse: a hard link has no operation to say it with."""
-        raise pyfuse3.FUSEError(errno.EPERM)
+    async def link(self, inode: int, parent: int, name: bytes, _context: object) -> object:
+        """Give a file one more name."""
+        node, directory, text = self._nodes.get(inode), self._nodes.get(parent), self._new_name(parent, name)
+        if node.orphaned or node.parent is None:
+            raise pyfuse3.FUSEError(errno.ENOENT)
+        existing, status = self._reporter.path(node), self._link(node, node.parent, directory, text)
+        self._nodes.looked_up(directory, text, status)
+        self._reporter.linked(self._reporter.path(directory, text), existing)
+        return attributes(node, status)
 
     @answering
-    async def symlink(self, _parent: int, _name: bytes, _target: bytes, _context: object) -> object:
-        """Refuse: a symbolic link has no operation to say it with."""
-        raise pyfuse3.FUSEError(errno.EPERM)
+    async def symlink(self, parent: int, name: bytes, target: bytes, context: pyfuse3.RequestContext) -> object:
+        """Make a symbolic link."""
+        directory, text, leads = self._nodes.get(parent), self._new_name(parent, name), os.fsdecode(target)
+        if not sayable_target(leads):
+            raise pyfuse3.FUSEError(errno.EINVAL)
+        fd = self._directories.descriptor(directory)
+        os.symlink(leads, text, dir_fd=fd)
+        above = os.fstat(fd)
+        group = above.st_gid if above.st_mode & modes.S_ISGID else context.gid
+        os.chown(text, context.uid, group, dir_fd=fd, follow_symlinks=False)
+        status = self._status_in(directory, text)
+        node = self._nodes.looked_up(directory, text, status)
+        self._reporter.made_link(node, leads, status)
+        return attributes(node, status)
+
+    @answering
+    async def readlink(self, inode: int, _context: object) -> bytes:
+        """Where a symbolic link leads."""
+        node = self._nodes.get(inode)
+        if node.orphaned or node.parent is None:
+            raise pyfuse3.FUSEError(errno.ENOENT)
+        return os.fsencode(os.readlink(node.name, dir_fd=self._directories.descriptor(node.parent)))
 
     # --- attributes -------------------------------------------------------------------------------------------------
 
@@ -191,6 +227,8 @@ class PassThrough(pyfuse3.Operations):  # type: ignore[misc]  # pyfuse3 is untyp
         node = self._nodes.get(inode)
         if fields.update_size:
             self._files.truncate(node, handle, wanted.st_size)
+        if modes.S_ISLNK(node.key[2]):
+            return attributes(node, self._set_link(node, wanted, fields))
         with self._files.descriptor(node, handle, os.O_RDONLY) as fd:
             if fields.update_uid or fields.update_gid or fields.update_mode:
                 _set_owner_and_mode(fd, wanted, fields)
@@ -270,7 +308,7 @@ class PassThrough(pyfuse3.Operations):  # type: ignore[misc]  # pyfuse3 is untyp
 
     def _status_in(self, directory: Node, name: str) -> os.stat_result:
         status = os.stat(name, dir_fd=self._directories.descriptor(directory), follow_symlinks=False)
-        if not replicable(status):
+        if not sayable(name, self._directories.descriptor(directory), status):
             raise pyfuse3.FUSEError(errno.ENOENT)
         return status
 
@@ -319,8 +357,33 @@ class PassThrough(pyfuse3.Operations):  # type: ignore[misc]  # pyfuse3 is untyp
             os.rmdir(name, dir_fd=fd)
         else:
             os.unlink(name, dir_fd=fd)
-        self._nodes.removed(status)
+        self._nodes.removed(status, holder, name)
         self._reporter.removed(path, directory=directory)
+
+    def _link(self, node: Node, holder: Node, directory: Node, name: str) -> os.stat_result:
+        old_fd, new_fd = self._directories.descriptor(holder), self._directories.descriptor(directory)
+        os.link(node.name, name, src_dir_fd=old_fd, dst_dir_fd=new_fd, follow_symlinks=False)
+        status = os.stat(name, dir_fd=new_fd, follow_symlinks=False)
+        if key_of(status) != node.key:
+            os.unlink(name, dir_fd=new_fd)
+            raise pyfuse3.FUSEError(errno.ESTALE)
+        return status
+
+    def _set_link(self, node: Node, wanted: pyfuse3.EntryAttributes, fields: pyfuse3.SetattrFields) -> os.stat_result:
+        """Owner and times of a symbolic link; it has no mode of its own."""
+        status = self._status(node)
+        if node.parent is None:
+            return status
+        name, fd = node.name, self._directories.descriptor(node.parent)
+        if fields.update_uid or fields.update_gid:
+            owner = wanted.st_uid if fields.update_uid else -1, wanted.st_gid if fields.update_gid else -1
+            os.chown(name, *owner, dir_fd=fd, follow_symlinks=False)
+            self._reporter.metadata(node, self._status(node))
+        if fields.update_mtime or fields.update_atime:
+            os.utime(name, ns=_times(status, wanted, fields), dir_fd=fd, follow_symlinks=False)
+        if fields.update_mtime:
+            self._reporter.times(node, self._status(node))
+        return self._status(node)
 
     def _rename(self, source: Node, old: str, target: Node, new: str, *, replacing: bool) -> None:
         old_fd, new_fd = self._directories.descriptor(source), self._directories.descriptor(target)
@@ -338,11 +401,11 @@ def _set_owner_and_mode(fd: int, wanted: pyfuse3.EntryAttributes, fields: pyfuse
 
 
 def _set_times(fd: int, wanted: pyfuse3.EntryAttributes, fields: pyfuse3.SetattrFields) -> None:
-    status = os.fstat(fd)
-    os.utime(
-        fd,
-        ns=(
-            wanted.st_atime_ns if fields.update_atime else status.st_atime_ns,
-            wanted.st_mtime_ns if fields.update_mtime else status.st_mtime_ns,
-        ),
+    os.utime(fd, ns=_times(os.fstat(fd), wanted, fields))
+
+
+def _times(status: os.stat_result, wanted: pyfuse3.EntryAttributes, fields: pyfuse3.SetattrFields) -> tuple[int, int]:
+    return (
+        wanted.st_atime_ns if fields.update_atime else status.st_atime_ns,
+        wanted.st_mtime_ns if fields.update_mtime else status.st_mtime_ns,
     )

@@ -18,14 +18,17 @@ def metadata_of(status: os.stat_result) -> Metadata:
 
 
 def replicable(status: os.stat_result) -> bool:
-    """Whether the product replicates this kind of file: regular files and directories only."""
-    return modes.S_ISREG(status.st_mode) or modes.S_ISDIR(status.st_mode)
+    """Whether the product replicates this kind of file: regular files, directories and symbolic links."""
+    return modes.S_ISREG(status.st_mode) or modes.S_ISDIR(status.st_mode) or modes.S_ISLNK(status.st_mode)
 
 
-def entry_of(path: str, status: os.stat_result) -> Entry:
-    """The port's view of a file or directory."""
+def entry_of(path: str, status: os.stat_result, target: str | None = None) -> Entry:
+    """The port's view of a file, directory or (with its target) symbolic link."""
     directory = modes.S_ISDIR(status.st_mode)
-    return Entry(path, directory, 0 if directory else status.st_size, status.st_mtime_ns, metadata_of(status))
+    size = status.st_size if modes.S_ISREG(status.st_mode) else 0
+    links = 1 if directory else status.st_nlink
+    identity = f"{status.st_dev:x}:{status.st_ino:x}" if links > 1 else ""
+    return Entry(path, directory, size, status.st_mtime_ns, metadata_of(status), target, identity, links)
 
 
 def set_metadata(fd: int, metadata: Metadata, path: str) -> None:
@@ -37,15 +40,34 @@ def set_metadata(fd: int, metadata: Metadata, path: str) -> None:
         FileSystemError: ``denied`` when the descriptor is another platform's.
         OSError: the system refused.
     """
-    if not metadata.security:
+    owner = _owner_and_mode(metadata, path)
+    if owner is None:
         return
-    match = _SECURITY.fullmatch(metadata.security)
-    if match is None:
-        raise FileSystemError("denied", path, f"security {metadata.security!r} is not uid:gid:mode")
-    uid, gid, mode = int(match[1]), int(match[2]), int(match[3], 8)
+    uid, gid, mode = owner
     status = os.fstat(fd)
     if (status.st_uid, status.st_gid) != (uid, gid):
         os.fchown(fd, uid, gid)
     # After the owner: changing it drops set-user-ID bits.
     if modes.S_IMODE(os.fstat(fd).st_mode) != mode:
         os.fchmod(fd, mode)
+
+
+def set_link_metadata(name: str, directory: int, metadata: Metadata, path: str) -> None:
+    """Give the symbolic link ``name`` in an open directory its owner and group; it has no mode of its own.
+
+    Raises:
+        FileSystemError, OSError: as `set_metadata`.
+    """
+    owner = _owner_and_mode(metadata, path)
+    status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+    if owner is not None and (status.st_uid, status.st_gid) != owner[:2]:
+        os.chown(name, owner[0], owner[1], dir_fd=directory, follow_symlinks=False)
+
+
+def _owner_and_mode(metadata: Metadata, path: str) -> tuple[int, int, int] | None:
+    if not metadata.security:
+        return None
+    match = _SECURITY.fullmatch(metadata.security)
+    if match is None:
+        raise FileSystemError("denied", path, f"security {metadata.security!r} is not uid:gid:mode")
+    return int(match[1]), int(match[2]), int(match[3], 8)

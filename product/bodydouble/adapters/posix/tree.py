@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from bodydouble.adapters.posix.backing import DIRECTORY
 from bodydouble.adapters.posix.codes import on_path
 from bodydouble.adapters.posix.metadata import entry_of, replicable
-from bodydouble.adapters.posix.names import speakable
+from bodydouble.adapters.posix.names import link_target, speakable
 from bodydouble.errors import FileSystemError
 from bodydouble.vocabulary import paths
 
@@ -51,7 +51,7 @@ class Tree:
                 os.close(fd)
 
     def list_directory(self, path: str) -> list[Entry]:
-        """Files and directories directly inside ``path``, sorted by name.
+        """Files, directories and symbolic links directly inside ``path``, sorted by name.
 
         Raises:
             FileSystemError: as the port says.
@@ -114,9 +114,23 @@ class Tree:
     def _entry(path: str, name: str, directory: int) -> Entry | None:
         try:
             status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+            target = link_target(name, directory, status)
         except FileNotFoundError:
             return None
-        return entry_of(path, status) if replicable(status) else None
+        if not replicable(status) or (target is None and modes.S_ISLNK(status.st_mode)):
+            return None
+        return entry_of(path, status, target)
+
+
+def sayable(name: str, directory: int, status: os.stat_result) -> bool:
+    """Whether the product can replicate what a name in an open directory means.
+
+    Raises:
+        OSError: the system refused.
+    """
+    if modes.S_ISLNK(status.st_mode):
+        return link_target(name, directory, status) is not None
+    return replicable(status)
 
 
 def open_file(name: str, directory: int, flags: int, path: str, mode: int = 0o600) -> int:
