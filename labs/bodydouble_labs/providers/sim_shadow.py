@@ -1,8 +1,9 @@
 """An independent copy of a volume, kept up to date operation by operation, with a running hash of each subtree.
 
 Each node's hash is that of its name, kind, attributes, security, target (of a junction), size and the sum (mod 2**128)
-of what is in it: the hashes of a file's 4 KiB pages, or of a directory's entries. An operation changes the pages it touches and the nodes
-above them, so that it costs as much as its own bytes, however large the tree is. Times are not part of it.
+of what is in it: the hashes of a file's 4 KiB pages, or of a directory's entries. An operation changes the pages it
+touches and the nodes above them, so that it costs as much as its own bytes, however large the tree is. Times are not
+part of it.
 """
 
 from __future__ import annotations

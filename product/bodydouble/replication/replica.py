@@ -43,6 +43,7 @@ from bodydouble.vocabulary.operations import (
     Rename,
     Truncate,
     Write,
+    metadata_size,
     paths_of,
 )
 from bodydouble.vocabulary.records import ReplicationSet  # noqa: TC001 - msgspec reads it at run time
@@ -305,7 +306,7 @@ class Replica:
         listed: list[ListedEntry] = []
         size = hashed = 0
         for entry in entries:
-            size += 4 * (len(entry.path) + len(entry.target or "")) + len(entry.metadata.security) + 128
+            size += 4 * (len(entry.path) + len(entry.target or "")) + metadata_size(entry.metadata) + 128
             if listed and (size > _PAGE_BYTES or hashed > _PAGE_DIGEST_BYTES):
                 return Listing(sequence, listed, more=True)
             digest = b""

@@ -13,7 +13,12 @@ import msgspec
 
 Kind = Literal["file", "directory", "link"]
 
+Extended = tuple[tuple[str, bytes], ...]
+"""Extended attributes: names with values, sorted by name."""
+
 MAX_TARGET_CHARACTERS = 4096
+MAX_EXTENDED_BYTES = 256 * 1024
+"""Names and values of one file's extended attributes together, at most."""
 
 
 class Metadata(msgspec.Struct, frozen=True, array_like=True):
@@ -24,10 +29,12 @@ class Metadata(msgspec.Struct, frozen=True, array_like=True):
             0 where the file system has none.
         security: the security descriptor in the host's own encoding, opaque to the product (POSIX: ``uid:gid:mode``
             in decimal, decimal, octal).
+        extended: extended attributes, on POSIX hosts access control lists among them; empty where there are none.
     """
 
     attributes: int = 0
     security: bytes = b""
+    extended: Extended = ()
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
@@ -110,7 +117,7 @@ class RemoveDirectory(Operation, frozen=True, tag="rmdir"):
 
 
 class SetMetadata(Operation, frozen=True, tag="metadata"):
-    """Replace the attributes and security of a file or directory."""
+    """Replace the attributes, security and extended attributes of a file or directory."""
 
     metadata: Metadata
 
@@ -174,9 +181,14 @@ def changes_names(operation: Operation) -> bool:
 
 
 def payload_size(operation: Operation) -> int:
-    """Bytes that ``operation`` weighs in a queue: its data and security plus a fixed 256 for the objects themselves."""
+    """Bytes that ``operation`` weighs in a queue: its data and metadata plus a fixed 256 for the objects themselves."""
     if isinstance(operation, Write):
         return 256 + len(operation.data)
     if isinstance(operation, MakeDirectory | CreateFile | SetMetadata | MakeSymbolicLink):
-        return 256 + len(operation.metadata.security)
+        return 256 + metadata_size(operation.metadata)
     return 256
+
+
+def metadata_size(metadata: Metadata) -> int:
+    """Bytes of security and extended attributes, names included."""
+    return len(metadata.security) + sum(len(name) + len(value) for name, value in metadata.extended)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING, Literal
 
+import msgspec
+
 from bodydouble.errors import FileSystemError
 from bodydouble.vocabulary.operations import (
     CreateFile,
@@ -73,6 +75,10 @@ class NtfsVolume(Volume):
     def _inherited(self, parent: bytes, *, directory: bool) -> bytes:
         marked = self.release >= 5  # noqa: PLR2004 - the release: only Windows 2000 marks what was inherited
         return security.inherited(parent, directory=directory, marked=marked)
+
+    def _metadata(self, metadata: Metadata) -> Metadata:
+        """Extended attributes of other systems have no place here; NTFS's own (for OS/2 programs) are not modelled."""
+        return msgspec.structs.replace(metadata, extended=()) if metadata.extended else metadata
 
     def upgrade(self) -> None:
         """What Windows 2000 does to an NTFS 4 volume when it mounts it."""

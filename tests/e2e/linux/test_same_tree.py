@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from tests.e2e.linux.test_fuse_filter import access_list
 
 from bodydouble.adapters.linux import FilterSettings, LinuxHostSettings, open_host
+from bodydouble.adapters.posix.extended import ACCESS_LIST, DEFAULT_LIST
 from bodydouble.replication.service import ReplicationService
 from bodydouble.replication.settings import ReplicationSettings
 from bodydouble.state.events import EventLog
@@ -142,6 +144,11 @@ def plant(root: Path) -> None:
     os.link(root / "dangling", root / "d2/dangling too", follow_symlinks=False)
     os.chown(root / "inside", 7, 8, follow_symlinks=False)
     os.utime(root / "inside", ns=(1, 5_000_000_000), follow_symlinks=False)
+    os.setxattr(root / "third é", "user.note", b"one file, three names")
+    os.setxattr(root / "d3", "user.directory", b"\0binary\xff")
+    os.setxattr(root / "d3", DEFAULT_LIST, access_list(1234, 6, 6))
+    os.setxattr(root / "d4/deep 1/f4", ACCESS_LIST, access_list(4321, 4, 6))
+    os.setxattr(root / "dangling", "trusted.link", b"of a symbolic link", follow_symlinks=False)
     with (root / "sparse").open("wb") as file:
         file.seek(3_000_000)
         file.write(b"end")
@@ -154,6 +161,8 @@ def confuse(copy: Path) -> None:
     copy.mkdir()
     (copy / "d0/deep 0").mkdir(parents=True)
     (copy / "d1").mkdir()
+    os.setxattr(copy / "d1", DEFAULT_LIST, access_list(7, 7, 7))
+    os.setxattr(copy / "d1", "user.stale", b"x")
     (copy / "d0/deep 0/f0").write_text("stale")
     os.link(copy / "d0/deep 0/f0", copy / "d0/deep 0/f15")
     (copy / "d1/twin").write_text("not linked")
@@ -169,6 +178,9 @@ def work(root: Path) -> None:
     drawn = random.Random(6)
     for number in range(150):
         (root / f"d{number % 5}" / f"new{number}").write_bytes(drawn.randbytes(300))
+    os.setxattr(root / "d3/new3", "user.later", b"1")
+    os.removexattr(root / "third é", "user.note")
+    os.setxattr(root / "d2/new2", ACCESS_LIST, access_list(99, 6, 4))
     os.link(root / "d0/new0", root / "linked")
     (root / "linked").write_bytes(b"through the other name")
     (root / "third é").write_bytes(b"through the third name")

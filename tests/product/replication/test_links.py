@@ -44,7 +44,7 @@ OPERATIONS: st.SearchStrategy[AnyOperation] = st.one_of(
     st.builds(MakeHardLink, FILES, FILES),
     st.builds(MakeHardLink, FILES, FILES),
     st.builds(MakeSymbolicLink, FILES, st.sampled_from(["a", "/etc/passwd"]), st.just(NOTHING), st.just(3000)),
-    st.builds(SetMetadata, FILES, st.sampled_from([NOTHING, Metadata(0, b"1:2:644")])),
+    st.builds(SetMetadata, FILES, st.sampled_from([NOTHING, Metadata(0, b"1:2:644", (("user.a", b"1"),))])),
     st.builds(RemoveFile, FILES),
     st.builds(Rename, FILES, FILES),
     st.builds(Rename, NAMES, NAMES),

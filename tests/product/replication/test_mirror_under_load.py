@@ -40,7 +40,7 @@ ANYWHERE = PATHS | st.sampled_from(["/out/a", "/out/b", "/web"])
 DATA = st.sampled_from([b"", b"x", b"hello", b"0123456789" * 20, b"LONG"])
 OFFSETS = st.sampled_from([0, 3, 100, 65_530, 140_000])
 TIMES = st.integers(1, 3).map(lambda number: number * 1000)
-METADATA = st.sampled_from([Metadata(), Metadata(1), Metadata(0, b"1:2:644")])
+METADATA = st.sampled_from([Metadata(), Metadata(1), Metadata(0, b"1:2:644", (("user.a", b"1"),))])
 
 
 def operations(where: st.SearchStrategy[str]) -> st.SearchStrategy[AnyOperation]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 import pyfuse3
 
 from bodydouble.adapters.fuse import mounts, requests
-from bodydouble.adapters.fuse.handlers import PassThrough
+from bodydouble.adapters.fuse.handlers import PassThrough, PlainPassThrough
 from bodydouble.adapters.fuse.hard_links import find_names
 from bodydouble.adapters.fuse.reporter import Reporter
 from bodydouble.adapters.sinks import SinkTable
@@ -41,12 +41,14 @@ class FuseFilter:
         root: the directory to protect, in product form.
         backing: holds the directory open from before the mount; the product's file system resolves through it.
         executor: threads for mounting, unmounting and fsync.
+        extended_attributes: whether applications may use them there, and access control lists.
     """
 
     _serving: str | None = None
 
-    def __init__(self, root: str, backing: Backing, executor: Executor) -> None:
+    def __init__(self, root: str, backing: Backing, executor: Executor, *, extended_attributes: bool = True) -> None:
         self._root = root
+        self._extended_attributes = extended_attributes
         self._backing = backing
         self._executor = executor
         self._sinks = SinkTable()
@@ -81,9 +83,9 @@ class FuseFilter:
             groups = await self._in_thread(find_names, backing)
         except OSError as error:
             raise FilterError(f"{self._root}: cannot be filtered: {error.strerror}") from error
-        self._handlers = PassThrough(
-            backing, Reporter(self._root, self._sinks), self._executor, on_ready=self._ready.set
-        )
+        reporter = Reporter(self._root, self._sinks)
+        handlers = PassThrough if self._extended_attributes else PlainPassThrough
+        self._handlers = handlers(backing, reporter, self._executor, on_ready=self._ready.set)
         self._handlers.learn(groups)
         self._mount(self._handlers)
         self._session = asyncio.create_task(pyfuse3.main(), name=f"fuse session {self._root}")

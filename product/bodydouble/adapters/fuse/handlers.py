@@ -5,10 +5,14 @@ and reports it before it takes the next request is what makes the order of repor
 and no reordering to undo. The calls are short, since they end in the page cache; those that wait for the disk (fsync,
 synchronous writes) go to a thread. A handler never awaits between a change and its report.
 
-Refused, so that nothing changes unreported: special files (EPERM), RENAME_EXCHANGE (EINVAL), extended attributes
-(EOPNOTSUPP through ENOSYS, hence no ACLs), fallocate and copy_file_range (the kernel or the C library falls back to
-writes), names and targets of symbolic links that product form cannot say (EINVAL). What of these exists already is not
-shown. A file may have further names outside of the mount; what is written through those is written beneath it.
+Refused, so that nothing changes unreported: special files (EPERM), RENAME_EXCHANGE (EINVAL), fallocate and
+copy_file_range (the kernel or the C library falls back to writes), names and targets of symbolic links that product
+form cannot say (EINVAL). What of these exists already is not shown. A file may have further names outside of the mount;
+what is written through those is written beneath it.
+
+The kernel enforces access control lists, the backing volume keeps mode and list in step and hands default lists down.
+The umask of whoever makes a file counts even where a default list says that it does not: the kernel applies it before
+it asks.
 """
 
 from __future__ import annotations
@@ -22,10 +26,12 @@ import pyfuse3
 
 from bodydouble.adapters.fuse.answers import answering, attributes, known_name, new_name
 from bodydouble.adapters.fuse.directories import Directories
+from bodydouble.adapters.fuse.extended import CAPABILITY, ExtendedAttributes
 from bodydouble.adapters.fuse.hard_links import pin_names
 from bodydouble.adapters.fuse.nodes import Node, NodeTable, key_of
 from bodydouble.adapters.fuse.open_directories import OpenDirectories
 from bodydouble.adapters.fuse.open_files import OpenFiles
+from bodydouble.adapters.posix.extended import DEFAULT_LIST, place_in, read_value
 from bodydouble.adapters.posix.libc import RENAME_NOREPLACE, rename_without_replacing
 from bodydouble.adapters.posix.names import sayable_target
 from bodydouble.adapters.posix.tree import sayable
@@ -53,6 +59,7 @@ class PassThrough(pyfuse3.Operations):  # type: ignore[misc]  # pyfuse3 is untyp
 
     supports_dot_lookup = False
     enable_writeback_cache = False
+    enable_acl = True
 
     def __init__(self, root: int, reporter: Reporter, executor: Executor, on_ready: Callable[[], None]) -> None:
         super().__init__()
@@ -62,6 +69,7 @@ class PassThrough(pyfuse3.Operations):  # type: ignore[misc]  # pyfuse3 is untyp
         self._nodes = NodeTable(os.fstat(root))
         self._directories = Directories(root)
         self._files = OpenFiles(self._directories, reporter, executor)
+        self._extended = ExtendedAttributes(self._directories, self._files, reporter)
         self._listings = OpenDirectories(self._directories, self._nodes, executor)
 
     def init(self) -> None:
@@ -103,18 +111,19 @@ class PassThrough(pyfuse3.Operations):  # type: ignore[misc]  # pyfuse3 is untyp
         """Make a directory."""
         directory, text = self._nodes.get(parent), self._new_name(parent, name)
         fd = self._directories.descriptor(directory)
-        os.mkdir(text, 0o700, dir_fd=fd)
+        listed = _hands_down(fd)
+        os.mkdir(text, mode if listed else 0o700, dir_fd=fd)
         inherited = modes.S_ISGID if os.fstat(fd).st_mode & modes.S_ISGID else 0
         made = os.open(text, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
         try:
-            status = self._own(made, fd, mode | inherited, context)
+            status = self._own(made, fd, None if listed else mode | inherited, context)
+            node = self._nodes.looked_up(directory, text, status)
+            self._reporter.made_directory(node, status, made)
         except OSError:
             os.rmdir(text, dir_fd=fd)
             raise
         finally:
             os.close(made)
-        node = self._nodes.looked_up(directory, text, status)
-        self._reporter.made_directory(node, status)
         return attributes(node, status)
 
     @answering
@@ -195,7 +204,7 @@ class PassThrough(pyfuse3.Operations):  # type: ignore[misc]  # pyfuse3 is untyp
         os.chown(text, context.uid, group, dir_fd=fd, follow_symlinks=False)
         status = self._status_in(directory, text)
         node = self._nodes.looked_up(directory, text, status)
-        self._reporter.made_link(node, leads, status)
+        self._reporter.made_link(node, leads, status, place_in(fd, text))
         return attributes(node, status)
 
     @answering
@@ -232,7 +241,7 @@ class PassThrough(pyfuse3.Operations):  # type: ignore[misc]  # pyfuse3 is untyp
         with self._files.descriptor(node, handle, os.O_RDONLY) as fd:
             if fields.update_uid or fields.update_gid or fields.update_mode:
                 _set_owner_and_mode(fd, wanted, fields)
-                self._reporter.metadata(node, os.fstat(fd))
+                self._reporter.metadata(node, os.fstat(fd), fd)
             if fields.update_mtime or fields.update_atime:
                 _set_times(fd, wanted, fields)
             if fields.update_mtime:
@@ -246,6 +255,31 @@ class PassThrough(pyfuse3.Operations):  # type: ignore[misc]  # pyfuse3 is untyp
         for name in ("bsize", "frsize", "blocks", "bfree", "bavail", "files", "ffree", "favail", "namemax"):
             setattr(answer, f"f_{name}", getattr(status, f"f_{name}"))
         return answer
+
+    async def getxattr(self, inode: int, name: bytes, context: object) -> bytes:
+        """One extended attribute. The kernel asks for a file's capability before each write: that must be quick."""
+        if name == CAPABILITY and self._nodes.get(inode).without_capability:
+            raise pyfuse3.FUSEError(errno.ENODATA)
+        return await self._getxattr(inode, name, context)
+
+    @answering
+    async def _getxattr(self, inode: int, name: bytes, _context: object) -> bytes:
+        return self._extended.get(self._nodes.get(inode), os.fsdecode(name))
+
+    @answering
+    async def listxattr(self, inode: int, _context: object) -> list[bytes]:
+        """The names of all extended attributes."""
+        return [os.fsencode(name) for name in self._extended.names(self._nodes.get(inode))]
+
+    @answering
+    async def setxattr(self, inode: int, name: bytes, value: bytes, _context: object) -> None:
+        """Set an extended attribute."""
+        self._extended.set(self._nodes.get(inode), os.fsdecode(name), value)
+
+    @answering
+    async def removexattr(self, inode: int, name: bytes, _context: object) -> None:
+        """Remove an extended attribute."""
+        self._extended.remove(self._nodes.get(inode), os.fsdecode(name))
 
     # --- contents ---------------------------------------------------------------------------------------------------
 
@@ -330,23 +364,28 @@ class PassThrough(pyfuse3.Operations):  # type: ignore[misc]  # pyfuse3 is untyp
 
     def _create(self, directory: Node, name: str, mode: int, context: pyfuse3.RequestContext) -> tuple[Node, int]:
         parent = self._directories.descriptor(directory)
-        fd = os.open(name, _NEW_FILE, 0o600, dir_fd=parent)
+        listed = _hands_down(parent)
+        fd = os.open(name, _NEW_FILE, mode if listed else 0o600, dir_fd=parent)
         try:
-            status = self._own(fd, parent, mode, context)
+            status = self._own(fd, parent, None if listed else mode, context)
         except OSError:
             os.close(fd)
             os.unlink(name, dir_fd=parent)
             raise
         node = self._nodes.looked_up(directory, name, status)
-        self._reporter.created(node, status)
+        self._reporter.created(node, status, fd)
         return node, fd
 
     @staticmethod
-    def _own(fd: int, parent: int, mode: int, context: pyfuse3.RequestContext) -> os.stat_result:
-        """Give what was just made to whoever asked for it; a set-group-ID directory passes its group on."""
+    def _own(fd: int, parent: int, mode: int | None, context: pyfuse3.RequestContext) -> os.stat_result:
+        """Give what was just made to whoever asked for it; a set-group-ID directory passes its group on.
+
+        Without a mode it stays with what a default access control list has made of it.
+        """
         above = os.fstat(parent)
         os.fchown(fd, context.uid, above.st_gid if above.st_mode & modes.S_ISGID else context.gid)
-        os.fchmod(fd, modes.S_IMODE(mode))
+        if mode is not None:
+            os.fchmod(fd, modes.S_IMODE(mode))
         return os.fstat(fd)
 
     def _remove(self, parent: int, name: str, *, directory: bool) -> None:
@@ -378,7 +417,7 @@ class PassThrough(pyfuse3.Operations):  # type: ignore[misc]  # pyfuse3 is untyp
         if fields.update_uid or fields.update_gid:
             owner = wanted.st_uid if fields.update_uid else -1, wanted.st_gid if fields.update_gid else -1
             os.chown(name, *owner, dir_fd=fd, follow_symlinks=False)
-            self._reporter.metadata(node, self._status(node))
+            self._reporter.metadata(node, self._status(node), place_in(fd, name))
         if fields.update_mtime or fields.update_atime:
             os.utime(name, ns=_times(status, wanted, fields), dir_fd=fd, follow_symlinks=False)
         if fields.update_mtime:
@@ -391,6 +430,33 @@ class PassThrough(pyfuse3.Operations):  # type: ignore[misc]  # pyfuse3 is untyp
             os.rename(old, new, src_dir_fd=old_fd, dst_dir_fd=new_fd)
         else:
             rename_without_replacing(old, old_fd, new, new_fd)
+
+
+class PlainPassThrough(PassThrough):
+    """Without extended attributes: after ENOSYS the kernel never asks for one again."""
+
+    enable_acl = False
+
+    async def getxattr(self, _inode: int, _name: bytes, _context: object) -> bytes:
+        """Refuse."""
+        raise pyfuse3.FUSEError(errno.ENOSYS)
+
+    async def listxattr(self, _inode: int, _context: object) -> list[bytes]:
+        """Refuse."""
+        raise pyfuse3.FUSEError(errno.ENOSYS)
+
+    async def setxattr(self, _inode: int, _name: bytes, _value: bytes, _context: object) -> None:
+        """Refuse."""
+        raise pyfuse3.FUSEError(errno.ENOSYS)
+
+    async def removexattr(self, _inode: int, _name: bytes, _context: object) -> None:
+        """Refuse."""
+        raise pyfuse3.FUSEError(errno.ENOSYS)
+
+
+def _hands_down(directory: int) -> bool:
+    """Whether what is made in an open directory gets an access control list from it."""
+    return read_value(place_in(directory, "."), DEFAULT_LIST) is not None
 
 
 def _set_owner_and_mode(fd: int, wanted: pyfuse3.EntryAttributes, fields: pyfuse3.SetattrFields) -> None:

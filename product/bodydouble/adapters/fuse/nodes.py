@@ -32,6 +32,7 @@ class Node:
         name: its name in there.
         others: further names (hard links), each with its directory.
         pinned: kept although the kernel does not know it, because of the names that lead through it.
+        without_capability: it is known to have no ``security.capability``.
         lookups: how many times the kernel was told of it and has not forgotten it.
         orphaned: its name was removed or replaced; what is still open keeps working and reports nothing.
         descriptors: open descriptors of it, oldest first.
@@ -43,6 +44,7 @@ class Node:
     name: str
     others: list[tuple[Node, str]] = field(default_factory=list)
     pinned: bool = False
+    without_capability: bool = False
     lookups: int = 0
     orphaned: bool = False
     descriptors: list[int] = field(default_factory=list)

@@ -153,7 +153,7 @@ class OpenFiles:
             dropped &= ~modes.S_ISGID
         if dropped != mode:
             os.fchmod(fd, dropped)
-            self._reporter.metadata(node, os.fstat(fd))
+            self._reporter.metadata(node, os.fstat(fd), fd)
 
 
 def _check(node: Node, status: os.stat_result) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import os
 
     from bodydouble.adapters.fuse.nodes import Node
+    from bodydouble.adapters.posix.extended import Place
     from bodydouble.adapters.sinks import SinkTable
 
 
@@ -47,15 +48,15 @@ class Reporter:
         """Product path of each name of a node."""
         return ["/".join((self._root, *components)) for components in node.every_components()]
 
-    def created(self, node: Node, status: os.stat_result) -> None:
+    def created(self, node: Node, status: os.stat_result, place: Place) -> None:
         """A file came into being."""
         if path := self.path(node):
-            self._sinks.report(CreateFile(path, metadata_of(status), status.st_mtime_ns))
+            self._sinks.report(CreateFile(path, metadata_of(status, place), status.st_mtime_ns))
 
-    def made_directory(self, node: Node, status: os.stat_result) -> None:
+    def made_directory(self, node: Node, status: os.stat_result, place: Place) -> None:
         """A directory came into being."""
         if path := self.path(node):
-            self._sinks.report(MakeDirectory(path, metadata_of(status)))
+            self._sinks.report(MakeDirectory(path, metadata_of(status, place)))
 
     def written(self, node: Node, offset: int, data: bytes, status: os.stat_result) -> None:
         """Bytes were written."""
@@ -67,10 +68,11 @@ class Reporter:
         for path in self.paths(node):
             self._sinks.report(Truncate(path, status.st_size, status.st_mtime_ns))
 
-    def metadata(self, node: Node, status: os.stat_result) -> None:
-        """Owner, group or mode changed."""
+    def metadata(self, node: Node, status: os.stat_result, place: Place) -> None:
+        """Owner, group, mode or extended attributes changed."""
+        metadata = metadata_of(status, place)
         for path in self.paths(node):
-            self._sinks.report(SetMetadata(path, metadata_of(status)))
+            self._sinks.report(SetMetadata(path, metadata))
 
     def times(self, node: Node, status: os.stat_result) -> None:
         """The last-write time was set."""
@@ -82,10 +84,10 @@ class Reporter:
         if path and existing:
             self._sinks.report(MakeHardLink(path, existing))
 
-    def made_link(self, node: Node, target: str, status: os.stat_result) -> None:
+    def made_link(self, node: Node, target: str, status: os.stat_result, place: Place) -> None:
         """A symbolic link came into being."""
         if path := self.path(node):
-            self._sinks.report(MakeSymbolicLink(path, target, metadata_of(status), status.st_mtime_ns))
+            self._sinks.report(MakeSymbolicLink(path, target, metadata_of(status, place), status.st_mtime_ns))
 
     def renamed(self, old: str | None, new: str | None) -> None:
         """A name changed."""

@@ -2,7 +2,7 @@
 
 What is not replicated, and why a volume that holds it looks smaller here than it is: devices, FIFOs and sockets are
 listed nowhere; names that product form cannot say (not UTF-8, control characters) neither, nor symbolic links whose
-target is no text. Extended attributes and ACLs are not carried.
+target is no text. Which extended attributes are carried says `extended`.
 """
 
 from __future__ import annotations

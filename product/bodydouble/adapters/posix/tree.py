@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from bodydouble.adapters.posix.backing import DIRECTORY
 from bodydouble.adapters.posix.codes import on_path
+from bodydouble.adapters.posix.extended import place_in
 from bodydouble.adapters.posix.metadata import entry_of, replicable
 from bodydouble.adapters.posix.names import link_target, speakable
 from bodydouble.errors import FileSystemError
@@ -71,7 +72,7 @@ class Tree:
             with on_path(path):
                 if not self._backing.resolve(path)[1]:
                     with _closing(self.open_directory(path)) as fd:
-                        return entry_of(path, os.fstat(fd))
+                        return entry_of(path, os.fstat(fd), fd)
                 with _closing(self.open_directory(paths.parent(path))) as fd:
                     return self._entry(path, paths.name(path), fd)
         except FileSystemError as error:
@@ -115,11 +116,11 @@ class Tree:
         try:
             status = os.stat(name, dir_fd=directory, follow_symlinks=False)
             target = link_target(name, directory, status)
+            if not replicable(status) or (target is None and modes.S_ISLNK(status.st_mode)):
+                return None
+            return entry_of(path, status, place_in(directory, name), target)
         except FileNotFoundError:
             return None
-        if not replicable(status) or (target is None and modes.S_ISLNK(status.st_mode)):
-            return None
-        return entry_of(path, status, target)
 
 
 def sayable(name: str, directory: int, status: os.stat_result) -> bool:
