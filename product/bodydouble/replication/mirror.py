@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from bodydouble.errors import BodydoubleError, FileSystemError, ProtocolError
+from bodydouble.replication.names import NameGroups
 from bodydouble.replication.protocol import (
     BLOCK_BYTES,
     MAX_BLOCKS,
@@ -29,17 +30,28 @@ from bodydouble.replication.protocol import (
     Settle,
     Settled,
 )
-from bodydouble.replication.touches import FileWatch
+from bodydouble.replication.touches import FileWatch, Touches
 from bodydouble.vocabulary import paths
 from bodydouble.vocabulary.events import EventCode
-from bodydouble.vocabulary.operations import CreateFile, Entry, MakeDirectory, Rename, SetMetadata, Truncate, Write
+from bodydouble.vocabulary.operations import (
+    CreateFile,
+    Entry,
+    MakeDirectory,
+    MakeHardLink,
+    MakeSymbolicLink,
+    Operation,
+    Rename,
+    SetMetadata,
+    Truncate,
+    Write,
+    changes_names,
+)
 from bodydouble.vocabulary.records import Progress
 
 if TYPE_CHECKING:
     from bodydouble.ports import FileSystem
     from bodydouble.replication.protocol import AnyMessage, Body
     from bodydouble.replication.rules import Selection
-    from bodydouble.replication.touches import Touches
     from bodydouble.vocabulary.records import MirrorKind, OrphanAction
 
 T = TypeVar("T")
@@ -116,6 +128,8 @@ class Mirror:
         self._current = ""
         self._watch: FileWatch | None = None
         self._events = 0
+        self._groups = NameGroups(selection.key)
+        self._renames = Touches(selection.key)
 
     # --- called by the connection, synchronously, for everything that goes into the stream ---
 
@@ -123,13 +137,18 @@ class Mirror:
         """An application's operation was queued."""
         if self._watch is not None:
             self._watch.note(body)
-        if isinstance(body, Rename) and (self._walking or self._is_pending(body.path)):
-            self._pending[body.new_path] = True
+        if isinstance(body, RemoveTree) or (isinstance(body, Operation) and changes_names(body)):
+            self._renames.note(body)
+        if isinstance(body, Rename):
+            self._groups.renamed(body.path, body.new_path)
+            if self._walking or self._is_pending(body.path):
+                self._pending[body.new_path] = True
 
     def appeared(self, path: str) -> None:
         """Something with unknown content came into the set."""
         if self._watch is not None:
             self._watch.note(RemoveTree(path))
+        self._renames.note_tree(path)
         self._pending[path] = True
 
     def _is_pending(self, path: str) -> bool:
@@ -154,6 +173,7 @@ class Mirror:
             self._walking = False
             if await self._settled() and not self._pending:
                 self._outlet.put(MirrorComplete())
+                self._report_outside()
                 return
         raise MirrorError(f"the replica could not be completed in {MAX_ROUNDS} rounds")
 
@@ -174,8 +194,8 @@ class Mirror:
         if answer.overflow:
             self._again_everything()
         for path in answer.skipped:
-            self._touches.note_tree(path)
-            self._pending[path] = True
+            self._again(path)
+            self._groups.refuse(path)
         return not answer.skipped and not answer.overflow
 
     def _again_everything(self) -> None:
@@ -203,14 +223,33 @@ class Mirror:
             if there is not None:
                 self._orphan(there.entry, mark, leftover=leftover)
             return []
-        if there is not None and there.entry.directory != here.directory:
+        if there is not None and there.entry.kind != here.kind:
             self._put_unless_touched(RemoveTree(path), mark)
             there = None
-        if here.directory:
+        if here.kind == "directory":
             return [_Directory(here, there, mark)]
         if self._selection.selects(path):
-            await self._file(here, there, mark)
+            if there is not None and (other := self._groups.strayed(here, there.entry)) is not None:
+                if not self._part(path, other, mark):
+                    return []
+                there = None
+            if not await self._name(here):
+                await (self._file if here.kind == "file" else self._link)(here, there, mark)
         return []
+
+    def _part(self, path: str, other: str, mark: int) -> bool:
+        """The replica has one file for two of the source's: what went to the one went to the other, too."""
+        parted = self._put_unless_touched(RemoveTree(path), mark)
+        self._again(other)
+        if parted:
+            self._touches.note_tree(path)
+        else:
+            self._again(path)
+        return parted
+
+    def _again(self, path: str) -> None:
+        self._touches.note_tree(path)
+        self._pending[path] = True
 
     def _put_unless_touched(self, body: RemoveTree, mark: int) -> bool:
         if self._touches.since(body.path, mark):
@@ -251,7 +290,7 @@ class Mirror:
         while self._touches.since(at.here.path, mark):
             mark = self._touches.now
             entry = await self._file_system.stat(at.here.path)
-        if entry is None or not entry.directory:
+        if entry is None or entry.kind != "directory":
             return False
         known = at.there is not None and not self._touches.since(entry.path, self._plan.begun)
         if not known or at.there is None or at.there.entry.metadata != entry.metadata:
@@ -298,6 +337,40 @@ class Mirror:
         elif self._plan.orphans == "log" and not self._touches.since(path, mark):
             self._report(EventCode.ORPHAN, f"{path}: only the target has it, kept")
 
+    # --- links ---
+
+    async def _name(self, here: Entry) -> bool:
+        """Queue one more name of a file that the replica has under another; False when it must be sent itself."""
+        first = self._groups.first(here)
+        if first is None or self._groups.alone(here.path):
+            return False
+        now = self._renames.now
+        leader = await self._file_system.stat(first)
+        entry = await self._file_system.stat(here.path)
+        changed = self._renames.since(first, now) or self._renames.since(here.path, now)
+        same = leader is not None and entry is not None and entry.identity and leader.identity == entry.identity
+        if self._groups.leads(here.path) or changed or not same:
+            self._pending[self._groups.lead(here)] = True
+            return False
+        self._outlet.put(MakeHardLink(here.path, first))
+        self._advance(here)
+        return True
+
+    async def _link(self, here: Entry, there: ListedEntry | None, mark: int) -> None:
+        """Queue a symbolic link as it is now."""
+        entry: Entry | None = here
+        while self._touches.since(here.path, mark):
+            mark = self._touches.now
+            entry = await self._file_system.stat(here.path)
+        if entry is None or entry.target is None:
+            return
+        known = there is not None and not self._touches.since(entry.path, self._plan.begun)
+        if not known or there is None or not _same_link(entry, there.entry):
+            self._outlet.put(
+                MakeSymbolicLink(entry.path, entry.target, entry.metadata, entry.mtime_ns, entry.directory)
+            )
+        self._advance(here)
+
     # --- files ---
 
     async def _file(self, here: Entry, there: ListedEntry | None, mark: int) -> None:
@@ -343,7 +416,7 @@ class Mirror:
             while watch.again:
                 watch.begin()
                 entry = await self._file_system.stat(listed.path)
-        if entry is None or entry.directory or watch.lost:
+        if entry is None or entry.kind != "file" or watch.lost:
             return None
         mtime = entry.mtime_ns if watch.mtime_ns is None else watch.mtime_ns
         self._outlet.put(CreateFile(entry.path, entry.metadata, mtime))
@@ -389,7 +462,7 @@ class Mirror:
     # --- what the operator sees ---
 
     def _count(self, listing: list[Entry]) -> None:
-        files = [entry for entry in listing if not entry.directory]
+        files = [entry for entry in listing if entry.kind != "directory"]
         now = self.progress
         self.progress = Progress(
             files_done=now.files_done,
@@ -420,6 +493,11 @@ class Mirror:
         if error.code != "not_found":
             self._report(EventCode.REPLICATION_ERROR, f"mirror: {error}; left out")
 
+    def _report_outside(self) -> None:
+        if count := self._groups.outside():
+            text = f"mirror: {count} files have further names outside of the replication set; changes made through"
+            self._outlet.report(EventCode.REPLICATION_ERROR, f"{text} those are not replicated")
+
     def _report(self, code: EventCode, text: str) -> None:
         self._events += 1
         if self._events < MAX_EVENTS:
@@ -435,6 +513,12 @@ class _Directory:
     here: Entry
     there: ListedEntry | None
     mark: int
+
+
+def _same_link(here: Entry, there: Entry) -> bool:
+    same_time = here.mtime_ns // _TIME_GRAIN_NS == there.mtime_ns // _TIME_GRAIN_NS
+    same_kind = (here.target, here.directory) == (there.target, there.directory)
+    return same_kind and same_time and here.metadata == there.metadata
 
 
 def _expect(answer: AnyMessage, kind: type[T]) -> T:

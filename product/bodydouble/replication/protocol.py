@@ -23,6 +23,8 @@ from bodydouble.vocabulary.operations import (
     CreateFile,
     Entry,
     MakeDirectory,
+    MakeHardLink,
+    MakeSymbolicLink,
     RemoveDirectory,
     RemoveFile,
     Rename,
@@ -104,6 +106,8 @@ Body = (
     | RemoveDirectory
     | SetMetadata
     | SetTimes
+    | MakeHardLink
+    | MakeSymbolicLink
     | MirrorStart
     | MirrorComplete
     | Settle

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bodydouble.errors import ProtocolError
-from bodydouble.vocabulary.operations import Operation, Rename, payload_size
+from bodydouble.vocabulary.operations import MakeSymbolicLink, Operation, paths_of, payload_size
 
 if TYPE_CHECKING:
     from bodydouble.replication.protocol import Body
@@ -100,7 +100,7 @@ def weigh(body: Body) -> int:
     """Bytes of memory that one element counts for: payload and names."""
     if not isinstance(body, Operation):
         return 256
-    names = body.path + (body.new_path if isinstance(body, Rename) else "")
+    names = "".join(paths_of(body)) + (body.target if isinstance(body, MakeSymbolicLink) else "")
     return payload_size(body) + len(names.encode("utf-8", "surrogatepass"))
 
 

@@ -33,13 +33,19 @@ from bodydouble.replication.tasks import to_the_end
 from bodydouble.state.store import make_directories
 from bodydouble.vocabulary import paths
 from bodydouble.vocabulary.operations import (
+    MAX_TARGET_CHARACTERS,
     AnyOperation,
     Entry,
+    MakeHardLink,
+    MakeSymbolicLink,
+    Operation,
     RemoveDirectory,
     RemoveFile,
     Rename,
     Truncate,
     Write,
+    metadata_size,
+    paths_of,
 )
 from bodydouble.vocabulary.records import ReplicationSet  # noqa: TC001 - msgspec reads it at run time
 
@@ -55,7 +61,7 @@ MAX_OFFSET = 2**62
 _PAGE_BYTES = 256 * 1024
 _PAGE_DIGEST_BYTES = 16 * 1024 * 1024
 _REMOVE_BATCH = 1000
-_STRUCTURAL = (Rename, RemoveFile, RemoveDirectory)
+_STRUCTURAL = (Rename, RemoveFile, RemoveDirectory, MakeHardLink, MakeSymbolicLink)
 
 
 class ReplicaDivergedError(BodydoubleError):
@@ -155,9 +161,10 @@ class Replica:
         body = item.body
         if isinstance(body, MirrorStart | MirrorComplete | Settle):
             return
-        self._check_path(body.path)
-        if isinstance(body, Rename):
-            self._check_path(body.new_path)
+        for path in paths_of(body) if isinstance(body, Operation) else (body.path,):
+            self._check_path(path)
+        if isinstance(body, MakeSymbolicLink):
+            _check_target(body)
         elif isinstance(body, Write) and not 0 <= body.offset <= MAX_OFFSET:
             raise ProtocolError(f"{body.path}: offset {body.offset} is out of range")
         elif isinstance(body, Truncate) and not 0 <= body.size <= MAX_OFFSET:
@@ -261,6 +268,8 @@ class Replica:
         if isinstance(operation, Rename):
             self._remember(operation.path)
             self._remember(operation.new_path)
+        elif isinstance(operation, MakeHardLink):
+            self._remember(operation.path)  # where it leads may only be missing so far
         elif error.code != "not_found":
             self._remember(operation.path)
 
@@ -321,11 +330,11 @@ class Replica:
         listed: list[ListedEntry] = []
         size = hashed = 0
         for entry in entries:
-            size += 4 * len(entry.path) + len(entry.metadata.security) + 128
+            size += 4 * (len(entry.path) + len(entry.target or "")) + metadata_size(entry.metadata) + 128
             if listed and (size > _PAGE_BYTES or hashed > _PAGE_DIGEST_BYTES):
                 return Listing(sequence, listed, more=True)
             digest = b""
-            if request.digests and not entry.directory and entry.size <= SMALL_FILE_BYTES:
+            if request.digests and entry.kind == "file" and entry.size <= SMALL_FILE_BYTES:
                 digest = await self._digest(entry)
                 hashed += entry.size
             listed.append(ListedEntry(entry, digest))
@@ -369,7 +378,7 @@ class Replica:
         order: list[Entry] = []
         while found:
             order.append(each := found.pop())
-            if each.directory and not self.selection.replicates_nothing(each.path):
+            if each.kind == "directory" and not self.selection.replicates_nothing(each.path):
                 try:
                     found += await self._file_system.list_directory(each.path)
                 except FileSystemError as error:
@@ -387,6 +396,12 @@ class Replica:
         except FileSystemError as error:
             if error.code not in ("not_empty", "not_found"):
                 raise ReplicaDivergedError(str(error)) from error
+
+
+def _check_target(operation: MakeSymbolicLink) -> None:
+    """A link may lead anywhere: nothing here ever follows one. It must only be something that a volume can hold."""
+    if not 0 < len(operation.target) <= MAX_TARGET_CHARACTERS or "\0" in operation.target:
+        raise ProtocolError(f"{operation.path}: no target that a symbolic link can have")
 
 
 def _ending_with(operations: list[AnyOperation], kinds: tuple[type, ...]) -> list[list[AnyOperation]]:
