@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bodydouble.errors import BodydoubleError, FileSystemError, PathError, ProtocolError
-from bodydouble.replication.mirror import digest_bytes, digest_file
+from bodydouble.replication.comparison import digest_bytes, digest_file
 from bodydouble.replication.protocol import (
     BLOCK_BYTES,
     MAX_BLOCKS,
