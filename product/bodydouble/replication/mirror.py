@@ -10,26 +10,22 @@ came in between that it does not know of; between that check and the queuing the
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from bodydouble.errors import BodydoubleError, FileSystemError, ProtocolError
+from bodydouble.errors import BodydoubleError, FileSystemError
+from bodydouble.replication.comparison import digest_bytes, digest_file, same_time
 from bodydouble.replication.names import NameGroups
 from bodydouble.replication.protocol import (
     BLOCK_BYTES,
-    MAX_BLOCKS,
     SMALL_FILE_BYTES,
-    Blocks,
-    BlocksRequest,
     ListedEntry,
-    Listing,
-    ListRequest,
     MirrorComplete,
     RemoveTree,
     Settle,
     Settled,
 )
+from bodydouble.replication.questions import AnswerLostError, Questions, expect
 from bodydouble.replication.touches import FileWatch, Touches
 from bodydouble.vocabulary import paths
 from bodydouble.vocabulary.events import EventCode
@@ -50,40 +46,17 @@ from bodydouble.vocabulary.records import Progress
 
 if TYPE_CHECKING:
     from bodydouble.ports import FileSystem
-    from bodydouble.replication.protocol import AnyMessage, Body
+    from bodydouble.replication.protocol import Body
+    from bodydouble.replication.questions import Outlet
     from bodydouble.replication.rules import Selection
     from bodydouble.vocabulary.records import MirrorKind, OrphanAction
 
-T = TypeVar("T")
-
 MAX_ROUNDS = 50
 MAX_EVENTS = 100
-_TIME_GRAIN_NS = 100
-"""NTFS keeps times in units of 100 ns; finer differences between two hosts mean nothing."""
 
 
 class MirrorError(BodydoubleError):
     """The mirror cannot come to an end: the target keeps refusing what it is sent."""
-
-
-class AnswerLostError(BodydoubleError):
-    """The connection broke and was resumed behind the question, so that no answer will come."""
-
-
-class Outlet(Protocol):
-    """What the mirror needs of the connection."""
-
-    def put(self, body: Body) -> None:
-        """Queue an element now."""
-
-    async def room(self) -> None:
-        """Wait until the mirror may queue more."""
-
-    async def ask(self, body: Body) -> AnyMessage:
-        """Queue a question and wait for its answer; `AnswerLostError` when a break swallowed it."""
-
-    def report(self, code: EventCode, text: str) -> None:
-        """Tell the operator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +68,14 @@ class MirrorPlan:
         orphans: what to do with selected paths that only the target has.
         paths: where to begin.
         begun: the moment, in `Touches`, from which operations count as during this mirror.
+        directories: those of which only attributes and security are to be sent.
     """
 
     kind: MirrorKind
     orphans: OrphanAction
     paths: list[str]
     begun: int
+    directories: list[str] = field(default_factory=list)
 
 
 class Mirror:
@@ -119,6 +94,7 @@ class Mirror:
     ) -> None:
         self.progress = Progress()
         self._outlet = outlet
+        self._questions = Questions(outlet, selection.key, digests=plan.kind == "checksum")
         self._file_system = file_system
         self._selection = selection
         self._touches = touches
@@ -168,6 +144,8 @@ class Mirror:
         Raises:
             MirrorError: the target keeps refusing.
         """
+        for path in self._plan.directories:
+            await self._attributes(path)
         for _ in range(MAX_ROUNDS):
             await self._work()
             self._walking = False
@@ -176,6 +154,12 @@ class Mirror:
                 self._report_outside()
                 return
         raise MirrorError(f"the replica could not be completed in {MAX_ROUNDS} rounds")
+
+    async def _attributes(self, path: str) -> None:
+        mark = self._touches.now
+        here = await self._file_system.stat(path)
+        if here is not None and here.directory:
+            await self._make(_Directory(here, None, mark))
 
     async def _work(self) -> None:
         while self._pending:
@@ -187,7 +171,7 @@ class Mirror:
 
     async def _settled(self) -> bool:
         try:
-            answer = _expect(await self._outlet.ask(Settle()), Settled)
+            answer = expect(await self._outlet.ask(Settle()), Settled)
         except AnswerLostError:
             self._again_everything()
             return False
@@ -208,7 +192,7 @@ class Mirror:
         """One root, or one path that something happened to, with all that is beneath."""
         if self._selection.replicates_nothing(path) or not self._selection.within_roots(path):
             return
-        there = await self._look(path)
+        there = await self._questions.look(path)
         mark = self._touches.now
         here = await self._file_system.stat(path)
         stack = await self._reconcile(path, here, there, mark, leftover=revisit)
@@ -301,28 +285,7 @@ class Mirror:
         """What the replica has in the directory, by name as the file system compares names."""
         if at.there is None and not self._touches.since(at.here.path, self._plan.begun):
             return {}
-        found: dict[str, ListedEntry] = {}
-        after = ""
-        while True:
-            answer = _expect(
-                await self._ask(ListRequest(at.here.path, False, after, self._plan.kind == "checksum")), Listing
-            )
-            for listed in answer.entries:
-                after = paths.name(listed.entry.path)
-                found[self._selection.key(after)] = listed
-            if not answer.more or not answer.entries:
-                return found
-
-    async def _look(self, path: str) -> ListedEntry | None:
-        answer = _expect(await self._ask(ListRequest(path, True, "", self._plan.kind == "checksum")), Listing)
-        return answer.entries[0] if answer.entries else None
-
-    async def _ask(self, body: Body) -> AnyMessage:
-        while True:
-            try:
-                return await self._outlet.ask(body)
-            except AnswerLostError:
-                continue
+        return await self._questions.children(at.here.path)
 
     def _orphan(self, entry: Entry, mark: int, *, leftover: bool) -> None:
         """A path that only the target has. A leftover was the source's own a moment ago and always goes."""
@@ -389,7 +352,7 @@ class Mirror:
         if there is None or self._plan.kind == "full" or self._touches.since(here.path, self._plan.begun):
             return False
         theirs = there.entry
-        same = theirs.size == here.size and theirs.mtime_ns // _TIME_GRAIN_NS == here.mtime_ns // _TIME_GRAIN_NS
+        same = theirs.size == here.size and same_time(here, theirs)
         if not same or self._plan.kind == "difference":
             return same
         if here.size > SMALL_FILE_BYTES or not there.digest:
@@ -451,12 +414,7 @@ class Mirror:
         if self._plan.kind != "checksum" or there is None or there.entry.size <= SMALL_FILE_BYTES:
             return []
         mark = self._touches.now
-        digests: list[bytes] = []
-        while True:
-            answer = _expect(await self._ask(BlocksRequest(listed.path, len(digests))), Blocks)
-            digests += answer.digests
-            if len(answer.digests) < MAX_BLOCKS:
-                break
+        digests = await self._questions.blocks(listed.path)
         return [] if self._touches.since(listed.path, mark) else digests
 
     # --- what the operator sees ---
@@ -516,34 +474,10 @@ class _Directory:
 
 
 def _same_link(here: Entry, there: Entry) -> bool:
-    same_time = here.mtime_ns // _TIME_GRAIN_NS == there.mtime_ns // _TIME_GRAIN_NS
     same_kind = (here.target, here.directory) == (there.target, there.directory)
-    return same_kind and same_time and here.metadata == there.metadata
-
-
-def _expect(answer: AnyMessage, kind: type[T]) -> T:
-    if not isinstance(answer, kind):
-        raise ProtocolError(f"{type(answer).__name__} in answer to a question for {kind.__name__}")
-    return answer
-
-
-def digest_bytes(data: bytes) -> bytes:
-    """The digest that source and target compare."""
-    return hashlib.blake2b(data, digest_size=16).digest()
+    return same_kind and same_time(here, there) and here.metadata == there.metadata
 
 
 def _block_digest(digests: list[bytes], offset: int) -> bytes:
     block = offset // BLOCK_BYTES
     return digests[block] if block < len(digests) else b""
-
-
-async def digest_file(file_system: FileSystem, path: str, size: int) -> bytes:
-    """The digest of a whole file, read in blocks.
-
-    Raises:
-        FileSystemError: the file cannot be read.
-    """
-    digest = hashlib.blake2b(digest_size=16)
-    for offset in range(0, size, BLOCK_BYTES):
-        digest.update(await file_system.read(path, offset, BLOCK_BYTES))
-    return digest.digest()

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bodydouble.errors import BodydoubleError, FileSystemError, PathError, ProtocolError
+from bodydouble.replication.comparison import digest_bytes, digest_file
 from bodydouble.replication.groups import QUESTIONS
-from bodydouble.replication.mirror import digest_bytes, digest_file
 from bodydouble.replication.protocol import (
     BLOCK_BYTES,
     MAX_BLOCKS,
@@ -62,6 +62,8 @@ _PAGE_BYTES = 256 * 1024
 _PAGE_DIGEST_BYTES = 16 * 1024 * 1024
 _REMOVE_BATCH = 1000
 _STRUCTURAL = (Rename, RemoveFile, RemoveDirectory, MakeHardLink, MakeSymbolicLink)
+_TAKING_AWAY = (Rename, RemoveFile, RemoveDirectory)
+"""What leaves its path missing, so that a missing path says that it was done. Making a link may be repeated."""
 
 
 class ReplicaDivergedError(BodydoubleError):
@@ -219,7 +221,7 @@ class Replica:
         """Repeat operations: what was renamed or removed the first time is missing now."""
         begun = 0
         for at, operation in enumerate(operations):
-            if isinstance(operation, _STRUCTURAL):
+            if isinstance(operation, _TAKING_AWAY):
                 await self._apply_strictly(operations[begun:at])
                 begun = at + 1 if await self._was_done(operation) else at
         await self._apply_strictly(operations[begun:])

@@ -38,6 +38,7 @@ from bodydouble.replication.tasks import run_together
 from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.operations import Write
 from bodydouble.vocabulary.records import ConnectionStatus, ConnectRequest, Progress, ReplicationSet, SourceState
+from bodydouble.vocabulary.verification import VerificationSchedule  # noqa: TC001 - msgspec reads it at run time
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -73,11 +74,13 @@ class ConnectionRecord(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         trusted: the last mirror completed and this machine did not crash since; otherwise sizes and times prove
             nothing and a ``difference`` mirror compares checksums.
+        verification: when to verify by itself.
     """
 
     id: int
     request: ConnectRequest
     trusted: bool = False
+    verification: VerificationSchedule | None = None
 
 
 class SourceConnection:
@@ -159,11 +162,34 @@ class SourceConnection:
         """
         if self.stream is not None and self.stream.alive and self.stream.mirror_runs:
             raise ConnectionStateError(f"connection {self.record.id}: a mirror is running; wait until it completes")
+        if self.stream is not None and self.stream.verifying:
+            raise ConnectionStateError(f"connection {self.record.id}: a verification is running; wait or stop it")
         self.mirror_ordered = True
         if self._session_open and self.stream is not None and self.stream.alive:
             self.mirror_ordered = False
             self.stream.start_mirror(self.record.request.mirror, self.record.request.orphans)
         self._kick.set()
+
+    def verifiable(self) -> SourceStream:
+        """The stream in which a verification may ask.
+
+        Raises:
+            ConnectionStateError: there is none whose mirror is complete.
+        """
+        stream = self.stream
+        if self.state != "replicating" or stream is None or not stream.alive or stream.mirroring:
+            raise ConnectionStateError(
+                f"connection {self.record.id} is {self.state}: only what is mirrored can be verified, and not meanwhile"
+            )
+        return stream
+
+    def distrust(self) -> None:
+        """Sizes and times prove nothing any more: the next ``difference`` mirror compares checksums."""
+        self._trust(trusted=False)
+
+    def schedule(self, verification: VerificationSchedule | None) -> None:
+        """Verify by a schedule, or no more."""
+        self.record = msgspec.structs.replace(self.record, verification=verification)
 
     def renew(self, why: str) -> None:
         """The replication set changed: end the stream and begin another one with a mirror."""

@@ -10,14 +10,16 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bodydouble.errors import BodydoubleError, ProtocolError
-from bodydouble.replication.mirror import AnswerLostError, Mirror, MirrorPlan
+from bodydouble.errors import BodydoubleError, ConnectionStateError, ProtocolError
+from bodydouble.replication.mirror import Mirror, MirrorPlan
 from bodydouble.replication.protocol import MirrorComplete, MirrorStart
+from bodydouble.replication.questions import AnswerLostError
 from bodydouble.replication.queue import SourceQueue
 from bodydouble.replication.rules import Selection
 from bodydouble.replication.tasks import cancel
 from bodydouble.replication.touches import Touches
 from bodydouble.replication.translate import handled_by, translate
+from bodydouble.replication.verification import Verification
 from bodydouble.vocabulary.records import Progress
 
 if TYPE_CHECKING:
@@ -26,9 +28,11 @@ if TYPE_CHECKING:
     from bodydouble.ports import Attachment
     from bodydouble.replication.context import Context
     from bodydouble.replication.protocol import AnyMessage, Body
+    from bodydouble.replication.verification import Findings
     from bodydouble.vocabulary.events import EventCode
     from bodydouble.vocabulary.operations import AnyOperation
     from bodydouble.vocabulary.records import MirrorKind, OrphanAction, ReplicationSet
+    from bodydouble.vocabulary.verification import VerificationOptions
 
 
 class QueueExhaustedError(BodydoubleError):
@@ -67,6 +71,8 @@ class SourceStream:
         self._whole = False
         self._opening = False
         self._failed = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._calm = asyncio.Event()
         self._acknowledged = asyncio.Event()
         self._answers: dict[int, asyncio.Future[AnyMessage]] = {}
         self._touches = Touches(self.selection.key)
@@ -74,6 +80,7 @@ class SourceStream:
         self._mirror_wanted = asyncio.Event()
         self._mirror_task: asyncio.Task[None] | None = None
         self._complete_at: int | None = None
+        self._verification: Verification | None = None
 
     # --- life ---
 
@@ -104,6 +111,7 @@ class SourceStream:
 
     def _shut(self) -> None:
         self._closed = True
+        self._ended.set()
         for attachment in self._attachments:
             attachment.detach()
         self._attachments.clear()
@@ -130,6 +138,15 @@ class SourceStream:
         assert self.failure is not None
         raise self.failure
 
+    async def ended(self) -> None:
+        """Wait until the stream ends, for whatever reason.
+
+        Raises:
+            ConnectionStateError: always.
+        """
+        await self._ended.wait()
+        raise ConnectionStateError(str(self.failure or "") or "the connection's stream ended")
+
     @property
     def alive(self) -> bool:
         """Whether the stream can still be resumed."""
@@ -143,11 +160,18 @@ class SourceStream:
             return
         translation = translate(operation, self.selection)
         for body in translation.bodies:
-            if self._queue_operation(body) and self._mirror is not None:
-                self._touches.note(body)
-                self._mirror.note(body)
+            if self._queue_operation(body):
+                self._note(body)
         if translation.appeared is not None and not self._closed:
             self._appeared(translation.appeared)
+
+    def _note(self, body: Body) -> None:
+        """Who reads files at this moment learns that one changed."""
+        if self._mirror is not None:
+            self._touches.note(body)
+            self._mirror.note(body)
+        if self._verification is not None:
+            self._verification.note(body)
 
     def _queue_operation(self, body: Body) -> bool:
         """Append one element in order; False, and the stream fails, when memory is exhausted."""
@@ -166,6 +190,8 @@ class SourceStream:
         self._touches.note_tree(path)
         if self._mirror is not None:
             self._mirror.appeared(path)
+        if self._verification is not None:
+            self._verification.appeared(path)
 
     # --- mirrors ---
 
@@ -182,6 +208,7 @@ class SourceStream:
         self._complete_at = None
         self._whole = whole or (self.mirroring and self._whole)
         self.mirroring = True
+        self._calm.clear()
         if not self._opening:
             self._on_mirror(True, whole)
         self._mirror_wanted.set()
@@ -209,7 +236,35 @@ class SourceStream:
         """Whether a mirror is still reading."""
         return self._mirror is not None
 
-    # --- Outlet: what the mirror asks for ---
+    async def calm(self) -> None:
+        """Wait until no mirror runs and the replica is complete."""
+        await self._calm.wait()
+
+    # --- verification ---
+
+    @property
+    def verifying(self) -> bool:
+        """Whether a verification reads."""
+        return self._verification is not None
+
+    def begin_verification(self, options: VerificationOptions) -> Verification:
+        """A verification that hears of every operation until `end_verification`."""
+        file_system = self._context.host.file_system
+        self._verification = Verification(self, file_system, self.selection, options)
+        return self._verification
+
+    def end_verification(self) -> None:
+        """The verification has ended."""
+        self._verification = None
+
+    def repair(self, findings: Findings, orphans: OrphanAction) -> None:
+        """Mirror what a verification found, or everything if that was too much to list. Only while no mirror runs."""
+        self._queue_operation(MirrorStart())
+        whole = not findings.complete
+        roots = list(self.selection.roots) if whole else findings.paths
+        self._begin(MirrorPlan("checksum", orphans, roots, 0, findings.directories), whole=whole)
+
+    # --- Outlet: what mirror and verification ask for ---
 
     def put(self, body: Body) -> None:
         """Queue one of the mirror's elements."""
@@ -261,6 +316,7 @@ class SourceStream:
         if self._complete_at is not None and sequence >= self._complete_at:
             self._complete_at = None
             self.mirroring = False
+            self._calm.set()
             self._on_mirror(False, self._whole)
 
     def answer(self, sequence: int, message: AnyMessage) -> None:

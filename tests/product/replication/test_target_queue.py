@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.product.replication.cuts import CuttableVolume, PowerLost
+from tests.product.replication.memory import Body as FileBody
 from tests.product.replication.memory import MemoryVolume, memory_host
 
 from bodydouble.errors import FileSystemError
@@ -29,6 +31,7 @@ from bodydouble.vocabulary.operations import (
     AnyOperation,
     CreateFile,
     MakeDirectory,
+    MakeHardLink,
     Metadata,
     RemoveDirectory,
     RemoveFile,
@@ -94,7 +97,7 @@ def valid(drawn: Sequence[AnyOperation]) -> list[AnyOperation]:
     model = MemoryVolume(case_sensitive=False)
     made: list[AnyOperation] = []
     for path in ("C:", ROOT):
-        model.nodes[model.key(path)] = type(model.nodes["/"])(path, True)
+        model.nodes[model.key(path)] = dataclasses.replace(model.nodes["/"], path=path, body=FileBody(0))
     for operation in drawn:
         fresh = model.get(operation.path) is None
         if isinstance(operation, CreateFile | MakeDirectory) and not fresh:
@@ -119,6 +122,7 @@ operations = st.one_of(
     st.builds(Write, paths_, st.sampled_from([0, 100, 4096]), contents, times),
     st.builds(Truncate, paths_, st.sampled_from([0, 50, 4500]), times),
     st.builds(Rename, paths_, paths_),
+    st.builds(MakeHardLink, paths_, paths_),
     st.builds(Rename, st.sampled_from(DIRECTORIES), st.sampled_from([*DIRECTORIES, f"{ROOT}/d/sub"])),
     st.builds(RemoveFile, paths_),
     st.builds(MakeDirectory, st.sampled_from(DIRECTORIES), st.just(Metadata())),
