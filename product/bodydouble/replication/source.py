@@ -33,7 +33,8 @@ from bodydouble.replication.protocol import (
     Welcome,
     Wire,
 )
-from bodydouble.replication.stream import QueueExhaustedError, SourceStream
+from bodydouble.replication.spill import QueueExhaustedError
+from bodydouble.replication.stream import SourceStream
 from bodydouble.replication.tasks import run_together
 from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.operations import Write
@@ -117,6 +118,7 @@ class SourceConnection:
         self._kick = asyncio.Event()
         self._suspended = ""
         self._streams = 0
+        self._replication_stopped = False
         self._offered: ReplicationSet | None = None
         self._session_open = False
         self._last = ConnectionStatus(
@@ -147,7 +149,7 @@ class SourceConnection:
     def reconnect(self, request: ConnectRequest) -> None:
         """Try again at once, with the mirror options of ``request``; what a mirror needs is ordered with it."""
         self.record = msgspec.structs.replace(self.record, request=request)
-        if self.state not in ("mirroring", "replicating"):
+        if self.state not in ("mirroring", "replicating", "queue-full"):
             self.mirror_ordered = True
         self._kick.set()
 
@@ -157,6 +159,9 @@ class SourceConnection:
         Raises:
             ConnectionStateError: one is running.
         """
+        if self.stream is not None and self.stream.halted:
+            self.renew(self.stream.halted)
+            return
         if self.stream is not None and self.stream.alive and self.stream.mirror_runs:
             raise ConnectionStateError(f"connection {self.record.id}: a mirror is running; wait until it completes")
         self.mirror_ordered = True
@@ -311,7 +316,7 @@ class SourceConnection:
 
     def _may_mirror(self) -> bool:
         """Whether a mirror may begin without an operator ("Perform Remirror After Auto-Reconnect")."""
-        return self.mirror_ordered or self.record.request.remirror_after_reconnect
+        return self.mirror_ordered or (self.record.request.remirror_after_reconnect and not self._replication_stopped)
 
     def _resume(self, welcome: Welcome) -> int | None:
         if self.mirror_ordered or self.stream is None or welcome.position is None:
@@ -327,7 +332,7 @@ class SourceConnection:
         if kind == "difference" and not (welcome.trusted and self.record.trusted):
             kind = "checksum"
         self._trust(trusted=False)
-        stream = SourceStream(name, self._context, self._find_set(), self._mirror_changed)
+        stream = self._make_stream(name)
         try:
             await stream.open(kind, request.orphans)
         except BodydoubleError:
@@ -335,12 +340,18 @@ class SourceConnection:
                 raise
             # A stand-in without a filter can restore all the same: users stay off during a restoration.
             await stream.close()
-            stream = SourceStream(name, self._context, self._find_set(), self._mirror_changed)
+            stream = self._make_stream(name)
             await stream.open(kind, request.orphans, filtered=False)
         self.stream = stream
         if self._find_set() != self._offered:
             raise ConnectionStateError("the replication set was changed")  # the target was told of the earlier one
-        self.mirror_ordered = False
+        self.mirror_ordered = self._replication_stopped = False
+
+    def _make_stream(self, name: str) -> SourceStream:
+        queue = f"source-queue-{self._purpose}-{self.record.id}"
+        return SourceStream(
+            name, self._context, self._find_set(), queue, on_mirror=self._mirror_changed, on_halt=self._halted
+        )
 
     async def _drop_stream(self) -> None:
         stream, self.stream = self.stream, None
@@ -401,7 +412,7 @@ class SourceConnection:
         self._context.events.record(code, text)
 
     def _announce_connected(self, stream: SourceStream, position: int) -> None:
-        self._move("mirror" if stream.mirroring else "resume")
+        self._move("queue-full" if stream.halted else "mirror" if stream.mirroring else "resume", stream.halted)
         self._event(EventCode.CONNECTED, f"{self._where()}: connected")
         if position:
             self._event(EventCode.RESUMED, f"{self._where()}: resumed after operation {position}, no mirror needed")
@@ -426,6 +437,13 @@ class SourceConnection:
         if whole and not begins:
             self.completed.set()
 
+    def _halted(self, why: str) -> None:
+        """The queue is exhausted: what applications do from here on is not queued, so only a mirror finds it."""
+        self._trust(trusted=False)
+        self._event(EventCode.QUEUE_EXHAUSTED, f"{self._where()}: {why}; replication pauses, applications go on")
+        if self.state in ("mirroring", "replicating"):
+            self._move("queue-full", why)
+
     def _trust(self, *, trusted: bool) -> None:
         if self.record.trusted != trusted:
             self.record = msgspec.structs.replace(self.record, trusted=trusted)
@@ -443,8 +461,15 @@ class SourceConnection:
 
     async def _stream_ended(self, error: BodydoubleError) -> None:
         """The stream cannot be continued: what follows is another one with a mirror."""
+        stream_halted = self.stream is not None and bool(self.stream.halted)
         await self._drop_stream()
-        if isinstance(error, QueueExhaustedError):
+        if isinstance(error, QueueExhaustedError) and stream_halted:
+            text = "everything queued was sent; a remirror follows"
+            if self._context.settings.queue_full == "stop":
+                self._replication_stopped = True
+                text = "everything queued was sent; replication stays stopped until an operator mirrors"
+            self._event(EventCode.QUEUE_EXHAUSTED, f"{self._where()}: {text}")
+        elif isinstance(error, QueueExhaustedError):
             self._event(EventCode.AUTO_DISCONNECT, f"{self._where()}: {error}; auto-disconnect")
             self._event(EventCode.AUTO_DISCONNECTED, f"{self._where()}: disconnected, the queue was dropped")
             self._event(EventCode.AUTO_RECONNECTING, f"{self._where()}: reconnecting")

@@ -107,6 +107,7 @@ SourceState = Literal[
     "connecting",
     "mirroring",
     "replicating",
+    "queue-full",
     "retrying",
     "mirror-required",
     "restore-required",
