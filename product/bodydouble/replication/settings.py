@@ -29,7 +29,9 @@ class ReplicationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
         queue_bytes: memory for operations not yet acknowledged (``QmemoryBufferMax``: 128 MB).
         disk_queue_bytes: what does not fit into memory is queued on disk, at most so much; None: as far as the volume
             goes; 0: there is no disk queue.
-        queue_floor_bytes: stays free on the volume of the disk queue.
+        target_queue_bytes: what a target has received and not yet applied, at most, on disk, for each replica; None:
+            as far as the volume goes. A target whose queue is full reads no further.
+        queue_floor_bytes: stays free on the volume of the disk queues.
         queue_alert_percent: of memory and disk queue together; an event says when it is reached.
         queue_full: what follows when both are exhausted. ``disconnect``: what is queued is dropped, the connection made
             again and remirrored (auto-disconnect). ``pause``: what is queued is still sent, then it is remirrored.
@@ -49,6 +51,7 @@ class ReplicationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     peer_timeout: Seconds = 15.0
     queue_bytes: Amount = 128 * MIB
     disk_queue_bytes: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    target_queue_bytes: Amount | None = None
     queue_floor_bytes: Annotated[int, msgspec.Meta(ge=0)] = 50 * MIB
     queue_alert_percent: Annotated[int, msgspec.Meta(ge=1, le=100)] = 50
     queue_full: Literal["disconnect", "pause", "stop"] = "disconnect"

@@ -28,6 +28,7 @@ from bodydouble.replication.protocol import (
     Listing,
     Ping,
     Purpose,
+    QueueFull,
     Refused,
     Settled,
     Welcome,
@@ -38,7 +39,14 @@ from bodydouble.replication.stream import SourceStream
 from bodydouble.replication.tasks import run_together
 from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.operations import Write
-from bodydouble.vocabulary.records import ConnectionStatus, ConnectRequest, Progress, ReplicationSet, SourceState
+from bodydouble.vocabulary.records import (
+    ConnectionStatus,
+    ConnectRequest,
+    Progress,
+    ReplicationSet,
+    SourceState,
+    TargetState,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -106,6 +114,7 @@ class SourceConnection:
         self.record = record
         self.state: SourceState = "connecting"
         self.detail = ""
+        self.target_state: TargetState = "unknown"
         self.stream: SourceStream | None = None
         self.mirror_ordered = False
         self.completed = asyncio.Event()
@@ -138,6 +147,7 @@ class SourceConnection:
             self._last,
             state=self.state,
             detail=self.detail,
+            target_state=self.target_state,
             generated=0 if queue is None else queue.generated,
             acknowledged=0 if queue is None else queue.acknowledged,
             applied=0 if self.stream is None else self.stream.applied,
@@ -246,6 +256,7 @@ class SourceConnection:
             self._problem("refused", str(error))
         finally:
             self._session_open = False
+            self.target_state = "unknown"
             if wire is not None:
                 await wire.close()
 
@@ -300,6 +311,7 @@ class SourceConnection:
         assert stream is not None
         await wire.send(Begin(stream.name, position))
         self._session_open = True
+        self.target_state = "ok"
         self.failures = 0
         self._announce_connected(stream, position)
         await run_together(
@@ -391,6 +403,8 @@ class SourceConnection:
             stream.note_applied(message.sequence)
         elif isinstance(message, Listing | Blocks | Settled):
             stream.answer(message.sequence, message)
+        elif isinstance(message, QueueFull):
+            self._target_full(message.full)
         elif isinstance(message, Diverged):
             raise DivergedError(message.detail)
         elif not isinstance(message, Ping):
@@ -436,6 +450,12 @@ class SourceConnection:
             self._event(code, f"{self._where()}: mirror {'started' if begins else 'complete'}")
         if whole and not begins:
             self.completed.set()
+
+    def _target_full(self, full: bool) -> None:
+        """The target takes nothing more for now: what applications do is queued here."""
+        if full and self.target_state != "queue-full":
+            self._event(EventCode.TARGET_QUEUE_FULL, f"{self._where()}: the target's queue is full, transmission waits")
+        self.target_state = "queue-full" if full else "ok"
 
     def _halted(self, why: str) -> None:
         """The queue is exhausted: what applications do from here on is not queued, so only a mirror finds it."""
