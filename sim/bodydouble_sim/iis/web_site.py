@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from bodydouble_sim.iis import metabase_file
 from bodydouble_sim.iis.content import content_of, is_unc, product_path
 from bodydouble_sim.iis.metabase import WEB, binding
-from bodydouble_sim.iis.metabase_schema import READ, UNLIMITED
+from bodydouble_sim.iis.metabase_schema import UNLIMITED
 from bodydouble_sim.iis.w3c_log import W3cLog
 
 if TYPE_CHECKING:
@@ -162,10 +162,6 @@ class WebSite:
             keep_alive=base.get(key, "AllowKeepAlive") is True,
             share=(base.text(key, "UNCUserName"), base.text(key, "UNCPassword")),
         )
-
-    def readable(self, path: str) -> bool:
-        """Whether Read is among the access flags of ``path``."""
-        return bool(self.settings(path).access & READ)
 
 
 def make_log(system: WindowsSystem, metabase: Metabase, service: str, key: str) -> W3cLog | None:

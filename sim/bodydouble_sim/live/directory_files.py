@@ -177,7 +177,7 @@ class DirectoryFiles:
             raise FileSystemError("denied", path, "the file is read-only")
 
     def _check_holds(self, path: str, handle: int | str, wanted: Share) -> None:
-        if self._holds:
+        if self._holds.open:
             self._holds.check(_inode(os.stat(handle)), path, wanted)
 
     def write(self, path: str, offset: int, data: bytes) -> None:

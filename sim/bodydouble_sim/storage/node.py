@@ -90,9 +90,10 @@ class Link:
         short: its 8.3 alias, empty when it is its own.
         parent: where the name is; None for the root.
         node: what it names.
+        spellings: paths under which it was looked up and is remembered.
     """
 
-    __slots__ = ("key", "name", "node", "parent", "short")
+    __slots__ = ("key", "name", "node", "parent", "short", "spellings")
 
     def __init__(self, name: str, key: str, short: str, parent: Node | None, node: Node) -> None:
         self.name = name
@@ -100,6 +101,7 @@ class Link:
         self.short = short
         self.parent = parent
         self.node = node
+        self.spellings: list[str] = []
 
 
 _NO_LINKS: dict[str, Link] = {}

@@ -53,13 +53,14 @@ class Hold:
 
 
 class HoldTable:
-    """The handles on one volume, by the key of what they hold."""
+    """The handles on one volume.
+
+    Attributes:
+        open: the handles by the key of what they hold; empty most of the time.
+    """
 
     def __init__(self) -> None:
-        self._holds: dict[object, list[Hold]] = {}
-
-    def __bool__(self) -> bool:
-        return bool(self._holds)
+        self.open: dict[object, list[Hold]] = {}
 
     def add(self, key: object, path: str, share: Share, uses: Share) -> Hold:
         """Open a handle that ``uses`` the file and lets others ``share`` it.
@@ -67,13 +68,13 @@ class HoldTable:
         Raises:
             FileSystemError: ``sharing``: an earlier handle does not let it, or it would not let an earlier one go on.
         """
-        others = self._holds.get(key, [])
+        others = self.open.get(key, [])
         for other in others:
             other.check(path, uses)
             if other.uses & ~share:
                 raise FileSystemError("sharing", path, "another process uses the file")
         hold = Hold(path, share, uses, lambda closed: self._remove(key, closed))
-        self._holds[key] = [*others, hold]
+        self.open[key] = [*others, hold]
         return hold
 
     def check(self, key: object, path: str, wanted: Share) -> None:
@@ -82,16 +83,16 @@ class HoldTable:
         Raises:
             FileSystemError: ``sharing``.
         """
-        for hold in self._holds.get(key, ()):
+        for hold in self.open.get(key, ()):
             hold.check(path, wanted)
 
     def clear(self) -> None:
         """The processes are gone, and their handles with them."""
-        self._holds.clear()
+        self.open.clear()
 
     def _remove(self, key: object, hold: Hold) -> None:
-        left = [other for other in self._holds.get(key, ()) if other is not hold]
+        left = [other for other in self.open.get(key, ()) if other is not hold]
         if left:
-            self._holds[key] = left
+            self.open[key] = left
         else:
-            self._holds.pop(key, None)
+            self.open.pop(key, None)

@@ -78,6 +78,8 @@ class Tree:
                     return None
             link = below
         self._found[path] = link
+        if path not in link.spellings:
+            link.spellings.append(path)
         return link
 
     @staticmethod
@@ -150,10 +152,21 @@ class Tree:
             node.others = tuple(other for other in others if other is not None)
         else:
             node.others = tuple(other for other in node.others if other is not link)
-        self._found.clear()
-        self._paths.clear()
+        self._forget(link)
         if node.link is None:
             self._release(node)
+
+    def _forget(self, link: Link) -> None:
+        """Forget where a name was found; with a directory, or a file that has streams, all that is below it."""
+        node = link.node
+        if node.children is not None or node.streams:
+            self._found.clear()
+            self._paths.clear()
+            return
+        for path in link.spellings:
+            self._found.pop(path, None)
+        link.spellings.clear()
+        self._paths.pop(link, None)
 
     def _claim(self, node: Node) -> None:
         for content in node.contents():

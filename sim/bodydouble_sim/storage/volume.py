@@ -156,12 +156,12 @@ class Volume(Changes):
             FileSystemError: ``not_found``, ``sharing``, ``io``.
         """
         self._check_disk(path)
-        link = self._file(path)
+        link = self._tree.find(path)
+        if link is None or (content := link.node.content) is None:
+            raise FileSystemError("not_found", path, "no such file")
         node = link.node
-        if self._holds:
+        if self._holds.open:
             self._holds.check(node, path, Share.READ)
-        content = node.content
-        assert content is not None
         data = content.data
         if self.disk.bad:
             self._read_bad_sectors(link, offset, len(data) if size is None else min(len(data), offset + size))
@@ -203,7 +203,7 @@ class Volume(Changes):
             return
         content = self._writable(path).node.content
         assert content is not None
-        if self._holds:
+        if self._holds.open:
             self._holds.check(link.node, path, Share.WRITE)
         if content.data:
             self._commit(Truncate(path, 0, self._clock()))
@@ -507,7 +507,7 @@ class Volume(Changes):
     def _commit(self, operation: AnyOperation, *, application: bool = True) -> None:
         path = operation.path
         self._check_disk(path)
-        if self._holds:
+        if self._holds.open:
             self._check_holds(operation)
         fresh = self._watchers and self._tree.find(path) is None
         self._now = now = self._clock()
