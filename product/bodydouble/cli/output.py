@@ -93,7 +93,9 @@ def connections_table(connections: Sequence[ConnectionStatus]) -> Table:
         acknowledged = f"{item.acknowledged} of {item.generated}, {item.applied} applied"
         target = f"{item.target}:{item.port}"
         mirror = _progress(item.mirror)
-        _row(table, item.id, item.replication_set, target, item.state, mirror, queue, acknowledged, item.detail)
+        full = "the target's queue is full" if item.target_state == "queue-full" else ""
+        detail = "; ".join(part for part in (item.detail, full) if part)
+        _row(table, item.id, item.replication_set, target, item.state, mirror, queue, acknowledged, detail)
     return table
 
 

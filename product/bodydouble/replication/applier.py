@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -141,6 +142,14 @@ class Applier:
         while self.queue.pending and not self.waiting and self._task is not None and not self._task.done():
             self._turned.clear()
             await self._turned.wait()
+
+    async def progress(self, seconds: float) -> None:
+        """Wait until a group was applied, at most so long."""
+        self.wake()
+        self._turned.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._turned.wait()
 
     # --- applying ---
 

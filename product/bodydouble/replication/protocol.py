@@ -8,7 +8,7 @@ length above `MAX_FRAME` is refused before anything is allocated.
                                   <-         Refused | Welcome
     Begin (stream, position)      ->
     Batch, Fragment, Ping ...     ->
-                                  <-         Ack, Applied, Listing, Blocks, Settled, Diverged, Ping ...
+                                  <-         Ack, Applied, QueueFull, Listing, Blocks, Settled, Diverged, Ping ...
 """
 
 from __future__ import annotations
@@ -203,6 +203,12 @@ class Applied(Message, frozen=True, tag="applied"):
     sequence: Count
 
 
+class QueueFull(Message, frozen=True, tag="queue-full"):
+    """The target's queue is full, and it reads no further until it is not."""
+
+    full: bool
+
+
 class ListedEntry(msgspec.Struct, frozen=True, array_like=True):
     """An entry of the replica, with a digest of its bytes when that was asked for and the file is small."""
 
@@ -240,7 +246,20 @@ class Diverged(Message, frozen=True, tag="diverged"):
 
 
 AnyMessage = (
-    Hello | Welcome | Refused | Begin | Batch | Fragment | Ping | Ack | Applied | Listing | Blocks | Settled | Diverged
+    Hello
+    | Welcome
+    | Refused
+    | Begin
+    | Batch
+    | Fragment
+    | Ping
+    | Ack
+    | Applied
+    | QueueFull
+    | Listing
+    | Blocks
+    | Settled
+    | Diverged
 )
 
 _encoder = msgspec.msgpack.Encoder()

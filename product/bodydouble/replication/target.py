@@ -27,6 +27,7 @@ from bodydouble.replication.protocol import (
     Hello,
     Item,
     Ping,
+    QueueFull,
     Refused,
     Welcome,
     Wire,
@@ -174,11 +175,16 @@ class TargetRegistry:
                 restore_required=replica.record.restore_required,
                 applied=replica.applied,
                 queue_operations=self.applier(replica).queue.pending,
-                queue_bytes=self.applier(replica).queue.size,
-                detail=self.applier(replica).waiting,
+                queue_bytes=self.applier(replica).queue.pending_bytes,
+                detail=self._detail(replica),
             )
             for replica in self._replicas.values()
         ]
+
+    def _detail(self, replica: Replica) -> str:
+        session = self._sessions.get(id(replica))
+        full = "" if session is None or not session.full else f"queue full: {session.full}"
+        return "; ".join(part for part in (self.applier(replica).waiting, full) if part)
 
     def find(self, source: str, replication_set: str) -> Replica | None:
         """The replica of a source's set, if this machine has one."""
@@ -304,6 +310,10 @@ class TargetRegistry:
         return self._session_number
 
 
+def _weight(items: list[Item]) -> int:
+    return sum(weigh(item.body) for item in items)
+
+
 def _key(source: str, replication_set: str) -> tuple[str, str]:
     return source.casefold(), replication_set
 
@@ -329,6 +339,7 @@ class TargetSession:
 
     def __init__(self, context: Context, registry: TargetRegistry, outgoing: OutgoingConnections, wire: Wire) -> None:
         self.replica: Replica | None = None
+        self.full = ""
         self._context = context
         self._registry = registry
         self._outgoing = outgoing
@@ -521,9 +532,35 @@ class TargetSession:
 
     async def _commit(self, applier: Applier, batch: list[Item]) -> None:
         """Acknowledge only what survives a power cut, or it loses what was confirmed."""
-        await to_the_end(applier.queue.put(batch))
+        while why := await self._refused(applier, batch):
+            self._say_full(why)
+            await applier.progress(self._context.settings.retry_interval)
+        self._say_full("")
         applier.wake()
         await self._acknowledge(batch[-1].sequence)
+
+    async def _refused(self, applier: Applier, batch: list[Item]) -> str:
+        """Put the batch into the queue; why that is not possible now, empty when it was done."""
+        settings, files = self._context.settings, self._context.host.file_system
+        if why := applier.queue.excess(settings.target_queue_bytes, full=bool(self.full)):
+            return why
+        if await files.free_space(self._context.state_directory) - _weight(batch) < settings.queue_floor_bytes:
+            return f"the volume of the queue is full but for the {settings.queue_floor_bytes} bytes that stay free"
+        try:
+            await to_the_end(applier.queue.put(batch))
+        except FileSystemError as error:
+            if error.code != "no_space":
+                raise
+            return str(error)
+        return ""
+
+    def _say_full(self, why: str) -> None:
+        """The queue is full, or is not any more: tell the source and the operator, once each time."""
+        if bool(why) != bool(self.full):
+            self._wire.post(QueueFull(bool(why)))
+            code = EventCode.TARGET_QUEUE_FULL if why else EventCode.TARGET_QUEUE_HAS_ROOM
+            self._event(code, f"target queue full, the source has to wait: {why}" if why else "target queue has room")
+        self.full = why
 
     async def _acknowledge(self, sequence: int) -> None:
         await self._wire.send(Ack(sequence))

@@ -31,6 +31,8 @@ class TargetQueue:
 
     def __init__(self, journal: Journal, memory_bytes: int, key: Callable[[str], str]) -> None:
         self.applied = 0
+        self.pending_bytes = 0
+        self._puts: deque[tuple[int, int]] = deque()
         self._journal = journal
         self._memory_bytes = memory_bytes
         self._key = key
@@ -49,11 +51,6 @@ class TargetQueue:
         """How many elements wait to be applied."""
         return self.received - self.applied
 
-    @property
-    def size(self) -> int:
-        """Bytes on disk."""
-        return self._journal.size
-
     async def begin(self, stream: str) -> None:
         """A new stream follows, from its first element; what is queued is dropped.
 
@@ -71,12 +68,19 @@ class TargetQueue:
         """
         opened = await self._journal.open(_identity(stream), applied)
         self._at(applied)
+        self._count(self._journal.size if opened.records else 0)
         return opened
+
+    def _count(self, size: int) -> None:
+        """What was put last weighs so much until all of it is applied."""
+        self._puts.append((self.received, size))
+        self.pending_bytes += size
 
     def _at(self, applied: int) -> None:
         self.applied = self._window_end = applied
         self._window.clear()
-        self._window_bytes = 0
+        self._window_bytes = self.pending_bytes = 0
+        self._puts.clear()
         self._reader = None
 
     async def remove(self) -> None:
@@ -88,6 +92,17 @@ class TargetQueue:
         await self._journal.remove()
         self._at(0)
 
+    def excess(self, limit: int | None, *, full: bool) -> str:
+        """Why nothing more should be put now; empty when it may.
+
+        Args:
+            limit: bytes that may wait.
+            full: it was full a moment ago: then it is until half of that is free again.
+        """
+        if limit is None or not self.pending or self.pending_bytes < (limit // 2 if full else limit):
+            return ""
+        return f"{self.pending_bytes} bytes wait to be applied, {limit} are allowed"
+
     async def put(self, items: list[Item]) -> None:
         """Take in the next elements; they survive power loss once this returns.
 
@@ -97,7 +112,9 @@ class TargetQueue:
         """
         if [item.sequence for item in items] != list(range(self.received + 1, self.received + 1 + len(items))):
             raise ProtocolError(f"elements out of order behind {self.received}")
-        await self._journal.append([encode_item(item) for item in items])
+        payloads = [encode_item(item) for item in items]
+        await self._journal.append(payloads)
+        self._count(sum(len(payload) for payload in payloads))
         for item in items:
             weight = weigh(item.body)
             if self._window_end + 1 != item.sequence or self._window_bytes + weight > self._memory_bytes:
@@ -144,6 +161,8 @@ class TargetQueue:
             self._window.popleft()
             self._window_bytes -= weigh(item.body)
         self.applied = items[-1].sequence
+        while self._puts and self._puts[0][0] <= self.applied:
+            self.pending_bytes -= self._puts.popleft()[1]
         with suppress(FileSystemError):  # its space is freed another time
             await self._journal.forget(self.applied)
 

@@ -66,6 +66,11 @@ class Touches:
         self._trees[self._key(path)] = self.now
         self._shrink()
 
+    def note_everything(self) -> None:
+        """Anything may have changed."""
+        self.now += 1
+        self._floor = self.now
+
     def _shrink(self) -> None:
         if len(self._exact) + len(self._trees) > self._limit:
             self._exact.clear()

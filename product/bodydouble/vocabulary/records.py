@@ -107,12 +107,16 @@ SourceState = Literal[
     "connecting",
     "mirroring",
     "replicating",
+    "queue-full",
     "retrying",
     "mirror-required",
     "restore-required",
     "stopped",
     "error",
 ]
+
+
+TargetState = Literal["unknown", "ok", "queue-full"]
 
 
 class Progress(Record, frozen=True):
@@ -134,6 +138,7 @@ class ConnectionStatus(Record, frozen=True):
         applied: sequence number up to which they are in the replica.
         queue_bytes: bytes queued and not yet acknowledged.
         detail: why the state is what it is, empty when there is nothing to say.
+        target_state: what the target said last; ``queue-full``: it takes nothing for now.
     """
 
     id: int
@@ -142,6 +147,7 @@ class ConnectionStatus(Record, frozen=True):
     port: int
     state: SourceState
     detail: str = ""
+    target_state: TargetState = "unknown"
     generated: int = 0
     acknowledged: int = 0
     applied: int = 0
@@ -156,7 +162,7 @@ class TargetConnectionStatus(Record, frozen=True):
     Attributes:
         applied: the last sequence number that is in the replica.
         queue_operations: received, safe on disk and not yet applied.
-        queue_bytes: what the queue takes on disk.
+        queue_bytes: bytes of that; the disk holds up to two segments of 5 MB more.
         detail: why applying waits, empty when it does not.
     """
 

@@ -223,7 +223,7 @@ def test_mirror_finds_changed_content_of_same_size_and_time(kind: str) -> None:
 
 def test_exhausted_queue_disconnects_and_remirrors() -> None:
     async def scenario() -> None:
-        source, target = seeded(queue_bytes=400_000, mirror_window_bytes=200_000), Site("WEB2")
+        source, target = seeded(queue_bytes=400_000, disk_queue_bytes=0, mirror_window_bytes=200_000), Site("WEB2")
         async with running(source, target):
             await protect(source, target.service.port)
             await mirrored(source, target)

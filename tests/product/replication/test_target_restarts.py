@@ -137,3 +137,83 @@ def test_queue_left_by_a_restoration_is_removed_at_the_next_start() -> None:
             assert target.volume.get("/state/target-queue-77") is None
 
     run(scenario())
+
+
+async def filled(source: Site, target: Site) -> None:
+    """The target's volume stands still and the application goes on, until the target takes nothing more."""
+    await mirrored(source, target)
+    await until(lambda: source.service.connections()[0].applied == source.service.connections()[0].generated)
+    target.volume.gate.clear()
+    for number in range(40):
+        source.put(f"{ROOT}/order-{number}", b"x" * 20_000)
+    await until(lambda: source.service.connections()[0].target_state == "queue-full")
+
+
+def test_full_target_queue_stops_reading_and_the_source_sees_it() -> None:
+    async def scenario() -> None:
+        source, target = seeded(), Site("WEB2", target_queue_bytes=100_000, receive_bytes=50_000)
+        async with running(source, target):
+            await protect(source, target.service.port)
+            await filled(source, target)
+            (session,) = target.service.registry._sessions.values()
+            await until(lambda: session._pending_bytes > 0)
+            assert session._pending_bytes < 50_000 + 512 * 1024
+            queue = target.service.target_connections()[0]
+            assert "queue full" in queue.detail
+            assert queue.queue_bytes < 100_000 + 512 * 1024
+            assert source.service.connections()[0].queue_operations > 0
+            target.volume.gate.set()
+            await until(lambda: same(source, target))
+            await until(lambda: source.service.connections()[0].target_state == "ok")
+            codes = target.codes()
+            assert source.codes().count(EventCode.TARGET_QUEUE_FULL) == codes.count(EventCode.TARGET_QUEUE_FULL)
+            assert codes.count(EventCode.TARGET_QUEUE_HAS_ROOM) == codes.count(EventCode.TARGET_QUEUE_FULL) < 8
+            assert source.codes().count(EventCode.MIRROR_STARTED) == 1
+
+    run(scenario())
+
+
+def test_full_target_queue_outlasts_the_peer_time_out() -> None:
+    async def scenario() -> None:
+        source = Site("WEB1", peer_timeout=0.3, ping_interval=0.05)
+        source.mkdir(ROOT)
+        target = Site("WEB2", target_queue_bytes=100_000, receive_bytes=50_000, peer_timeout=0.3, ping_interval=0.05)
+        async with running(source, target):
+            await protect(source, target.service.port)
+            await filled(source, target)
+            await asyncio.sleep(0.6)
+            assert source.service.connections()[0].target_state == "queue-full"
+            target.volume.gate.set()
+            await until(lambda: same(source, target))
+            assert EventCode.AUTO_RECONNECTING not in source.codes()
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("how", ["refuses", "floor"])
+def test_full_volume_of_the_queue_holds_the_source_until_there_is_room(
+    how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        source, target = seeded(), Site("WEB2")
+        free = target.volume.free_space
+
+        async def none(path: str) -> int:
+            return len(path) - len(path)
+
+        async with running(source, target):
+            await protect(source, target.service.port)
+            await mirrored(source, target)
+            if how == "floor":
+                monkeypatch.setattr(target.volume, "free_space", none)
+            else:
+                target.volume.fail = lambda op: "no_space" if "/target-queue-" in op.path else None
+            source.put(f"{ROOT}/order", b"placed")
+            await until(lambda: source.service.connections()[0].target_state == "queue-full")
+            assert target.volume.get(f"{ROOT}/order") is None
+            target.volume.fail = lambda _operation: None
+            monkeypatch.setattr(target.volume, "free_space", free)
+            await until(lambda: same(source, target))
+            assert EventCode.AUTO_RECONNECTING not in source.codes()
+
+    run(scenario())
