@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.product.replication.site import ROOT, Relay, Site, mirrored, protect, running, same, until
 
@@ -56,6 +56,9 @@ async def cut_off(source: Site, relay: Relay) -> None:
     ),
     limit=st.sampled_from([0, 20_000, None]),
 )
+@example(
+    [*[("put", 40)] * 4, ("write", 40), ("send", 40), ("send", 40), ("ack", 40), ("put", 1), ("send", 40)], None
+)  # there is room in memory again while something is on disk
 def test_whatever_goes_to_disk_and_back_is_sent_once_and_in_order(
     steps: list[tuple[str, int]], limit: int | None
 ) -> None:
