@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from bodydouble_sim.machine import Machine
     from bodydouble_sim.network.frames import Frame
+    from bodydouble_sim.network.nic import Nic
     from bodydouble_sim.world import World
 
 LAN = "Local Area Connection"
@@ -378,13 +379,17 @@ def test_what_a_machine_sent_to_itself_does_not_outlive_it(world: World, machine
     a, _ = machines
     got: list[Frame] = []
 
+    def kept(nic: Nic | None, frame: Frame) -> None:
+        del nic
+        got.append(frame)
+
     async def main() -> None:
         await asyncio.sleep(3)
         a.spawn(a.stack.ping("127.0.0.1", 5), name="ping")
         await asyncio.sleep(0)
         a.power_off()
         a.power_on()
-        a.stack._handlers["icmp"] = lambda _, frame: got.append(frame)
+        a.stack._handlers["icmp"] = kept
         await asyncio.sleep(0.1)
 
     world.run(main())
