@@ -65,8 +65,8 @@ class ConnectionList(msgspec.Struct, frozen=True):
 class ReplicationService:
     """Replication as source and as target.
 
-    The queue lives in memory. Operations that are queued and not acknowledged when the daemon stops are not sent
-    later: the next start mirrors instead (or waits for an operator, as the connection's settings say).
+    A source's queue, in memory and on disk, ends with its daemon. Operations that are queued and not acknowledged then
+    are not sent later: the next start mirrors instead (or waits for an operator, as the connection's settings say).
 
     Args:
         host: the machine's ports.
