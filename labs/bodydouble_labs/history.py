@@ -96,7 +96,15 @@ class PowerSpan(msgspec.Struct, frozen=True):
 
 
 class TreeEntry(msgspec.Struct, frozen=True):
-    """One file or directory as the lab itself saw it. ``digest`` is the SHA-256 of the bytes, empty for a directory."""
+    """One file, directory or link as the lab itself saw it.
+
+    Attributes:
+        directory: also of a junction.
+        size: in bytes, 0 for what is no file.
+        digest: the SHA-256 of the bytes, empty for what is no file.
+        attributes, security, mtime_ns: as the host's file system has them.
+        target: where a symbolic link or junction leads, empty for everything else.
+    """
 
     directory: bool
     size: int
@@ -104,6 +112,7 @@ class TreeEntry(msgspec.Struct, frozen=True):
     attributes: int
     security: str
     mtime_ns: int
+    target: str = ""
 
 
 Tree = dict[str, TreeEntry]

@@ -28,14 +28,14 @@ class FileSystem(Protocol):
         """Whether two names that differ only in case are two files."""
 
     async def list_directory(self, path: str) -> list[Entry]:
-        """Entries directly inside a directory, sorted by name.
+        """Entries directly inside a directory, sorted by name; symbolic links show themselves and are not followed.
 
         Raises:
             FileSystemError: ``not_found`` (also when ``path`` is a file), ``denied``, ``io``.
         """
 
     async def stat(self, path: str) -> Entry | None:
-        """The entry at ``path``, or None when nothing is there."""
+        """The entry at ``path``, or None when nothing is there. No symbolic link is followed, neither on the way."""
 
     async def read(self, path: str, offset: int, size: int) -> bytes:
         """Up to ``size`` bytes from ``offset``; shorter only at the end of the file.
@@ -48,7 +48,7 @@ class FileSystem(Protocol):
         """Carry out the operations in order; with ``durable`` they survive power loss once this returns.
 
         Changes made here are not reported by the same host's `FileFilter`. Operations before a failing one stay
-        carried out.
+        carried out. No symbolic link is followed: an operation on a path that leads through one fails.
 
         Raises:
             FileSystemError: the first operation that failed, with its path; later ones were not begun.
@@ -74,7 +74,10 @@ class FileFilter(Protocol):
         The sink is called synchronously on the event loop's thread, once for each operation, in the order in which
         the operations took effect on the volume and after each took effect, so that a read made by the sink's owner
         later sees it. The sink must return quickly and must not raise. A rename across the border of ``root`` is
-        reported whole.
+        reported whole, and so is a hard link whose new name lies beneath ``root``.
+
+        A change to a file that has several names is reported once for each of those beneath ``root``, one after the
+        other: whoever follows only some of the names misses nothing, and doing it again changes nothing.
 
         Raises:
             FilterError: ``root`` is not on a volume that the filter watches.

@@ -22,6 +22,7 @@ from bodydouble.adapters.linux import (
     open_host,
 )
 from bodydouble.adapters.services import CommandService
+from bodydouble_sim.storage.ntfs import NtfsVolume
 from bodydouble_sim.windows.machine import WindowsMachine
 from bodydouble_sim.windows.service import ServiceConfig, TaskProgram
 from bodydouble_sim.world import World
@@ -58,6 +59,8 @@ class Application(Protocol):
     async def rmdir(self, path: str) -> None: ...
     async def set_times(self, path: str, mtime_ns: int) -> None: ...
     async def read(self, path: str) -> bytes: ...
+    async def hard_link(self, path: str, new_path: str) -> None: ...
+    async def lead(self, path: str, target: str) -> None: ...
 
 
 class PosixApplication:
@@ -88,6 +91,12 @@ class PosixApplication:
     async def read(self, path: str) -> bytes:
         return await asyncio.to_thread(self._open_and, os.O_RDONLY, path, lambda fd: os.read(fd, 1 << 20))
 
+    async def hard_link(self, path: str, new_path: str) -> None:
+        await asyncio.to_thread(os.link, path, new_path)
+
+    async def lead(self, path: str, target: str) -> None:
+        await asyncio.to_thread(os.symlink, target, path)
+
     @staticmethod
     def _open_and(flags: int, path: str, action: Callable[[int], Any]) -> Any:
         fd = os.open(path, flags)
@@ -99,7 +108,9 @@ class PosixApplication:
 
 class VolumeApplication:
     def __init__(self, machine: WindowsMachine) -> None:
-        self._volume = machine.volumes["C"]
+        volume = machine.volumes["C"]
+        assert isinstance(volume, NtfsVolume)
+        self._volume = volume
 
     async def create(self, path: str) -> None:
         self._volume.create(path)
@@ -127,6 +138,13 @@ class VolumeApplication:
 
     async def read(self, path: str) -> bytes:
         return self._volume.read(path)
+
+    async def hard_link(self, path: str, new_path: str) -> None:
+        self._volume.hard_link(path, new_path)
+
+    async def lead(self, path: str, target: str) -> None:
+        self._volume.mkdir(path)
+        self._volume.make_junction(path, target)
 
 
 class LinuxBody:

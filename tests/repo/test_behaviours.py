@@ -23,6 +23,9 @@ def sources(text: str) -> dict[str, list[str]]:
 
 
 def _is_behaviour(function: ast.expr) -> bool:
+    """``pytest.mark.behaviour``, or the short name that a module gives it."""
+    if isinstance(function, ast.Name):
+        return function.id == "behaviour"
     return isinstance(function, ast.Attribute) and function.attr == "behaviour"
 
 
@@ -34,7 +37,7 @@ def test_each_behaviour_names_its_source() -> None:
             assert given, f"{path}: {name}"
 
 
-@pytest.mark.parametrize("text", ["@pytest.mark.behaviour()\ndef test_a(): ...\n"])
+@pytest.mark.parametrize("text", ["@pytest.mark.behaviour()\ndef test_a(): ...\n", "@behaviour()\ndef test_a(): ...\n"])
 def test_a_behaviour_without_a_source_is_seen(text: str) -> None:
     """The guard above can fail."""
     assert sources(text) == {"test_a": []}

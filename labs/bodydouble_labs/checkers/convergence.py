@@ -22,8 +22,8 @@ def check(history: History, expect: Expectations, scenario: Scenario) -> Check:
     """Check that the final trees of source and target are the same.
 
     Claimed on ``pass``: the protected roots hold the same names (letter case included) and, name by name, the same
-    kind, size, bytes (SHA-256), attributes and security; the same last-write time of files as well when the scenario
-    expects it. A tree that was not taken, or two empty ones, is ``invalid``.
+    kind, size, bytes (SHA-256), target of a link, attributes and security; the same last-write time of files as well
+    when the scenario expects it. A tree that was not taken, or two empty ones, is ``invalid``.
     """
     names = (story.source(scenario), story.target(scenario))
     missing = [name for name in names if name not in history.trees]
@@ -59,6 +59,8 @@ def _changes(source: TreeEntry, target: TreeEntry, *, times: bool) -> Iterator[s
         yield f"size {source.size} against {target.size}"
     elif source.digest != target.digest:
         yield f"content {source.digest[:12]} against {target.digest[:12]}"
+    if source.target != target.target:
+        yield f"leads to {source.target!r} against {target.target!r}"
     if source.attributes != target.attributes:
         yield f"attributes {source.attributes} against {target.attributes}"
     if source.security != target.security:

@@ -188,4 +188,6 @@ def _collect(volume: Volume, directory: str, prefix: int, tree: Tree) -> None:
 def _seen(volume: Volume, entry: Entry) -> TreeEntry:
     digest = "" if entry.directory else hashlib.sha256(volume.read(entry.path)).hexdigest()
     security = entry.metadata.security.decode("latin-1")
-    return TreeEntry(entry.directory, entry.size, digest, entry.metadata.attributes, security, entry.mtime_ns)
+    return TreeEntry(
+        entry.directory, entry.size, digest, entry.metadata.attributes, security, entry.mtime_ns, entry.target or ""
+    )

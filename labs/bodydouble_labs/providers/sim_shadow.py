@@ -1,8 +1,9 @@
 """An independent copy of a volume, kept up to date operation by operation, with a running hash of each subtree.
 
-Each node's hash is that of its name, kind, attributes, security, size and the sum (mod 2**128) of what is in it: the
-hashes of a file's 4 KiB pages, or of a directory's entries. An operation changes the pages it touches and the nodes
-above them, so that it costs as much as its own bytes, however large the tree is. Times are not part of it.
+Each node's hash is that of its name, kind, attributes, security, target (of a junction), size and the sum (mod 2**128)
+of what is in it: the hashes of a file's 4 KiB pages, or of a directory's entries. An operation changes the pages it
+touches and the nodes above them, so that it costs as much as its own bytes, however large the tree is. Times are not
+part of it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING
 from bodydouble.vocabulary.operations import (
     CreateFile,
     MakeDirectory,
+    MakeHardLink,
+    MakeSymbolicLink,
     RemoveDirectory,
     RemoveFile,
     Rename,
@@ -33,7 +36,7 @@ _MASK = (1 << 128) - 1
 
 
 class _Node:
-    __slots__ = ("attributes", "children", "data", "hash", "inner", "name", "pages", "parent", "security")
+    __slots__ = ("attributes", "children", "data", "hash", "inner", "name", "pages", "parent", "security", "target")
 
     def __init__(self, name: str, parent: _Node | None, *, directory: bool) -> None:
         self.name = name
@@ -43,6 +46,7 @@ class _Node:
         self.pages: list[int] = []
         self.attributes = 0
         self.security = b""
+        self.target = ""
         self.inner = 0
         """Sum of what is inside: pages, or entries."""
         self.hash = 0
@@ -60,6 +64,7 @@ class Shadow:
         for entry, data in entries:
             node = self._make(entry.path, directory=entry.directory)
             node.data[:] = data
+            node.target = entry.target or ""
             self._hash_pages(node, 0)
             self._set(node, entry.metadata)
 
@@ -109,6 +114,21 @@ class Shadow:
             node.data.extend(bytes(operation.size - old))
         self._hash_pages(node, min(old, operation.size))
         self._refresh(node)
+
+    def _make_hard_link(self, operation: MakeHardLink) -> None:
+        """Names are followed each for itself: a volume tells a change to a file once for every name."""
+        file, other = self._get(operation.existing), self._find(operation.path)
+        if other is not None:
+            self._detach(other)
+        node = self._make(operation.path, directory=False)
+        node.data[:], node.pages[:], node.inner = file.data, file.pages, file.inner
+        node.attributes, node.security = file.attributes, file.security
+        self._refresh(node)
+
+    def _make_symbolic_link(self, operation: MakeSymbolicLink) -> None:
+        node = self._find(operation.path) or self._make(operation.path, directory=True)
+        node.target = operation.target
+        self._set(node, operation.metadata)
 
     def _rename(self, operation: Rename) -> None:
         node = self._get(operation.path)
@@ -213,7 +233,8 @@ def _node_hash(node: _Node) -> int:
     kind = b"f" if node.children is None else b"d"
     name = node.name.encode("utf-16-le", "surrogatepass")
     head = b"%b %d %d %d %d " % (kind, node.attributes, len(node.data), len(name), len(node.security))
-    digest = blake2b(head + name + node.security + node.inner.to_bytes(16, "big"), digest_size=16).digest()
+    inner = node.inner.to_bytes(16, "big")
+    digest = blake2b(head + name + node.security + inner + node.target.encode(), digest_size=16).digest()
     return int.from_bytes(digest, "big")
 
 
@@ -227,4 +248,6 @@ _FOLLOW: dict[type, Callable[..., None]] = {
     RemoveDirectory: Shadow._remove,  # noqa: SLF001
     SetMetadata: Shadow._set_metadata,  # noqa: SLF001
     SetTimes: Shadow._ignore,  # noqa: SLF001
+    MakeHardLink: Shadow._make_hard_link,  # noqa: SLF001
+    MakeSymbolicLink: Shadow._make_symbolic_link,  # noqa: SLF001
 }

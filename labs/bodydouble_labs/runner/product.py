@@ -164,7 +164,7 @@ def _replicating(status: ConnectionStatus) -> bool:
 
 
 def _quiet(status: ConnectionStatus) -> bool:
-    return _replicating(status) and status.queue_operations == 0 and status.acknowledged == status.generated
+    return _replicating(status) and status.queue_operations == 0 and status.applied == status.generated
 
 
 async def failback(bench: Bench, step: FailbackStep) -> None:

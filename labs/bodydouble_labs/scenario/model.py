@@ -15,7 +15,7 @@ from msgspec import Meta
 from bodydouble_labs.scenario.network import HostSpec, Identifier, NetworkSpec, Part
 from bodydouble_labs.scenario.steps import AnyStep, WindowsPath  # noqa: TC001 - msgspec evaluates annotations
 
-Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+Seconds = Annotated[float, Meta(ge=0.001, le=86_400)]  # a client that never waits would stop the virtual clock
 
 IIS_SERVICES = {
     "windows-nt-4": ("IISADMIN", "cisvc", "MSFTPSVC", "SMTPSVC", "NNTPSVC", "W3SVC"),

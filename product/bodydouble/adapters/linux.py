@@ -34,10 +34,14 @@ class FilterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     Attributes:
         kind: ``fuse`` mounts over the root; ``none`` sees nothing, which is enough for a target.
         roots: directories to protect; exactly one with ``fuse``.
+        extended_attributes: whether applications may use extended attributes and access control lists there. Without,
+            they are refused, and small writes are about twice as fast, because the kernel asks for an attribute
+            before each write of a file system that has them.
     """
 
     kind: Literal["fuse", "none"] = "none"
     roots: list[str] = []
+    extended_attributes: bool = True
 
 
 class IdentitySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -83,7 +87,7 @@ async def open_host(settings: LinuxHostSettings) -> AsyncIterator[Host]:
         identity = await _open_identity(settings.identity, executor, stack)
         yield Host(
             file_system=file_system,
-            file_filter=await _open_filter(root, backing, executor, stack),
+            file_filter=await _open_filter(root, settings.filter, backing, executor, stack),
             identity=identity,
             services=CommandServices(settings.services),
             scripts=ScriptRunner(file_system, settings.scripts.interpreters),
@@ -118,7 +122,7 @@ def _check_scripts(settings: ScriptsSettings) -> None:
 
 
 async def _open_filter(
-    root: str | None, backing: Backing, executor: ThreadPoolExecutor, stack: AsyncExitStack
+    root: str | None, settings: FilterSettings, backing: Backing, executor: ThreadPoolExecutor, stack: AsyncExitStack
 ) -> FileFilter:
     if root is None:
         return NoFilter()
@@ -126,7 +130,7 @@ async def _open_filter(
         from bodydouble.adapters.fuse.filter import FuseFilter  # noqa: PLC0415 - the extra may be missing
     except ImportError as error:
         raise FilterError(f"{root}: the filter needs the 'fuse' extra: pip install 'bodydouble[fuse]'") from error
-    file_filter = FuseFilter(root, backing, executor)
+    file_filter = FuseFilter(root, backing, executor, extended_attributes=settings.extended_attributes)
     await file_filter.start()
     stack.push_async_callback(file_filter.stop)
     return file_filter

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from bodydouble import __version__
-from bodydouble.cli import daemon, failover, observation, replication, restoration, services
+from bodydouble.cli import daemon, failover, observation, replication, restoration, services, verification
 from bodydouble.cli.session import Group, Session, examples
 from bodydouble.control.settings import DEFAULT_PORT
 
@@ -114,6 +114,8 @@ for _command in (
     replication.disconnect,
     replication.connections,
     replication.mirror,
+    verification.verify,
+    verification.verification,
     failover.monitor,
     failover.failover,
     failover.failback,

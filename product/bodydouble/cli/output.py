@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         TargetConnectionStatus,
     )
     from bodydouble.vocabulary.records import Progress as Done
+    from bodydouble.vocabulary.verification import VerificationDetails, VerificationReport
 
 PIPE_WIDTH = 240
 """Columns of a table that does not go to a terminal: programs must not meet cut cells."""
@@ -89,10 +90,12 @@ def connections_table(connections: Sequence[ConnectionStatus]) -> Table:
     )
     for item in connections:
         queue = f"{item.queue_operations} ops, {item.queue_bytes} bytes"
-        acknowledged = f"{item.acknowledged} of {item.generated}"
+        acknowledged = f"{item.acknowledged} of {item.generated}, {item.applied} applied"
         target = f"{item.target}:{item.port}"
         mirror = _progress(item.mirror)
-        _row(table, item.id, item.replication_set, target, item.state, mirror, queue, acknowledged, item.detail)
+        full = "the target's queue is full" if item.target_state == "queue-full" else ""
+        detail = "; ".join(part for part in (item.detail, full) if part)
+        _row(table, item.id, item.replication_set, target, item.state, mirror, queue, acknowledged, detail)
     return table
 
 
@@ -108,6 +111,32 @@ def target_table(connections: Sequence[TargetConnectionStatus]) -> Table:
             "Restore required" if item.restore_required else state,
             item.applied,
         )
+    return table
+
+
+def verifications_table(reports: Sequence[VerificationReport]) -> Table:
+    """Verifications and their totals."""
+    table = _table(
+        "Verifications", "Number", "Replication set", "Target", "State", "Compared", "Missing", "Different", "Orphans",
+        "Not comparable", "Detail",
+    )  # fmt: skip
+    for item in reports:
+        totals = item.totals
+        state = f"{item.state}, repaired" if item.repaired else item.state
+        compared = f"{totals.files} files, {totals.directories} directories, {totals.bytes} bytes"
+        unknown = totals.unsettled + totals.unreadable
+        _row(
+            table, item.number, item.replication_set, item.target, state, compared, totals.missing, totals.different,
+            totals.orphans, unknown, item.detail,
+        )  # fmt: skip
+    return table
+
+
+def differences_table(details: VerificationDetails) -> Table:
+    """The first differences of a verification."""
+    table = _table("Differences", "Kind", "Path", "Detail")
+    for item in details.differences:
+        _row(table, item.kind, item.path, item.detail)
     return table
 
 

@@ -1,4 +1,4 @@
-"""The routes of the control API, version 1. JSON is exactly `bodydouble.vocabulary.records`.
+"""The routes of the control API, version 1. JSON is exactly the records of `bodydouble.vocabulary`.
 
 =========================================  =================================================================
 GET /v1/status                             `DaemonStatus`
@@ -9,6 +9,11 @@ DELETE /v1/replication-sets/{name}
 GET, POST /v1/connections                  `ConnectionStatus` list; `ConnectRequest` to `ConnectionStatus`
 DELETE /v1/connections/{id}
 POST /v1/connections/{id}/mirror           `ConnectionStatus`
+POST /v1/connections/{id}/verification     `VerificationOptions` to `VerificationReport`, which runs on
+DELETE /v1/connections/{id}/verification   stop it
+GET, PUT, DELETE /v1/connections/{id}/verification-schedule   `VerificationSchedule`, null when there is none
+GET /v1/verifications                      `VerificationReport` list, the latest hundred
+GET /v1/verifications/{number}             `VerificationDetails`
 GET, POST /v1/monitors                     `MonitorStatus` list; `MonitorRequest` to `MonitorStatus`
 DELETE /v1/monitors/{source}
 POST /v1/monitors/{source}/failover        `MonitorStatus`, once the decision is durable; the work goes on
@@ -26,16 +31,19 @@ present state, 500 the host failed. Deletions answer 204.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
-from starlette.responses import Response
-from starlette.routing import Route
 
 from bodydouble import __version__
 from bodydouble.control.access import TokenGate
 from bodydouble.control.answers import EXCEPTION_HANDLERS, answer, not_found, read_body, read_query
+from bodydouble.control.routing import connection_of, set_of
+from bodydouble.control.routing import delete as _delete
+from bodydouble.control.routing import done as _done
+from bodydouble.control.routing import get as _get
+from bodydouble.control.routing import post as _post
+from bodydouble.control.verification import verification_routes
 from bodydouble.errors import ServiceError
 from bodydouble.vocabulary.records import (
     ConnectRequest,
@@ -48,9 +56,9 @@ from bodydouble.vocabulary.records import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import Route
     from starlette.types import ASGIApp
 
     from bodydouble.control.statistics import StatisticsRing
@@ -59,8 +67,6 @@ if TYPE_CHECKING:
     from bodydouble.replication.service import ReplicationService
     from bodydouble.restore.service import RestorationService
     from bodydouble.state.events import EventLog
-
-    Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,27 +87,12 @@ def build_app(backends: Backends, token: str) -> ASGIApp:
         *_observation(backends),
         *_replication_sets(backends),
         *_connections(backends),
+        *verification_routes(backends),
         *_failover(backends),
         *_restoration(backends),
         *_services(backends),
     ]
     return TokenGate(Starlette(routes=routes, exception_handlers=EXCEPTION_HANDLERS), token)
-
-
-def _get(path: str, endpoint: Endpoint) -> Route:
-    return Route(f"/v1/{path}", endpoint, methods=["GET"])
-
-
-def _post(path: str, endpoint: Endpoint) -> Route:
-    return Route(f"/v1/{path}", endpoint, methods=["POST"])
-
-
-def _delete(path: str, endpoint: Endpoint) -> Route:
-    return Route(f"/v1/{path}", endpoint, methods=["DELETE"])
-
-
-def _done() -> Response:
-    return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
 def _observation(backends: Backends) -> list[Route]:
@@ -138,10 +129,7 @@ def _replication_sets(backends: Backends) -> list[Route]:
         return answer(saved)
 
     async def delete(request: Request) -> Response:
-        name: str = request.path_params["name"]
-        if name not in [item.name for item in service.sets()]:
-            raise not_found(f"no replication set {name!r}")
-        await service.delete_set(name)
+        await service.delete_set(set_of(request, service))
         return _done()
 
     return [
@@ -154,12 +142,6 @@ def _replication_sets(backends: Backends) -> list[Route]:
 def _connections(backends: Backends) -> list[Route]:
     service = backends.replication
 
-    def connection(request: Request) -> int:
-        id_: int = request.path_params["id"]
-        if id_ not in [item.id for item in service.connections()]:
-            raise not_found(f"no connection {id_}")
-        return id_
-
     async def connections(_request: Request) -> Response:
         return answer(service.connections())
 
@@ -167,11 +149,11 @@ def _connections(backends: Backends) -> list[Route]:
         return answer(await service.connect(await read_body(request, ConnectRequest)))
 
     async def disconnect(request: Request) -> Response:
-        await service.disconnect(connection(request))
+        await service.disconnect(connection_of(request, service))
         return _done()
 
     async def mirror(request: Request) -> Response:
-        return answer(await service.start_mirror(connection(request)))
+        return answer(await service.start_mirror(connection_of(request, service)))
 
     return [
         _get("connections", connections),

@@ -25,6 +25,12 @@ from bodydouble.vocabulary.records import (
     Sample,
     ServiceStatus,
 )
+from bodydouble.vocabulary.verification import (
+    VerificationDetails,
+    VerificationOptions,
+    VerificationReport,
+    VerificationSchedule,
+)
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -127,6 +133,34 @@ class ControlClient:
     async def mirror(self, id_: int) -> ConnectionStatus:
         """Start a mirror (an operator's remirror) on a connection."""
         return await self._call("POST", f"connections/{id_}/mirror", ConnectionStatus)
+
+    # --- verification ---------------------------------------------------------------------------------------------
+
+    async def verify(self, id_: int, options: VerificationOptions) -> VerificationReport:
+        """Begin to compare source and replica; answers before it is complete."""
+        return await self._call("POST", f"connections/{id_}/verification", VerificationReport, options)
+
+    async def stop_verification(self, id_: int) -> None:
+        """Stop the verification that runs on a connection."""
+        await self._send("DELETE", f"connections/{id_}/verification")
+
+    async def verification_schedule(self, id_: int) -> VerificationSchedule | None:
+        """When a connection is verified by itself."""
+        path = f"connections/{id_}/verification-schedule"
+        return await self._call("GET", path, VerificationSchedule | None)  # type: ignore[arg-type]
+
+    async def schedule_verification(self, id_: int, schedule: VerificationSchedule | None) -> None:
+        """Verify a connection by itself from now on, or no more."""
+        method = "DELETE" if schedule is None else "PUT"
+        await self._send(method, f"connections/{id_}/verification-schedule", schedule)
+
+    async def verifications(self) -> list[VerificationReport]:
+        """The latest hundred verifications of this source."""
+        return await self._call("GET", "verifications", list[VerificationReport])
+
+    async def verification(self, number: int) -> VerificationDetails:
+        """One verification with its first differences."""
+        return await self._call("GET", f"verifications/{number}", VerificationDetails)
 
     # --- failover -------------------------------------------------------------------------------------------------
 

@@ -28,7 +28,7 @@ class Context:
         host: the ports.
         settings: of the replication service.
         events: the events log.
-        protected: directories that are never replicated, neither sent nor written: the daemon's own state.
+        protected: directories that are never replicated, neither sent nor written: first the daemon's own state.
         source_name: what this machine calls itself towards targets: its permanent name.
         incarnation: this run of the daemon; no two runs share it.
         totals: counters.
@@ -41,3 +41,8 @@ class Context:
     source_name: str = ""
     incarnation: str = ""
     totals: Totals = field(default_factory=Totals)
+
+    @property
+    def state_directory(self) -> str:
+        """Where the daemon keeps its state."""
+        return self.protected[0]

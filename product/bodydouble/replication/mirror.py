@@ -10,68 +10,53 @@ came in between that it does not know of; between that check and the queuing the
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from bodydouble.errors import BodydoubleError, FileSystemError, ProtocolError
+from bodydouble.errors import BodydoubleError, FileSystemError
+from bodydouble.replication.comparison import digest_bytes, digest_file, same_time
+from bodydouble.replication.names import NameGroups
 from bodydouble.replication.protocol import (
     BLOCK_BYTES,
-    MAX_BLOCKS,
     SMALL_FILE_BYTES,
-    Blocks,
-    BlocksRequest,
     ListedEntry,
-    Listing,
-    ListRequest,
     MirrorComplete,
     RemoveTree,
     Settle,
     Settled,
 )
-from bodydouble.replication.touches import FileWatch
+from bodydouble.replication.questions import AnswerLostError, Questions, expect
+from bodydouble.replication.touches import FileWatch, Touches
 from bodydouble.vocabulary import paths
 from bodydouble.vocabulary.events import EventCode
-from bodydouble.vocabulary.operations import CreateFile, Entry, MakeDirectory, Rename, SetMetadata, Truncate, Write
+from bodydouble.vocabulary.operations import (
+    CreateFile,
+    Entry,
+    MakeDirectory,
+    MakeHardLink,
+    MakeSymbolicLink,
+    Operation,
+    Rename,
+    SetMetadata,
+    Truncate,
+    Write,
+    changes_names,
+)
 from bodydouble.vocabulary.records import Progress
 
 if TYPE_CHECKING:
     from bodydouble.ports import FileSystem
-    from bodydouble.replication.protocol import AnyMessage, Body
+    from bodydouble.replication.protocol import Body
+    from bodydouble.replication.questions import Outlet
     from bodydouble.replication.rules import Selection
-    from bodydouble.replication.touches import Touches
     from bodydouble.vocabulary.records import MirrorKind, OrphanAction
-
-T = TypeVar("T")
 
 MAX_ROUNDS = 50
 MAX_EVENTS = 100
-_TIME_GRAIN_NS = 100
-"""NTFS keeps times in units of 100 ns; finer differences between two hosts mean nothing."""
 
 
 class MirrorError(BodydoubleError):
     """The mirror cannot come to an end: the target keeps refusing what it is sent."""
-
-
-class AnswerLostError(BodydoubleError):
-    """The connection broke and was resumed behind the question, so that no answer will come."""
-
-
-class Outlet(Protocol):
-    """What the mirror needs of the connection."""
-
-    def put(self, body: Body) -> None:
-        """Queue an element now."""
-
-    async def room(self) -> None:
-        """Wait until the mirror may queue more."""
-
-    async def ask(self, body: Body) -> AnyMessage:
-        """Queue a question and wait for its answer; `AnswerLostError` when a break swallowed it."""
-
-    def report(self, code: EventCode, text: str) -> None:
-        """Tell the operator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +68,14 @@ class MirrorPlan:
         orphans: what to do with selected paths that only the target has.
         paths: where to begin.
         begun: the moment, in `Touches`, from which operations count as during this mirror.
+        directories: those of which only attributes and security are to be sent.
     """
 
     kind: MirrorKind
     orphans: OrphanAction
     paths: list[str]
     begun: int
+    directories: list[str] = field(default_factory=list)
 
 
 class Mirror:
@@ -107,6 +94,7 @@ class Mirror:
     ) -> None:
         self.progress = Progress()
         self._outlet = outlet
+        self._questions = Questions(outlet, selection.key, digests=plan.kind == "checksum")
         self._file_system = file_system
         self._selection = selection
         self._touches = touches
@@ -116,6 +104,8 @@ class Mirror:
         self._current = ""
         self._watch: FileWatch | None = None
         self._events = 0
+        self._groups = NameGroups(selection.key)
+        self._renames = Touches(selection.key)
 
     # --- called by the connection, synchronously, for everything that goes into the stream ---
 
@@ -123,13 +113,18 @@ class Mirror:
         """An application's operation was queued."""
         if self._watch is not None:
             self._watch.note(body)
-        if isinstance(body, Rename) and (self._walking or self._is_pending(body.path)):
-            self._pending[body.new_path] = True
+        if isinstance(body, RemoveTree) or (isinstance(body, Operation) and changes_names(body)):
+            self._renames.note(body)
+        if isinstance(body, Rename):
+            self._groups.renamed(body.path, body.new_path)
+            if self._walking or self._is_pending(body.path):
+                self._pending[body.new_path] = True
 
     def appeared(self, path: str) -> None:
         """Something with unknown content came into the set."""
         if self._watch is not None:
             self._watch.note(RemoveTree(path))
+        self._renames.note_tree(path)
         self._pending[path] = True
 
     def _is_pending(self, path: str) -> bool:
@@ -149,13 +144,22 @@ class Mirror:
         Raises:
             MirrorError: the target keeps refusing.
         """
+        for path in self._plan.directories:
+            await self._attributes(path)
         for _ in range(MAX_ROUNDS):
             await self._work()
             self._walking = False
             if await self._settled() and not self._pending:
                 self._outlet.put(MirrorComplete())
+                self._report_outside()
                 return
         raise MirrorError(f"the replica could not be completed in {MAX_ROUNDS} rounds")
+
+    async def _attributes(self, path: str) -> None:
+        mark = self._touches.now
+        here = await self._file_system.stat(path)
+        if here is not None and here.directory:
+            await self._make(_Directory(here, None, mark))
 
     async def _work(self) -> None:
         while self._pending:
@@ -167,15 +171,15 @@ class Mirror:
 
     async def _settled(self) -> bool:
         try:
-            answer = _expect(await self._outlet.ask(Settle()), Settled)
+            answer = expect(await self._outlet.ask(Settle()), Settled)
         except AnswerLostError:
             self._again_everything()
             return False
         if answer.overflow:
             self._again_everything()
         for path in answer.skipped:
-            self._touches.note_tree(path)
-            self._pending[path] = True
+            self._again(path)
+            self._groups.refuse(path)
         return not answer.skipped and not answer.overflow
 
     def _again_everything(self) -> None:
@@ -188,7 +192,7 @@ class Mirror:
         """One root, or one path that something happened to, with all that is beneath."""
         if self._selection.replicates_nothing(path) or not self._selection.within_roots(path):
             return
-        there = await self._look(path)
+        there = await self._questions.look(path)
         mark = self._touches.now
         here = await self._file_system.stat(path)
         stack = await self._reconcile(path, here, there, mark, leftover=revisit)
@@ -203,14 +207,33 @@ class Mirror:
             if there is not None:
                 self._orphan(there.entry, mark, leftover=leftover)
             return []
-        if there is not None and there.entry.directory != here.directory:
+        if there is not None and there.entry.kind != here.kind:
             self._put_unless_touched(RemoveTree(path), mark)
             there = None
-        if here.directory:
+        if here.kind == "directory":
             return [_Directory(here, there, mark)]
         if self._selection.selects(path):
-            await self._file(here, there, mark)
+            if there is not None and (other := self._groups.strayed(here, there.entry)) is not None:
+                if not self._part(path, other, mark):
+                    return []
+                there = None
+            if not await self._name(here):
+                await (self._file if here.kind == "file" else self._link)(here, there, mark)
         return []
+
+    def _part(self, path: str, other: str, mark: int) -> bool:
+        """The replica has one file for two of the source's: what went to the one went to the other, too."""
+        parted = self._put_unless_touched(RemoveTree(path), mark)
+        self._again(other)
+        if parted:
+            self._touches.note_tree(path)
+        else:
+            self._again(path)
+        return parted
+
+    def _again(self, path: str) -> None:
+        self._touches.note_tree(path)
+        self._pending[path] = True
 
     def _put_unless_touched(self, body: RemoveTree, mark: int) -> bool:
         if self._touches.since(body.path, mark):
@@ -251,7 +274,7 @@ class Mirror:
         while self._touches.since(at.here.path, mark):
             mark = self._touches.now
             entry = await self._file_system.stat(at.here.path)
-        if entry is None or not entry.directory:
+        if entry is None or entry.kind != "directory":
             return False
         known = at.there is not None and not self._touches.since(entry.path, self._plan.begun)
         if not known or at.there is None or at.there.entry.metadata != entry.metadata:
@@ -262,28 +285,7 @@ class Mirror:
         """What the replica has in the directory, by name as the file system compares names."""
         if at.there is None and not self._touches.since(at.here.path, self._plan.begun):
             return {}
-        found: dict[str, ListedEntry] = {}
-        after = ""
-        while True:
-            answer = _expect(
-                await self._ask(ListRequest(at.here.path, False, after, self._plan.kind == "checksum")), Listing
-            )
-            for listed in answer.entries:
-                after = paths.name(listed.entry.path)
-                found[self._selection.key(after)] = listed
-            if not answer.more or not answer.entries:
-                return found
-
-    async def _look(self, path: str) -> ListedEntry | None:
-        answer = _expect(await self._ask(ListRequest(path, True, "", self._plan.kind == "checksum")), Listing)
-        return answer.entries[0] if answer.entries else None
-
-    async def _ask(self, body: Body) -> AnyMessage:
-        while True:
-            try:
-                return await self._outlet.ask(body)
-            except AnswerLostError:
-                continue
+        return await self._questions.children(at.here.path)
 
     def _orphan(self, entry: Entry, mark: int, *, leftover: bool) -> None:
         """A path that only the target has. A leftover was the source's own a moment ago and always goes."""
@@ -297,6 +299,40 @@ class Mirror:
                 self._report(EventCode.ORPHAN, f"{path}: only the target has it, removed")
         elif self._plan.orphans == "log" and not self._touches.since(path, mark):
             self._report(EventCode.ORPHAN, f"{path}: only the target has it, kept")
+
+    # --- links ---
+
+    async def _name(self, here: Entry) -> bool:
+        """Queue one more name of a file that the replica has under another; False when it must be sent itself."""
+        first = self._groups.first(here)
+        if first is None or self._groups.alone(here.path):
+            return False
+        now = self._renames.now
+        leader = await self._file_system.stat(first)
+        entry = await self._file_system.stat(here.path)
+        changed = self._renames.since(first, now) or self._renames.since(here.path, now)
+        same = leader is not None and entry is not None and entry.identity and leader.identity == entry.identity
+        if self._groups.leads(here.path) or changed or not same:
+            self._pending[self._groups.lead(here)] = True
+            return False
+        self._outlet.put(MakeHardLink(here.path, first))
+        self._advance(here)
+        return True
+
+    async def _link(self, here: Entry, there: ListedEntry | None, mark: int) -> None:
+        """Queue a symbolic link as it is now."""
+        entry: Entry | None = here
+        while self._touches.since(here.path, mark):
+            mark = self._touches.now
+            entry = await self._file_system.stat(here.path)
+        if entry is None or entry.target is None:
+            return
+        known = there is not None and not self._touches.since(entry.path, self._plan.begun)
+        if not known or there is None or not _same_link(entry, there.entry):
+            self._outlet.put(
+                MakeSymbolicLink(entry.path, entry.target, entry.metadata, entry.mtime_ns, entry.directory)
+            )
+        self._advance(here)
 
     # --- files ---
 
@@ -316,7 +352,7 @@ class Mirror:
         if there is None or self._plan.kind == "full" or self._touches.since(here.path, self._plan.begun):
             return False
         theirs = there.entry
-        same = theirs.size == here.size and theirs.mtime_ns // _TIME_GRAIN_NS == here.mtime_ns // _TIME_GRAIN_NS
+        same = theirs.size == here.size and same_time(here, theirs)
         if not same or self._plan.kind == "difference":
             return same
         if here.size > SMALL_FILE_BYTES or not there.digest:
@@ -343,7 +379,7 @@ class Mirror:
             while watch.again:
                 watch.begin()
                 entry = await self._file_system.stat(listed.path)
-        if entry is None or entry.directory or watch.lost:
+        if entry is None or entry.kind != "file" or watch.lost:
             return None
         mtime = entry.mtime_ns if watch.mtime_ns is None else watch.mtime_ns
         self._outlet.put(CreateFile(entry.path, entry.metadata, mtime))
@@ -378,18 +414,13 @@ class Mirror:
         if self._plan.kind != "checksum" or there is None or there.entry.size <= SMALL_FILE_BYTES:
             return []
         mark = self._touches.now
-        digests: list[bytes] = []
-        while True:
-            answer = _expect(await self._ask(BlocksRequest(listed.path, len(digests))), Blocks)
-            digests += answer.digests
-            if len(answer.digests) < MAX_BLOCKS:
-                break
+        digests = await self._questions.blocks(listed.path)
         return [] if self._touches.since(listed.path, mark) else digests
 
     # --- what the operator sees ---
 
     def _count(self, listing: list[Entry]) -> None:
-        files = [entry for entry in listing if not entry.directory]
+        files = [entry for entry in listing if entry.kind != "directory"]
         now = self.progress
         self.progress = Progress(
             files_done=now.files_done,
@@ -420,6 +451,11 @@ class Mirror:
         if error.code != "not_found":
             self._report(EventCode.REPLICATION_ERROR, f"mirror: {error}; left out")
 
+    def _report_outside(self) -> None:
+        if count := self._groups.outside():
+            text = f"mirror: {count} files have further names outside of the replication set; changes made through"
+            self._outlet.report(EventCode.REPLICATION_ERROR, f"{text} those are not replicated")
+
     def _report(self, code: EventCode, text: str) -> None:
         self._events += 1
         if self._events < MAX_EVENTS:
@@ -437,29 +473,11 @@ class _Directory:
     mark: int
 
 
-def _expect(answer: AnyMessage, kind: type[T]) -> T:
-    if not isinstance(answer, kind):
-        raise ProtocolError(f"{type(answer).__name__} in answer to a question for {kind.__name__}")
-    return answer
-
-
-def digest_bytes(data: bytes) -> bytes:
-    """The digest that source and target compare."""
-    return hashlib.blake2b(data, digest_size=16).digest()
+def _same_link(here: Entry, there: Entry) -> bool:
+    same_kind = (here.target, here.directory) == (there.target, there.directory)
+    return same_kind and same_time(here, there) and here.metadata == there.metadata
 
 
 def _block_digest(digests: list[bytes], offset: int) -> bytes:
     block = offset // BLOCK_BYTES
     return digests[block] if block < len(digests) else b""
-
-
-async def digest_file(file_system: FileSystem, path: str, size: int) -> bytes:
-    """The digest of a whole file, read in blocks.
-
-    Raises:
-        FileSystemError: the file cannot be read.
-    """
-    digest = hashlib.blake2b(digest_size=16)
-    for offset in range(0, size, BLOCK_BYTES):
-        digest.update(await file_system.read(path, offset, BLOCK_BYTES))
-    return digest.digest()

@@ -8,7 +8,7 @@ length above `MAX_FRAME` is refused before anything is allocated.
                                   <-         Refused | Welcome
     Begin (stream, position)      ->
     Batch, Fragment, Ping ...     ->
-                                  <-         Ack, Listing, Blocks, Settled, Diverged, Ping ...
+                                  <-         Ack, Applied, QueueFull, Listing, Blocks, Settled, Diverged, Ping ...
 """
 
 from __future__ import annotations
@@ -18,11 +18,13 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from bodydouble.errors import ProtocolError
+from bodydouble.errors import ProtocolError, StateError
 from bodydouble.vocabulary.operations import (
     CreateFile,
     Entry,
     MakeDirectory,
+    MakeHardLink,
+    MakeSymbolicLink,
     RemoveDirectory,
     RemoveFile,
     Rename,
@@ -33,7 +35,7 @@ from bodydouble.vocabulary.operations import (
 )
 from bodydouble.vocabulary.records import ReplicationSet  # noqa: TC001 - msgspec reads it at run time
 
-VERSION = 1
+VERSION = 2
 HEADER_BYTES = 4
 MAX_FRAME = 1024 * 1024 + 64 * 1024
 MAX_BATCH_BYTES = 256 * 1024
@@ -104,6 +106,8 @@ Body = (
     | RemoveDirectory
     | SetMetadata
     | SetTimes
+    | MakeHardLink
+    | MakeSymbolicLink
     | MirrorStart
     | MirrorComplete
     | Settle
@@ -146,7 +150,8 @@ class Welcome(Message, frozen=True, tag="welcome"):
     """The target's answer.
 
     Attributes:
-        position: last sequence number applied of the stream named in `Hello`; None when it cannot be resumed.
+        position: last sequence number that the target has safe of the stream named in `Hello`; None when it cannot be
+            resumed.
         trusted: sizes and times of the replica may be believed: its last mirror completed and nothing crashed since.
         restore_required: the target stood in for the source; no operation will be accepted.
     """
@@ -187,9 +192,21 @@ class Ping(Message, frozen=True, tag="ping"):
 
 
 class Ack(Message, frozen=True, tag="ack"):
-    """Everything up to ``sequence`` is applied and will survive power loss."""
+    """Everything up to ``sequence`` will survive power loss on the target, and will be applied."""
 
     sequence: Count
+
+
+class Applied(Message, frozen=True, tag="applied"):
+    """Everything up to ``sequence`` is in the replica, durably."""
+
+    sequence: Count
+
+
+class QueueFull(Message, frozen=True, tag="queue-full"):
+    """The target's queue is full, and it reads no further until it is not."""
+
+    full: bool
 
 
 class ListedEntry(msgspec.Struct, frozen=True, array_like=True):
@@ -228,10 +245,26 @@ class Diverged(Message, frozen=True, tag="diverged"):
     detail: str
 
 
-AnyMessage = Hello | Welcome | Refused | Begin | Batch | Fragment | Ping | Ack | Listing | Blocks | Settled | Diverged
+AnyMessage = (
+    Hello
+    | Welcome
+    | Refused
+    | Begin
+    | Batch
+    | Fragment
+    | Ping
+    | Ack
+    | Applied
+    | QueueFull
+    | Listing
+    | Blocks
+    | Settled
+    | Diverged
+)
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[AnyMessage] = msgspec.msgpack.Decoder(AnyMessage)
+_item_decoder = msgspec.msgpack.Decoder(Item)
 
 
 def encode(message: Message) -> bytes:
@@ -256,6 +289,23 @@ def decode(content: bytes) -> AnyMessage:
         return _decoder.decode(content)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise ProtocolError(f"malformed message: {error}") from error
+
+
+def encode_item(item: Item) -> bytes:
+    """One element of the stream as a journal keeps it."""
+    return _encoder.encode(item)
+
+
+def decode_item(content: bytes) -> Item:
+    """An element of the stream out of a journal.
+
+    Raises:
+        StateError: not an element as this version writes it.
+    """
+    try:
+        return _item_decoder.decode(content)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise StateError(f"a queue on disk holds no element of this version's streams: {error}") from error
 
 
 def frame_length(header: bytes) -> int:

@@ -1,7 +1,7 @@
 """SourceQueue: operations in the order in which they were made, kept until the target has them safe. Pure.
 
-The queue is memory only: operations that a stopped daemon had not yet sent are gone with it, and the next start
-remirrors instead. That is inherent, a mirror finds what the queue would have carried.
+Memory first. What does not fit there goes to disk, and everything behind it too until that is read back, so that the
+order stays. `bodydouble.replication.spill` does the writing and the reading; here is only what is where.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bodydouble.errors import ProtocolError
-from bodydouble.vocabulary.operations import Operation, Rename, payload_size
+from bodydouble.vocabulary.operations import MakeSymbolicLink, Operation, paths_of, payload_size
 
 if TYPE_CHECKING:
     from bodydouble.replication.protocol import Body
@@ -27,32 +27,107 @@ class Queued:
 
 
 class SourceQueue:
-    """Everything generated and not yet acknowledged, in order.
+    """Everything generated and not yet acknowledged, in order: sent, unsent, on disk, staged for the disk.
 
     Args:
-        capacity: bytes that may be queued.
+        capacity: bytes of memory.
+        disk_capacity: bytes on disk; 0 for no disk queue, None for no limit but the volume's.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, disk_capacity: int | None = 0) -> None:
         self.capacity = capacity
+        self.disk_capacity = disk_capacity
         self.generated = 0
         self.acknowledged = 0
-        self.bytes = 0
+        self.memory_bytes = 0
+        self.disk_bytes = 0
+        self.on_disk = 0
+        self.staged_bytes = 0
         self._unsent: deque[Queued] = deque()
         self._sent: deque[Queued] = deque()
+        self._staged: deque[Queued] = deque()
 
     def __len__(self) -> int:
-        return len(self._unsent) + len(self._sent)
+        return len(self._unsent) + len(self._sent) + self.on_disk + len(self._staged)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes queued, wherever they are."""
+        return self.memory_bytes + self.disk_bytes + self.staged_bytes
 
     def put(self, body: Body) -> int | None:
-        """Append; the sequence number it got, or None when memory is exhausted (then nothing was appended)."""
+        """Append; the sequence number it got, or None when the queue is exhausted (then nothing was appended)."""
         weight = weigh(body)
-        if self.bytes + weight > self.capacity:
+        spilling = self.on_disk or self._staged
+        if not spilling and self.memory_bytes + weight <= self.capacity:
+            self.memory_bytes += weight
+            half = self._unsent
+        elif self._disk_takes(weight):
+            self.staged_bytes += weight
+            half = self._staged
+        else:
             return None
         self.generated += 1
-        self.bytes += weight
-        self._unsent.append(Queued(self.generated, body, weight))
+        half.append(Queued(self.generated, body, weight))
         return self.generated
+
+    def _disk_takes(self, weight: int) -> bool:
+        """Whether the disk has room, and is not further behind than a quarter of the memory."""
+        if self.disk_capacity == 0 or (self._staged and self.staged_bytes + weight > self.capacity // 4):
+            return False
+        return self.disk_capacity is None or self.disk_bytes + self.staged_bytes + weight <= self.disk_capacity
+
+    # --- to disk and back ---
+
+    def admit(self) -> bool:
+        """Take into memory what is staged, when nothing before it is on disk; whether there was any."""
+        before = len(self._unsent)
+        while self._staged and not self.on_disk:
+            fits = self.memory_bytes + self._staged[0].weight <= self.capacity
+            if not fits and (self._unsent or self._sent):
+                break
+            queued = self._staged.popleft()
+            self.staged_bytes -= queued.weight
+            self.memory_bytes += queued.weight
+            self._unsent.append(queued)
+        return len(self._unsent) > before
+
+    def staged(self, max_bytes: int) -> list[Queued]:
+        """The next elements to write to disk; they stay staged until `written`."""
+        taken: list[Queued] = []
+        size = 0
+        for queued in self._staged:
+            if taken and size >= max_bytes:
+                break
+            size += queued.weight
+            taken.append(queued)
+        return taken
+
+    def written(self, items: list[Queued]) -> None:
+        """The staged elements are on disk now."""
+        for queued in items:
+            self._staged.popleft()
+            self.staged_bytes -= queued.weight
+            self.disk_bytes += queued.weight
+        self.on_disk += len(items)
+
+    @property
+    def wanted(self) -> int:
+        """Bytes that should be read back from disk now: when half of the memory is free."""
+        free = self.capacity - self.memory_bytes
+        empty = not self._unsent and not self._sent
+        return max(1, free // 2) if self.on_disk and (empty or 2 * free >= self.capacity) else 0
+
+    def read_back(self, items: list[tuple[int, Body]]) -> None:
+        """The oldest elements on disk are in memory again."""
+        for sequence, body in items:
+            weight = weigh(body)
+            self._unsent.append(Queued(sequence, body, weight))
+            self.memory_bytes += weight
+            self.disk_bytes -= weight
+        self.on_disk -= len(items)
+
+    # --- to the target ---
 
     def take(self, max_bytes: int, max_operations: int) -> list[Queued]:
         """The next elements to send, at least one when there is any; they stay queued until acknowledged."""
@@ -77,7 +152,7 @@ class SourceQueue:
             raise ProtocolError(f"acknowledgement of {sequence}, expected {self.acknowledged} to {last_sent}")
         done = sequence - self.acknowledged
         while self._sent and self._sent[0].sequence <= sequence:
-            self.bytes -= self._sent.popleft().weight
+            self.memory_bytes -= self._sent.popleft().weight
         self.acknowledged = sequence
         return done
 
@@ -92,15 +167,15 @@ class SourceQueue:
         return True
 
     def unacknowledged(self) -> list[Body]:
-        """What the target may not have applied yet, oldest first."""
-        return [queued.body for half in (self._sent, self._unsent) for queued in half]
+        """What the target may not have yet and memory still holds, oldest first."""
+        return [queued.body for half in (self._sent, self._unsent, self._staged) for queued in half]
 
 
 def weigh(body: Body) -> int:
     """Bytes of memory that one element counts for: payload and names."""
     if not isinstance(body, Operation):
         return 256
-    names = body.path + (body.new_path if isinstance(body, Rename) else "")
+    names = "".join(paths_of(body)) + (body.target if isinstance(body, MakeSymbolicLink) else "")
     return payload_size(body) + len(names.encode("utf-8", "surrogatepass"))
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bodydouble.errors import BodydoubleError, FileSystemError, PathError, ProtocolError
-from bodydouble.replication.mirror import digest_bytes, digest_file
+from bodydouble.replication.comparison import digest_bytes, digest_file
+from bodydouble.replication.groups import QUESTIONS
 from bodydouble.replication.protocol import (
     BLOCK_BYTES,
     MAX_BLOCKS,
@@ -32,13 +33,19 @@ from bodydouble.replication.tasks import to_the_end
 from bodydouble.state.store import make_directories
 from bodydouble.vocabulary import paths
 from bodydouble.vocabulary.operations import (
+    MAX_TARGET_CHARACTERS,
     AnyOperation,
     Entry,
+    MakeHardLink,
+    MakeSymbolicLink,
+    Operation,
     RemoveDirectory,
     RemoveFile,
     Rename,
     Truncate,
     Write,
+    metadata_size,
+    paths_of,
 )
 from bodydouble.vocabulary.records import ReplicationSet  # noqa: TC001 - msgspec reads it at run time
 
@@ -54,7 +61,9 @@ MAX_OFFSET = 2**62
 _PAGE_BYTES = 256 * 1024
 _PAGE_DIGEST_BYTES = 16 * 1024 * 1024
 _REMOVE_BATCH = 1000
-_STRUCTURAL = (Rename, RemoveFile, RemoveDirectory)
+_STRUCTURAL = (Rename, RemoveFile, RemoveDirectory, MakeHardLink, MakeSymbolicLink)
+_TAKING_AWAY = (Rename, RemoveFile, RemoveDirectory)
+"""What leaves its path missing, so that a missing path says that it was done. Making a link may be repeated."""
 
 
 class ReplicaDivergedError(BodydoubleError):
@@ -77,13 +86,6 @@ class ReplicaRecord(msgspec.Struct, frozen=True, kw_only=True):
     restore_required: bool = False
     complete: bool = False
     ever_complete: bool = False
-
-
-class PositionRecord(msgspec.Struct, frozen=True):
-    """How far the replica is: everything of ``stream`` up to ``applied`` is on the volume."""
-
-    stream: str
-    applied: int
 
 
 class Replica:
@@ -145,6 +147,11 @@ class Replica:
         self._skipped_bytes = 0
         self._overflow = False
 
+    def resume(self, stream: str, applied: int, *, mirroring: bool) -> None:
+        """The daemon was restarted where ``stream`` had been applied up to ``applied``."""
+        self.stream, self.applied, self.mirroring = stream, applied, mirroring
+        self._overflow = mirroring  # what had been skipped is not known any more: the mirror looks at everything again
+
     # --- checks on what a peer sends ---
 
     def check(self, item: Item) -> None:
@@ -156,9 +163,10 @@ class Replica:
         body = item.body
         if isinstance(body, MirrorStart | MirrorComplete | Settle):
             return
-        self._check_path(body.path)
-        if isinstance(body, Rename):
-            self._check_path(body.new_path)
+        for path in paths_of(body) if isinstance(body, Operation) else (body.path,):
+            self._check_path(path)
+        if isinstance(body, MakeSymbolicLink):
+            _check_target(body)
         elif isinstance(body, Write) and not 0 <= body.offset <= MAX_OFFSET:
             raise ProtocolError(f"{body.path}: offset {body.offset} is out of range")
         elif isinstance(body, Truncate) and not 0 <= body.size <= MAX_OFFSET:
@@ -174,35 +182,56 @@ class Replica:
 
     # --- applying ---
 
-    async def execute(self, items: list[Item]) -> list[AnyMessage]:
+    async def execute(self, items: list[Item], *, repeat: bool = False, asked: bool = True) -> list[AnyMessage]:
         """Apply consecutive elements in order, durably; the answers to the questions among them.
 
-        Raises:
-            ReplicaDivergedError: an operation failed after the mirror was complete, or the volume is full.
-        """
-        stream, self.stream = self.stream, ""  # should this fail half-way, there is no position to resume at
-        answers = await self._carry_out(items)
-        self.stream, self.applied = stream, items[-1].sequence
-        return answers
+        Args:
+            items: one group, see `groups`.
+            repeat: it may have been carried out before, in part.
+            asked: somebody waits for answers; otherwise questions are passed over.
 
-    async def _carry_out(self, items: list[Item]) -> list[AnyMessage]:
+        Raises:
+            ReplicaDivergedError: an operation failed after the mirror was complete.
+            FileSystemError: ``no_space``, or the record could not be saved: the group may be repeated later.
+        """
         answers: list[AnyMessage] = []
         operations: list[AnyOperation] = []
         for item in items:
+            if isinstance(item.body, QUESTIONS) and not asked:
+                continue
             if isinstance(item.body, StreamItem):
-                await self._flush(operations)
+                await self._flush(operations, repeat=repeat)
                 operations = []
                 answers += await self._special(item)
             else:
                 operations.append(item.body)
-        await self._flush(operations)
+        await self._flush(operations, repeat=repeat)
+        self.applied = items[-1].sequence
         return answers
 
-    async def _flush(self, operations: list[AnyOperation]) -> None:
+    async def _flush(self, operations: list[AnyOperation], *, repeat: bool) -> None:
         if self.mirroring:
             await self._apply_tolerantly(operations)
+        elif repeat:
+            await self._apply_again(operations)
         else:
             await self._apply_strictly(operations)
+
+    async def _apply_again(self, operations: list[AnyOperation]) -> None:
+        """Repeat operations: what was renamed or removed the first time is missing now."""
+        begun = 0
+        for at, operation in enumerate(operations):
+            if isinstance(operation, _TAKING_AWAY):
+                await self._apply_strictly(operations[begun:at])
+                begun = at + 1 if await self._was_done(operation) else at
+        await self._apply_strictly(operations[begun:])
+
+    async def _was_done(self, operation: AnyOperation) -> bool:
+        if await self._file_system.stat(operation.path) is not None:
+            return False
+        if isinstance(operation, Rename) and await self._file_system.stat(operation.new_path) is None:
+            raise ReplicaDivergedError(f"{operation.path} is missing, under its new name {operation.new_path} as well")
+        return True
 
     async def _make_durable(self, operations: list[AnyOperation]) -> None:
         """Apply operations so that they survive power loss when this returns."""
@@ -213,6 +242,8 @@ class Replica:
             try:
                 await self._make_durable(part)
             except FileSystemError as error:
+                if error.code == "no_space":
+                    raise
                 last = part[-1]
                 if not (isinstance(last, RemoveDirectory) and error.code == "not_empty" and error.path == last.path):
                     raise ReplicaDivergedError(str(error)) from error
@@ -235,10 +266,12 @@ class Replica:
 
     def _skip(self, operation: AnyOperation, error: FileSystemError) -> None:
         if error.code == "no_space":
-            raise ReplicaDivergedError(str(error)) from error
+            raise error
         if isinstance(operation, Rename):
             self._remember(operation.path)
             self._remember(operation.new_path)
+        elif isinstance(operation, MakeHardLink):
+            self._remember(operation.path)  # where it leads may only be missing so far
         elif error.code != "not_found":
             self._remember(operation.path)
 
@@ -276,6 +309,8 @@ class Replica:
             try:
                 await make_directories(self._file_system, paths.parent(root))
             except FileSystemError as error:
+                if error.code == "no_space":
+                    raise
                 raise ReplicaDivergedError(str(error)) from error
 
     async def _complete_mirror(self) -> None:
@@ -297,11 +332,11 @@ class Replica:
         listed: list[ListedEntry] = []
         size = hashed = 0
         for entry in entries:
-            size += 4 * len(entry.path) + len(entry.metadata.security) + 128
+            size += 4 * (len(entry.path) + len(entry.target or "")) + metadata_size(entry.metadata) + 128
             if listed and (size > _PAGE_BYTES or hashed > _PAGE_DIGEST_BYTES):
                 return Listing(sequence, listed, more=True)
             digest = b""
-            if request.digests and not entry.directory and entry.size <= SMALL_FILE_BYTES:
+            if request.digests and entry.kind == "file" and entry.size <= SMALL_FILE_BYTES:
                 digest = await self._digest(entry)
                 hashed += entry.size
             listed.append(ListedEntry(entry, digest))
@@ -345,7 +380,7 @@ class Replica:
         order: list[Entry] = []
         while found:
             order.append(each := found.pop())
-            if each.directory and not self.selection.replicates_nothing(each.path):
+            if each.kind == "directory" and not self.selection.replicates_nothing(each.path):
                 try:
                     found += await self._file_system.list_directory(each.path)
                 except FileSystemError as error:
@@ -363,6 +398,12 @@ class Replica:
         except FileSystemError as error:
             if error.code not in ("not_empty", "not_found"):
                 raise ReplicaDivergedError(str(error)) from error
+
+
+def _check_target(operation: MakeSymbolicLink) -> None:
+    """A link may lead anywhere: nothing here ever follows one. It must only be something that a volume can hold."""
+    if not 0 < len(operation.target) <= MAX_TARGET_CHARACTERS or "\0" in operation.target:
+        raise ProtocolError(f"{operation.path}: no target that a symbolic link can have")
 
 
 def _ending_with(operations: list[AnyOperation], kinds: tuple[type, ...]) -> list[list[AnyOperation]]:

@@ -14,6 +14,7 @@ from bodydouble.replication.rules import check_set
 from bodydouble.replication.source import ConnectionRecord, SourceConnection
 from bodydouble.replication.target import TargetRegistry, TargetSession
 from bodydouble.replication.tasks import cancel
+from bodydouble.replication.verifier import Verifier
 from bodydouble.vocabulary import paths
 from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.records import ReplicationSet
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from bodydouble.state.events import EventLog
     from bodydouble.state.store import StateStore
     from bodydouble.vocabulary.records import ConnectionStatus, ConnectRequest, TargetConnectionStatus
+    from bodydouble.vocabulary.verification import VerificationOptions, VerificationReport, VerificationSchedule
 
 _SAVE_RETRY_SECONDS = 5.0
 
@@ -63,8 +65,8 @@ class ConnectionList(msgspec.Struct, frozen=True):
 class ReplicationService:
     """Replication as source and as target.
 
-    The queue lives in memory. Operations that are queued and not acknowledged when the daemon stops are not sent
-    later: the next start mirrors instead (or waits for an operator, as the connection's settings say).
+    A source's queue, in memory and on disk, ends with its daemon. Operations that are queued and not acknowledged then
+    are not sent later: the next start mirrors instead (or waits for an operator, as the connection's settings say).
 
     Args:
         host: the machine's ports.
@@ -78,6 +80,7 @@ class ReplicationService:
         self.port = settings.port
         self.context = Context(host, settings, events, [store.directory])
         self.registry = TargetRegistry(self.context, store)
+        self.verifier = Verifier(self.context, store, self.spawn_now)
         self._store = store
         self._sets: dict[str, ReplicationSet] = {}
         self._connections: dict[int, SourceConnection] = {}
@@ -103,6 +106,7 @@ class ReplicationService:
             server = await self._listen()
             try:
                 group.create_task(self._save_changes(), name="bodydouble-replication-saver")
+                self.registry.start(self.spawn_now)
                 for connection in self._connections.values():
                     self._start(connection)
                 self.ready.set()
@@ -120,6 +124,7 @@ class ReplicationService:
         self._sets = {} if stored_sets is None else {each.name: each for each in stored_sets.sets}
         stored = await self._store.load("connections", ConnectionList)
         await self.registry.load(clean=clean)
+        await self.verifier.log.load()
         for record in [] if stored is None else stored.connections:
             self._add(record if clean else msgspec.structs.replace(record, trusted=False))
         self._next_id = 1 if stored is None else stored.next_id
@@ -145,8 +150,10 @@ class ReplicationService:
 
     async def _stop(self) -> None:
         """End connections and sessions, then note that this run ended in order."""
+        await self.verifier.close()
         await cancel(*self._tasks.values())
         await self.registry.sever_all("the daemon stops")
+        await self.registry.stop()
         try:
             await self._save_connections()
             await self._store.save("run", RunRecord(self._run.number, clean=True))
@@ -253,6 +260,7 @@ class ReplicationService:
             InputError: there is no such connection.
         """
         connection = self._connection(id_)
+        await self.verifier.forget(id_)
         task = self._tasks.pop(id_, None)
         if task is not None:
             await cancel(task)
@@ -273,6 +281,44 @@ class ReplicationService:
         connection = self._connection(id_)
         connection.start_mirror()
         return connection.status()
+
+    def verify(self, id_: int, options: VerificationOptions) -> VerificationReport:
+        """Begin to compare source and replica, on an operator's order.
+
+        Raises:
+            InputError: there is no such connection.
+            ConnectionStateError: the mirror is not complete, or one or a verification is running.
+        """
+        return self.verifier.start(self._connection(id_), options)
+
+    async def stop_verification(self, id_: int) -> None:
+        """Stop comparing.
+
+        Raises:
+            InputError: there is no such connection.
+            ConnectionStateError: no verification is running.
+        """
+        self._connection(id_)
+        await self.verifier.stop(id_)
+
+    def verification_schedule(self, id_: int) -> VerificationSchedule | None:
+        """When the connection is verified by itself.
+
+        Raises:
+            InputError: there is no such connection.
+        """
+        return self._connection(id_).record.verification
+
+    async def schedule_verification(self, id_: int, schedule: VerificationSchedule | None) -> None:
+        """Verify the connection by itself from now on, or no more.
+
+        Raises:
+            InputError: there is no such connection.
+        """
+        connection = self._connection(id_)
+        connection.schedule(schedule)
+        await self._save_connections()
+        self.verifier.attend(connection)
 
     def connections(self) -> list[ConnectionStatus]:
         """This machine's connections as source."""
@@ -302,6 +348,7 @@ class ReplicationService:
     def _start(self, connection: SourceConnection) -> None:
         id_ = connection.record.id
         self._tasks[id_] = self.spawn_now(connection.run(), f"bodydouble-connection-{id_}")
+        self.verifier.attend(connection)
 
     def spawn_now(self, part: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Like `spawn`, also while the service is coming up."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -26,8 +26,16 @@ class ReplicationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
         connect_timeout: seconds for opening the connection and for the handshake.
         ping_interval: seconds between keep-alive messages, both ways.
         peer_timeout: seconds of silence after which the peer counts as dead.
-        queue_bytes: memory for operations not yet acknowledged (``QmemoryBufferMax``: 128 MB); when it is exhausted
-            the connection is dropped, made again and remirrored.
+        queue_bytes: memory for operations not yet acknowledged (``QmemoryBufferMax``: 128 MB).
+        disk_queue_bytes: what does not fit into memory is queued on disk, at most so much; None: as far as the volume
+            goes; 0: there is no disk queue.
+        target_queue_bytes: what a target has received and not yet applied, at most, on disk, for each replica; None:
+            as far as the volume goes. A target whose queue is full reads no further.
+        queue_floor_bytes: stays free on the volume of the disk queues.
+        queue_alert_percent: of memory and disk queue together; an event says when it is reached.
+        queue_full: what follows when both are exhausted. ``disconnect``: what is queued is dropped, the connection made
+            again and remirrored (auto-disconnect). ``pause``: what is queued is still sent, then it is remirrored.
+            ``stop``: what is queued is still sent, then replication stays stopped until an operator mirrors.
         mirror_window_bytes: how much of the queue a mirror may fill.
         receive_bytes: how much a target session takes in ahead of what it has applied.
         max_sessions: target sessions at one time.
@@ -42,6 +50,11 @@ class ReplicationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     ping_interval: Seconds = 5.0
     peer_timeout: Seconds = 15.0
     queue_bytes: Amount = 128 * MIB
+    disk_queue_bytes: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    target_queue_bytes: Amount | None = None
+    queue_floor_bytes: Annotated[int, msgspec.Meta(ge=0)] = 50 * MIB
+    queue_alert_percent: Annotated[int, msgspec.Meta(ge=1, le=100)] = 50
+    queue_full: Literal["disconnect", "pause", "stop"] = "disconnect"
     mirror_window_bytes: Amount = 8 * MIB
     receive_bytes: Amount = 8 * MIB
     max_sessions: Amount = 64

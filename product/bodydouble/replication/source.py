@@ -17,6 +17,7 @@ from bodydouble.replication.protocol import (
     VERSION,
     Ack,
     AnyMessage,
+    Applied,
     Batch,
     Begin,
     Blocks,
@@ -27,16 +28,26 @@ from bodydouble.replication.protocol import (
     Listing,
     Ping,
     Purpose,
+    QueueFull,
     Refused,
     Settled,
     Welcome,
     Wire,
 )
-from bodydouble.replication.stream import QueueExhaustedError, SourceStream
+from bodydouble.replication.spill import QueueExhaustedError
+from bodydouble.replication.stream import SourceStream
 from bodydouble.replication.tasks import run_together
 from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.operations import Write
-from bodydouble.vocabulary.records import ConnectionStatus, ConnectRequest, Progress, ReplicationSet, SourceState
+from bodydouble.vocabulary.records import (
+    ConnectionStatus,
+    ConnectRequest,
+    Progress,
+    ReplicationSet,
+    SourceState,
+    TargetState,
+)
+from bodydouble.vocabulary.verification import VerificationSchedule  # noqa: TC001 - msgspec reads it at run time
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -72,11 +83,13 @@ class ConnectionRecord(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         trusted: the last mirror completed and this machine did not crash since; otherwise sizes and times prove
             nothing and a ``difference`` mirror compares checksums.
+        verification: when to verify by itself.
     """
 
     id: int
     request: ConnectRequest
     trusted: bool = False
+    verification: VerificationSchedule | None = None
 
 
 class SourceConnection:
@@ -104,6 +117,7 @@ class SourceConnection:
         self.record = record
         self.state: SourceState = "connecting"
         self.detail = ""
+        self.target_state: TargetState = "unknown"
         self.stream: SourceStream | None = None
         self.mirror_ordered = False
         self.completed = asyncio.Event()
@@ -116,6 +130,7 @@ class SourceConnection:
         self._kick = asyncio.Event()
         self._suspended = ""
         self._streams = 0
+        self._replication_stopped = False
         self._offered: ReplicationSet | None = None
         self._session_open = False
         self._last = ConnectionStatus(
@@ -135,8 +150,10 @@ class SourceConnection:
             self._last,
             state=self.state,
             detail=self.detail,
+            target_state=self.target_state,
             generated=0 if queue is None else queue.generated,
             acknowledged=0 if queue is None else queue.acknowledged,
+            applied=0 if self.stream is None else self.stream.applied,
             queue_operations=0 if queue is None else len(queue),
             queue_bytes=0 if queue is None else queue.bytes,
             mirror=Progress() if self.stream is None else self.stream.mirror_progress,
@@ -145,7 +162,7 @@ class SourceConnection:
     def reconnect(self, request: ConnectRequest) -> None:
         """Try again at once, with the mirror options of ``request``; what a mirror needs is ordered with it."""
         self.record = msgspec.structs.replace(self.record, request=request)
-        if self.state not in ("mirroring", "replicating"):
+        if self.state not in ("mirroring", "replicating", "queue-full"):
             self.mirror_ordered = True
         self._kick.set()
 
@@ -155,13 +172,39 @@ class SourceConnection:
         Raises:
             ConnectionStateError: one is running.
         """
+        if self.stream is not None and self.stream.halted:
+            self.renew(self.stream.halted)
+            return
         if self.stream is not None and self.stream.alive and self.stream.mirror_runs:
             raise ConnectionStateError(f"connection {self.record.id}: a mirror is running; wait until it completes")
+        if self.stream is not None and self.stream.verifying:
+            raise ConnectionStateError(f"connection {self.record.id}: a verification is running; wait or stop it")
         self.mirror_ordered = True
         if self._session_open and self.stream is not None and self.stream.alive:
             self.mirror_ordered = False
             self.stream.start_mirror(self.record.request.mirror, self.record.request.orphans)
         self._kick.set()
+
+    def verifiable(self) -> SourceStream:
+        """The stream in which a verification may ask.
+
+        Raises:
+            ConnectionStateError: there is none whose mirror is complete.
+        """
+        stream = self.stream
+        if self.state != "replicating" or stream is None or not stream.alive or stream.mirroring:
+            raise ConnectionStateError(
+                f"connection {self.record.id} is {self.state}: only what is mirrored can be verified, and not meanwhile"
+            )
+        return stream
+
+    def distrust(self) -> None:
+        """Sizes and times prove nothing any more: the next ``difference`` mirror compares checksums."""
+        self._trust(trusted=False)
+
+    def schedule(self, verification: VerificationSchedule | None) -> None:
+        """Verify by a schedule, or no more."""
+        self.record = msgspec.structs.replace(self.record, verification=verification)
 
     def renew(self, why: str) -> None:
         """The replication set changed: end the stream and begin another one with a mirror."""
@@ -239,6 +282,7 @@ class SourceConnection:
             self._problem("refused", str(error))
         finally:
             self._session_open = False
+            self.target_state = "unknown"
             if wire is not None:
                 await wire.close()
 
@@ -293,6 +337,7 @@ class SourceConnection:
         assert stream is not None
         await wire.send(Begin(stream.name, position))
         self._session_open = True
+        self.target_state = "ok"
         self.failures = 0
         self._announce_connected(stream, position)
         await run_together(
@@ -309,7 +354,7 @@ class SourceConnection:
 
     def _may_mirror(self) -> bool:
         """Whether a mirror may begin without an operator ("Perform Remirror After Auto-Reconnect")."""
-        return self.mirror_ordered or self.record.request.remirror_after_reconnect
+        return self.mirror_ordered or (self.record.request.remirror_after_reconnect and not self._replication_stopped)
 
     def _resume(self, welcome: Welcome) -> int | None:
         if self.mirror_ordered or self.stream is None or welcome.position is None:
@@ -325,7 +370,7 @@ class SourceConnection:
         if kind == "difference" and not (welcome.trusted and self.record.trusted):
             kind = "checksum"
         self._trust(trusted=False)
-        stream = SourceStream(name, self._context, self._find_set(), self._mirror_changed)
+        stream = self._make_stream(name)
         try:
             await stream.open(kind, request.orphans)
         except BodydoubleError:
@@ -333,12 +378,18 @@ class SourceConnection:
                 raise
             # A stand-in without a filter can restore all the same: users stay off during a restoration.
             await stream.close()
-            stream = SourceStream(name, self._context, self._find_set(), self._mirror_changed)
+            stream = self._make_stream(name)
             await stream.open(kind, request.orphans, filtered=False)
         self.stream = stream
         if self._find_set() != self._offered:
             raise ConnectionStateError("the replication set was changed")  # the target was told of the earlier one
-        self.mirror_ordered = False
+        self.mirror_ordered = self._replication_stopped = False
+
+    def _make_stream(self, name: str) -> SourceStream:
+        queue = f"source-queue-{self._purpose}-{self.record.id}"
+        return SourceStream(
+            name, self._context, self._find_set(), queue, on_mirror=self._mirror_changed, on_halt=self._halted
+        )
 
     async def _drop_stream(self) -> None:
         stream, self.stream = self.stream, None
@@ -374,8 +425,12 @@ class SourceConnection:
     def _handle(self, message: AnyMessage, stream: SourceStream) -> None:
         if isinstance(message, Ack):
             stream.acknowledge(message.sequence)
+        elif isinstance(message, Applied):
+            stream.note_applied(message.sequence)
         elif isinstance(message, Listing | Blocks | Settled):
             stream.answer(message.sequence, message)
+        elif isinstance(message, QueueFull):
+            self._target_full(message.full)
         elif isinstance(message, Diverged):
             raise DivergedError(message.detail)
         elif not isinstance(message, Ping):
@@ -397,7 +452,7 @@ class SourceConnection:
         self._context.events.record(code, text)
 
     def _announce_connected(self, stream: SourceStream, position: int) -> None:
-        self._move("mirror" if stream.mirroring else "resume")
+        self._move("queue-full" if stream.halted else "mirror" if stream.mirroring else "resume", stream.halted)
         self._event(EventCode.CONNECTED, f"{self._where()}: connected")
         if position:
             self._event(EventCode.RESUMED, f"{self._where()}: resumed after operation {position}, no mirror needed")
@@ -422,6 +477,19 @@ class SourceConnection:
         if whole and not begins:
             self.completed.set()
 
+    def _target_full(self, full: bool) -> None:
+        """The target takes nothing more for now: what applications do is queued here."""
+        if full and self.target_state != "queue-full":
+            self._event(EventCode.TARGET_QUEUE_FULL, f"{self._where()}: the target's queue is full, transmission waits")
+        self.target_state = "queue-full" if full else "ok"
+
+    def _halted(self, why: str) -> None:
+        """The queue is exhausted: what applications do from here on is not queued, so only a mirror finds it."""
+        self._trust(trusted=False)
+        self._event(EventCode.QUEUE_EXHAUSTED, f"{self._where()}: {why}; replication pauses, applications go on")
+        if self.state in ("mirroring", "replicating"):
+            self._move("queue-full", why)
+
     def _trust(self, *, trusted: bool) -> None:
         if self.record.trusted != trusted:
             self.record = msgspec.structs.replace(self.record, trusted=trusted)
@@ -439,8 +507,15 @@ class SourceConnection:
 
     async def _stream_ended(self, error: BodydoubleError) -> None:
         """The stream cannot be continued: what follows is another one with a mirror."""
+        stream_halted = self.stream is not None and bool(self.stream.halted)
         await self._drop_stream()
-        if isinstance(error, QueueExhaustedError):
+        if isinstance(error, QueueExhaustedError) and stream_halted:
+            text = "everything queued was sent; a remirror follows"
+            if self._context.settings.queue_full == "stop":
+                self._replication_stopped = True
+                text = "everything queued was sent; replication stays stopped until an operator mirrors"
+            self._event(EventCode.QUEUE_EXHAUSTED, f"{self._where()}: {text}")
+        elif isinstance(error, QueueExhaustedError):
             self._event(EventCode.AUTO_DISCONNECT, f"{self._where()}: {error}; auto-disconnect")
             self._event(EventCode.AUTO_DISCONNECTED, f"{self._where()}: disconnected, the queue was dropped")
             self._event(EventCode.AUTO_RECONNECTING, f"{self._where()}: reconnecting")

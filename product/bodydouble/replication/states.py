@@ -9,7 +9,7 @@ from bodydouble.vocabulary.records import SourceState  # noqa: TC001 - part of t
 
 Stimulus = Literal[
     "attempt", "unreachable", "refused", "restore-required", "mirror-required", "mirror", "resume", "complete",
-    "broken", "stop",
+    "broken", "queue-full", "stop",
 ]  # fmt: skip
 
 _WAITING: dict[Stimulus, SourceState] = {
@@ -20,12 +20,14 @@ _WAITING: dict[Stimulus, SourceState] = {
     "mirror-required": "mirror-required",
     "mirror": "mirroring",
     "resume": "replicating",
+    "queue-full": "queue-full",
     "broken": "retrying",
     "stop": "stopped",
 }
 _ACTIVE: dict[Stimulus, SourceState] = {
     "mirror": "mirroring",
     "complete": "replicating",
+    "queue-full": "queue-full",
     "broken": "retrying",
     "refused": "error",
     "restore-required": "restore-required",
@@ -40,7 +42,12 @@ _STAYING: dict[SourceState, dict[Stimulus, SourceState]] = {
 }
 # Where there is no stream there is nothing to resume, and only a mirror completes.
 _NEVER: frozenset[tuple[SourceState, Stimulus]] = frozenset(
-    [("replicating", "complete"), ("restore-required", "resume"), ("mirror-required", "resume")]
+    [
+        ("replicating", "complete"),
+        ("queue-full", "complete"),
+        ("restore-required", "resume"),
+        ("mirror-required", "resume"),
+    ]
 )
 
 
@@ -50,7 +57,7 @@ def after(state: SourceState, stimulus: Stimulus) -> SourceState:
     Raises:
         ConnectionStateError: the stimulus has no meaning in this state.
     """
-    table = {} if state == "stopped" else _ACTIVE if state in ("mirroring", "replicating") else _WAITING
+    table = {} if state == "stopped" else _ACTIVE if state in ("mirroring", "replicating", "queue-full") else _WAITING
     following = _STAYING.get(state, {}).get(stimulus) or table.get(stimulus)
     if following is None or (state, stimulus) in _NEVER:
         raise ConnectionStateError(f"connection is {state}: {stimulus} is not possible")

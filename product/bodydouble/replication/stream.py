@@ -1,7 +1,7 @@
 """SourceStream: from the filter's reports to an ordered queue, with the mirror's elements in between.
 
-A stream outlives broken connections: while both daemons live, it is resumed where the target is. It ends when memory is
-exhausted, when the replica diverged or when its connection is taken away; then a new stream begins with a mirror.
+A stream outlives broken connections: while both daemons live, it is resumed where the target is. It ends when its queue
+is exhausted, when the replica diverged or when its connection is taken away; then a new stream begins with a mirror.
 """
 
 from __future__ import annotations
@@ -10,14 +10,20 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
-from bodydouble.errors import BodydoubleError
-from bodydouble.replication.mirror import AnswerLostError, Mirror, MirrorPlan
+from bodydouble.errors import ConnectionStateError, ProtocolError
+from bodydouble.replication.journal.journal import Journal
+from bodydouble.replication.mirror import Mirror, MirrorPlan
 from bodydouble.replication.protocol import MirrorComplete, MirrorStart
+from bodydouble.replication.questions import AnswerLostError
 from bodydouble.replication.queue import SourceQueue
 from bodydouble.replication.rules import Selection
+from bodydouble.replication.spill import QueueExhaustedError, Spill
 from bodydouble.replication.tasks import cancel
 from bodydouble.replication.touches import Touches
 from bodydouble.replication.translate import handled_by, translate
+from bodydouble.replication.verification import Verification
+from bodydouble.vocabulary import paths
+from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.records import Progress
 
 if TYPE_CHECKING:
@@ -26,13 +32,10 @@ if TYPE_CHECKING:
     from bodydouble.ports import Attachment
     from bodydouble.replication.context import Context
     from bodydouble.replication.protocol import AnyMessage, Body
-    from bodydouble.vocabulary.events import EventCode
+    from bodydouble.replication.verification import Findings
     from bodydouble.vocabulary.operations import AnyOperation
     from bodydouble.vocabulary.records import MirrorKind, OrphanAction, ReplicationSet
-
-
-class QueueExhaustedError(BodydoubleError):
-    """The queue's memory is full; the stream has ended."""
+    from bodydouble.vocabulary.verification import VerificationOptions
 
 
 class SourceStream:
@@ -42,18 +45,29 @@ class SourceStream:
         name: told to the target; no two streams share it.
         context: the daemon's surroundings.
         replication_set: what to replicate.
+        queue_name: names the directory of its disk queue; no two streams share it at one time.
+        on_halt: called when the queue is exhausted and nothing more is queued; what is queued is still sent.
         on_mirror: called with ``begins`` True when a mirror begins and False when the target has completed it, and
             whether it is one of everything (or only of what appeared in the set).
     """
 
     def __init__(
-        self, name: str, context: Context, replication_set: ReplicationSet, on_mirror: Callable[[bool, bool], None]
+        self,
+        name: str,
+        context: Context,
+        replication_set: ReplicationSet,
+        queue_name: str,
+        *,
+        on_mirror: Callable[[bool, bool], None],
+        on_halt: Callable[[str], None],
     ) -> None:
         self.name = name
-        self.queue = SourceQueue(context.settings.queue_bytes)
+        self.queue = SourceQueue(context.settings.queue_bytes, context.settings.disk_queue_bytes)
+        self.halted = ""
         self.selection = Selection(
             replication_set, case_sensitive=context.host.file_system.case_sensitive, protected=context.protected
         )
+        self.applied = 0
         self.mirroring = False
         self.progress = Progress()
         self.available = asyncio.Event()
@@ -66,6 +80,8 @@ class SourceStream:
         self._whole = False
         self._opening = False
         self._failed = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._calm = asyncio.Event()
         self._acknowledged = asyncio.Event()
         self._answers: dict[int, asyncio.Future[AnyMessage]] = {}
         self._touches = Touches(self.selection.key)
@@ -73,6 +89,17 @@ class SourceStream:
         self._mirror_wanted = asyncio.Event()
         self._mirror_task: asyncio.Task[None] | None = None
         self._complete_at: int | None = None
+        self._verification: Verification | None = None
+        self._on_halt = on_halt
+        self._alerted = False
+        self._spill = self._make_spill(queue_name)
+        self._spill_task: asyncio.Task[None] | None = None
+
+    def _make_spill(self, queue_name: str) -> Spill:
+        host, settings = self._context.host, self._context.settings
+        journal = Journal(host.file_system, paths.join(self._context.state_directory, queue_name), host.clock)
+        journal.identity = self.name
+        return Spill(self.queue, journal, host.file_system, settings.queue_floor_bytes, self.available.set)
 
     # --- life ---
 
@@ -82,6 +109,7 @@ class SourceStream:
         Raises:
             FilterError: changes under a root cannot be intercepted.
         """
+        await self._spill.clear()
         self._opening = True  # no mirror is announced that a missing filter prevents
         self.start_mirror(kind, orphans)
         try:
@@ -94,23 +122,27 @@ class SourceStream:
         self._opening = False
         self._on_mirror(True, True)
         self._mirror_task = asyncio.create_task(self._run_mirrors(), name=f"bodydouble-mirror-{self.name}")
+        self._spill_task = asyncio.create_task(self._run_spill(), name=f"bodydouble-spill-{self.name}")
 
     async def close(self) -> None:
         """End the stream: nothing more is reported, what is queued is dropped. Idempotent."""
         self._shut()
-        if self._mirror_task is not None:
-            await cancel(self._mirror_task)
+        await cancel(*[task for task in (self._mirror_task, self._spill_task) if task is not None])
 
     def _shut(self) -> None:
         self._closed = True
-        for attachment in self._attachments:
-            attachment.detach()
-        self._attachments.clear()
+        self._ended.set()
+        self._detach()
         self.dropped_operations = self.dropped_operations or len(self.queue) > 0
         self.queue = SourceQueue(0)
         for future in self._answers.values():
             future.cancel()
         self._answers.clear()
+
+    def _detach(self) -> None:
+        for attachment in self._attachments:
+            attachment.detach()
+        self._attachments.clear()
 
     def fail(self, error: Exception) -> None:
         """End the stream because of ``error``, which `failed` then raises."""
@@ -129,6 +161,15 @@ class SourceStream:
         assert self.failure is not None
         raise self.failure
 
+    async def ended(self) -> None:
+        """Wait until the stream ends, for whatever reason.
+
+        Raises:
+            ConnectionStateError: always.
+        """
+        await self._ended.wait()
+        raise ConnectionStateError(str(self.failure or "") or "the connection's stream ended")
+
     @property
     def alive(self) -> bool:
         """Whether the stream can still be resumed."""
@@ -138,26 +179,70 @@ class SourceStream:
 
     def _offer(self, root: str, operation: AnyOperation) -> None:
         """The filter's sink: called in order, synchronously; returns quickly and never raises."""
-        if self._closed or not handled_by(operation, root, self.selection.roots, self.selection):
+        if self._closed or self.halted or not handled_by(operation, root, self.selection.roots, self.selection):
             return
         translation = translate(operation, self.selection)
         for body in translation.bodies:
-            if self._queue_operation(body) and self._mirror is not None:
-                self._touches.note(body)
-                self._mirror.note(body)
+            if self._queue_operation(body):
+                self._note(body)
         if translation.appeared is not None and not self._closed:
             self._appeared(translation.appeared)
 
+    def _note(self, body: Body) -> None:
+        """Who reads files at this moment learns that one changed."""
+        if self._mirror is not None:
+            self._touches.note(body)
+            self._mirror.note(body)
+        if self._verification is not None:
+            self._verification.note(body)
+
     def _queue_operation(self, body: Body) -> bool:
-        """Append one element in order; False, and the stream fails, when memory is exhausted."""
-        if self._closed:
+        """Append one element in order; False when the queue is exhausted, and the stream fails or halts."""
+        if self._closed or self.halted:
             return False
         if self.queue.put(body) is None:
-            self.fail(QueueExhaustedError(f"{self.queue.capacity} bytes of queue are full"))
+            self._exhausted(f"{self.queue.bytes} bytes of queue are full")
             return False
         self._context.totals.generated += 1
         self.available.set()
+        self._spill.wake()
+        self._watch_level()
         return True
+
+    def _exhausted(self, why: str) -> None:
+        """Nothing more can be queued; the applications go on all the same."""
+        if self._context.settings.queue_full == "disconnect":
+            self.fail(QueueExhaustedError(why))
+        elif not self._closed and not self.halted:
+            self.halted = why
+            self._detach()
+            if self._mirror_task is not None:
+                self._mirror_task.cancel()
+            self._on_halt(why)
+            self._end_when_drained()
+
+    def _end_when_drained(self) -> None:
+        if self.halted and not len(self.queue):
+            self.fail(QueueExhaustedError(self.halted))
+
+    def _watch_level(self) -> None:
+        """Tell the operator once when the queue reaches the alert level, and again after it was half as full."""
+        whole = self.queue.capacity + self._spill.room
+        used = 100 * self.queue.bytes
+        level = self._context.settings.queue_alert_percent * whole
+        if used >= level and not self._alerted:
+            text = f"{self.queue.bytes} of {whole} bytes of queue are used ({self.name})"
+            self._context.events.record(EventCode.QUEUE_ALERT, text)
+        self._alerted = used >= level or (self._alerted and 2 * used >= level)
+
+    async def _run_spill(self) -> None:
+        while not self._closed:
+            try:
+                await self._spill.run()
+            except QueueExhaustedError as error:
+                self._exhausted(str(error))
+                # What waits for the disk goes there, or into memory, as soon as either has room.
+                await asyncio.sleep(self._context.settings.retry_interval)
 
     def _appeared(self, path: str) -> None:
         if self._mirror is None:
@@ -165,6 +250,8 @@ class SourceStream:
         self._touches.note_tree(path)
         if self._mirror is not None:
             self._mirror.appeared(path)
+        if self._verification is not None:
+            self._verification.appeared(path)
 
     # --- mirrors ---
 
@@ -175,12 +262,15 @@ class SourceStream:
 
     def _begin(self, plan: MirrorPlan, *, whole: bool) -> None:
         self._touches = Touches(self.selection.key)
+        if self.queue.on_disk:
+            self._touches.note_everything()
         for body in self.queue.unacknowledged():
             self._touches.note(body)  # what is on its way may make size and time of a stale file look right
         self._mirror = Mirror(self, self._context.host.file_system, self.selection, self._touches, plan)
         self._complete_at = None
         self._whole = whole or (self.mirroring and self._whole)
         self.mirroring = True
+        self._calm.clear()
         if not self._opening:
             self._on_mirror(True, whole)
         self._mirror_wanted.set()
@@ -208,7 +298,35 @@ class SourceStream:
         """Whether a mirror is still reading."""
         return self._mirror is not None
 
-    # --- Outlet: what the mirror asks for ---
+    async def calm(self) -> None:
+        """Wait until no mirror runs and the replica is complete."""
+        await self._calm.wait()
+
+    # --- verification ---
+
+    @property
+    def verifying(self) -> bool:
+        """Whether a verification reads."""
+        return self._verification is not None
+
+    def begin_verification(self, options: VerificationOptions) -> Verification:
+        """A verification that hears of every operation until `end_verification`."""
+        file_system = self._context.host.file_system
+        self._verification = Verification(self, file_system, self.selection, options)
+        return self._verification
+
+    def end_verification(self) -> None:
+        """The verification has ended."""
+        self._verification = None
+
+    def repair(self, findings: Findings, orphans: OrphanAction) -> None:
+        """Mirror what a verification found, or everything if that was too much to list. Only while no mirror runs."""
+        self._queue_operation(MirrorStart())
+        whole = not findings.complete
+        roots = list(self.selection.roots) if whole else findings.paths
+        self._begin(MirrorPlan("checksum", orphans, roots, 0, findings.directories), whole=whole)
+
+    # --- Outlet: what mirror and verification ask for ---
 
     def put(self, body: Body) -> None:
         """Queue one of the mirror's elements."""
@@ -247,12 +365,23 @@ class SourceStream:
         """
         self._context.totals.acknowledged += self.queue.acknowledge(sequence)
         self._acknowledged.set()
-        self._note_complete(sequence)
+        self._spill.wake()
+        self._watch_level()
+        self._end_when_drained()
 
-    def _note_complete(self, sequence: int) -> None:
+    def note_applied(self, sequence: int) -> None:
+        """Everything up to ``sequence`` is in the replica.
+
+        Raises:
+            ProtocolError: that was never generated.
+        """
+        if sequence > self.queue.generated:
+            raise ProtocolError(f"{sequence} applied, {self.queue.generated} were generated")
+        self.applied = max(self.applied, sequence)
         if self._complete_at is not None and sequence >= self._complete_at:
             self._complete_at = None
             self.mirroring = False
+            self._calm.set()
             self._on_mirror(False, self._whole)
 
     def answer(self, sequence: int, message: AnyMessage) -> None:
@@ -268,7 +397,8 @@ class SourceStream:
             return False
         self._context.totals.acknowledged += position - before
         self._acknowledged.set()
-        self._note_complete(position)
+        self._spill.wake()
+        self._end_when_drained()
         for sequence, future in self._answers.items():
             if sequence <= position and not future.done():
                 future.set_exception(AnswerLostError("the answer was lost with the connection"))

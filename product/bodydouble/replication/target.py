@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import re
 from collections import deque
-from typing import TYPE_CHECKING, Protocol
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from bodydouble.errors import BodydoubleError, FileSystemError, InputError, PathError, ProtocolError
+from bodydouble.replication.applier import Applier
+from bodydouble.replication.journal.journal import Journal
 from bodydouble.replication.protocol import (
     MAX_OPERATION_BYTES,
     VERSION,
     Ack,
     AnyMessage,
+    Applied,
     Batch,
     Begin,
     Diverged,
@@ -22,27 +27,33 @@ from bodydouble.replication.protocol import (
     Hello,
     Item,
     Ping,
+    QueueFull,
     Refused,
     Welcome,
     Wire,
 )
 from bodydouble.replication.queue import SequenceCheck, weigh
-from bodydouble.replication.replica import PositionRecord, Replica, ReplicaDivergedError, ReplicaRecord
+from bodydouble.replication.replica import Replica, ReplicaRecord
 from bodydouble.replication.rules import check_set
+from bodydouble.replication.target_queue import TargetQueue
 from bodydouble.replication.tasks import run_together, to_the_end
 from bodydouble.vocabulary import paths
 from bodydouble.vocabulary.events import EventCode
-from bodydouble.vocabulary.operations import Operation, Write
+from bodydouble.vocabulary.operations import Write
 from bodydouble.vocabulary.records import TargetConnectionStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from bodydouble.replication.applier import Spawn
     from bodydouble.replication.context import Context
     from bodydouble.state.store import StateStore
 
-MAX_APPLY_BYTES = 1024 * 1024
-MAX_APPLY_ITEMS = 1024
+MAX_COMMIT_BYTES = 4 * 1024 * 1024
+MAX_COMMIT_ITEMS = 4096
 MAX_REPLICAS = 1000
 MAX_NAME = 255
+_QUEUE_NAME = re.compile(r"target-queue-([0-9]+)")
 
 
 class SessionRefusedError(BodydoubleError):
@@ -86,7 +97,9 @@ class TargetRegistry:
         self._store = store
         self._replicas: dict[tuple[str, str], Replica] = {}
         self._receiving: dict[tuple[str, str], Replica] = {}
+        self._appliers: dict[int, Applier] = {}
         self._sessions: dict[int, TargetSession] = {}
+        self._spawn: Spawn | None = None
         self._next_number = 1
         self._session_number = 0
         self._refusals: dict[str, str] = {}
@@ -96,13 +109,53 @@ class TargetRegistry:
         stored = await self._store.load("target-replicas", ReplicaList)
         for record in [] if stored is None else stored.replicas:
             kept = record if clean else msgspec.structs.replace(record, complete=False)
-            replica = Replica(self._context, kept, self._save)
-            position = await self._store.load(f"target-position-{record.number}", PositionRecord)
-            replica.applied = 0 if position is None else position.applied
-            self._replicas[_key(record.source, record.replication_set.name)] = replica
             self._next_number = max(self._next_number, record.number + 1)
+            replica = Replica(self._context, kept, self._save)
+            self._replicas[_key(record.source, record.replication_set.name)] = replica
+            await self._add_applier(replica).load()
+        await self._remove_stray_queues()
         if not clean and self._replicas:
             await self._save_all()
+
+    def _add_applier(self, replica: Replica) -> Applier:
+        number = replica.record.number
+        journal = self._journal(paths.join(self._store.directory, f"target-queue-{number}"))
+        queue = TargetQueue(journal, self._context.settings.receive_bytes, replica.selection.key)
+        self._appliers[number] = Applier(self._context, replica, queue, self._store, self._spawn_applier)
+        return self._appliers[number]
+
+    def _journal(self, directory: str) -> Journal:
+        return Journal(self._context.host.file_system, directory, self._context.host.clock)
+
+    async def _remove_stray_queues(self) -> None:
+        """What restorations into this machine left: a restoration that was interrupted begins anew."""
+        try:
+            for entry in await self._context.host.file_system.list_directory(self._store.directory):
+                match = _QUEUE_NAME.fullmatch(paths.name(entry.path))
+                if match is not None and int(match[1]) not in self._appliers:
+                    await self._journal(entry.path).remove()
+        except FileSystemError as error:
+            if error.code != "not_found":
+                self._context.events.record(EventCode.REPLICATION_ERROR, f"an old queue could not be removed: {error}")
+
+    def _spawn_applier(self, part: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        assert self._spawn is not None, "no applier is woken before `start`"
+        return self._spawn(part, name)
+
+    def start(self, spawn: Spawn) -> None:
+        """Apply what earlier runs received; ``spawn`` runs the appliers' tasks."""
+        self._spawn = spawn
+        for applier in self._appliers.values():
+            applier.wake()
+
+    async def stop(self) -> None:
+        """Apply no more; what is queued stays on disk for the next start."""
+        for applier in self._appliers.values():
+            await applier.stop()
+
+    def applier(self, replica: Replica) -> Applier:
+        """Who brings the replica forward."""
+        return self._appliers[replica.record.number]
 
     async def _save(self, replica: Replica) -> None:
         if not replica.purpose_restore:
@@ -121,9 +174,17 @@ class TargetRegistry:
                 mirroring=replica.mirroring,
                 restore_required=replica.record.restore_required,
                 applied=replica.applied,
+                queue_operations=self.applier(replica).queue.pending,
+                queue_bytes=self.applier(replica).queue.pending_bytes,
+                detail=self._detail(replica),
             )
             for replica in self._replicas.values()
         ]
+
+    def _detail(self, replica: Replica) -> str:
+        session = self._sessions.get(id(replica))
+        full = "" if session is None or not session.full else f"queue full: {session.full}"
+        return "; ".join(part for part in (self.applier(replica).waiting, full) if part)
 
     def find(self, source: str, replication_set: str) -> Replica | None:
         """The replica of a source's set, if this machine has one."""
@@ -146,21 +207,25 @@ class TargetRegistry:
         if hello.purpose == "restore":
             replica = self._receiving.get(key)
             if replica is None or replica.record.replication_set != hello.replication_set:
-                record = ReplicaRecord(number=0, source=hello.source, replication_set=hello.replication_set)
+                record = self._new_record(hello)
                 replica = self._receiving[key] = Replica(self._context, record, self._save, purpose_restore=True)
+                self._add_applier(replica)
             return replica
         replica = self._replicas.get(key)
         if replica is None:
             if len(self._replicas) >= MAX_REPLICAS:
                 raise SessionRefusedError(f"{MAX_REPLICAS} replicas are kept already", permanent=True)
-            record = ReplicaRecord(number=self._next_number, source=hello.source, replication_set=hello.replication_set)
-            replica = Replica(self._context, record, self._save)
+            replica = Replica(self._context, self._new_record(hello), self._save)
         self._check_place(replica, hello)
         if key not in self._replicas:
-            self._next_number += 1
             self._replicas[key] = replica
+            self._add_applier(replica)
             await self._save_all()
         return replica
+
+    def _new_record(self, hello: Hello) -> ReplicaRecord:
+        self._next_number += 1
+        return ReplicaRecord(number=self._next_number - 1, source=hello.source, replication_set=hello.replication_set)
 
     def _check(self, hello: Hello) -> None:
         if not hmac.compare_digest(hello.token.encode(), self._context.settings.token.encode()):
@@ -218,19 +283,18 @@ class TargetRegistry:
         session = self._sessions.get(id(replica))
         if session is not None:
             session.sever("this machine stands in for the source")
-        replica.stream = ""
         await replica.change(restore_required=True)
-        async with replica.lock:  # what was being applied has been, before applications begin to write here
-            replica.stream = ""
+        async with replica.lock:  # everything received is in place before applications begin to write here
+            await self.applier(replica).end()
 
     async def sever_all(self, why: str) -> None:
-        """End every session and wait until what is being applied has been."""
+        """End every session and wait until what it received is on disk."""
         for replica in (*self._replicas.values(), *self._receiving.values()):
             session = self._sessions.get(id(replica))
             if session is not None:
                 session.sever(why)
                 async with replica.lock:
-                    replica.stream = ""
+                    pass
 
     def is_news(self, source: str, refusal: str) -> bool:
         """Whether a source is refused for another reason than last time; a retrying one should not fill the log."""
@@ -245,11 +309,9 @@ class TargetRegistry:
         self._session_number += 1
         return self._session_number
 
-    async def record_position(self, replica: Replica) -> None:
-        """Make the replica's position durable."""
-        if not replica.purpose_restore:
-            position = PositionRecord(replica.stream, replica.applied)
-            await self._store.save(f"target-position-{replica.record.number}", position)
+
+def _weight(items: list[Item]) -> int:
+    return sum(weigh(item.body) for item in items)
 
 
 def _key(source: str, replication_set: str) -> tuple[str, str]:
@@ -277,6 +339,7 @@ class TargetSession:
 
     def __init__(self, context: Context, registry: TargetRegistry, outgoing: OutgoingConnections, wire: Wire) -> None:
         self.replica: Replica | None = None
+        self.full = ""
         self._context = context
         self._registry = registry
         self._outgoing = outgoing
@@ -286,7 +349,9 @@ class TargetSession:
         self._pending: deque[Item] = deque()
         self._pending_bytes = 0
         self._arrived = asyncio.Event()
-        self._applied = asyncio.Event()
+        self._committed = asyncio.Event()
+        self._diverged = asyncio.Event()
+        self._divergence = ""
         self._fragments = bytearray()
 
     def sever(self, why: str) -> None:
@@ -361,7 +426,7 @@ class TargetSession:
         changed = record.replication_set != hello.replication_set
         resumable = bool(hello.stream) and hello.stream == replica.stream and not changed
         resumable = resumable and not record.restore_required
-        position = replica.applied if resumable else None
+        position = self._applier_of(replica).queue.received if resumable else None
         await self._wire.send(Welcome(position, record.complete and not changed, blocked))
         if blocked:
             return False
@@ -369,18 +434,35 @@ class TargetSession:
         if not isinstance(message, Begin):
             raise ProtocolError(f"{type(message).__name__} instead of Begin")
         if message.position == 0 and message.stream != replica.stream:
-            await replica.change(replication_set=hello.replication_set)
-            replica.begin(message.stream)
+            await self._begin(replica, hello, message.stream)
         elif position is None or message.stream != replica.stream or message.position != position:
             raise ProtocolError(f"stream {message.stream!r} cannot begin at {message.position}")
         return True
 
+    def _applier_of(self, replica: Replica) -> Applier:
+        return self._registry.applier(replica)
+
+    async def _begin(self, replica: Replica, hello: Hello, stream: str) -> None:
+        """A new stream; first what came by the earlier one, it was acknowledged."""
+        applier = self._applier_of(replica)
+        await run_together(drained=applier.drained(), ping=self._wire.ping(self._context.settings.ping_interval))
+        await replica.change(replication_set=hello.replication_set)
+        await to_the_end(applier.begin(stream))
+
     async def _replicate(self, replica: Replica) -> None:
-        await run_together(
-            receive=self._receive(replica, SequenceCheck(replica.applied)),
-            apply=self._apply(replica),
-            ping=self._wire.ping(self._context.settings.ping_interval),
-        )
+        applier = self._applier_of(replica)
+        applier.listener = self
+        if replica.applied:
+            self._wire.post(Applied(replica.applied))
+        try:
+            await run_together(
+                diverged=self._until_diverged(),
+                receive=self._receive(replica, SequenceCheck(applier.queue.received)),
+                commit=self._commit_all(applier),
+                ping=self._wire.ping(self._context.settings.ping_interval),
+            )
+        finally:
+            applier.listener = None
 
     async def _until_severed(self) -> None:
         await self._severed.wait()
@@ -422,60 +504,83 @@ class TargetSession:
         self._arrived.set()
 
     async def _room(self) -> None:
-        """Read no further while much is waiting to be applied: TCP then holds the source back."""
+        """Read no further while much is waiting to be written down: TCP then holds the source back."""
         while self._pending_bytes > self._context.settings.receive_bytes:
-            self._applied.clear()
-            await self._applied.wait()
+            self._committed.clear()
+            await self._committed.wait()
 
-    # --- applying ---
+    # --- committing: on disk, then acknowledged; applied afterwards, see `Applier` ---
 
-    async def _apply(self, replica: Replica) -> None:
+    async def _commit_all(self, applier: Applier) -> None:
         while True:
             while self._pending:
-                await self._commit(replica, self._next_batch())
+                await self._commit(applier, self._next_batch())
             self._arrived.clear()
             await self._arrived.wait()
 
     def _next_batch(self) -> list[Item]:
-        """What is applied together: everything that has arrived, within bounds."""
+        """What is made durable together: everything that has arrived, within bounds."""
         batch: list[Item] = []
         size = 0
-        while self._pending and len(batch) < MAX_APPLY_ITEMS and size < MAX_APPLY_BYTES:
+        while self._pending and len(batch) < MAX_COMMIT_ITEMS and size < MAX_COMMIT_BYTES:
             item = self._pending.popleft()
             size += weigh(item.body)
             batch.append(item)
         self._pending_bytes -= size
-        self._applied.set()
+        self._committed.set()
         return batch
 
-    async def _commit(self, replica: Replica, batch: list[Item]) -> None:
-        """Apply, make the position durable, acknowledge: in this order, or a power cut loses what was confirmed."""
-        try:
-            # To the end, position included: what a break leaves applied and uncounted would be applied twice.
-            answers = await to_the_end(replica.execute(batch))
-        except ReplicaDivergedError as error:
-            await self._diverged(replica, error)
-            raise ProtocolError(f"the replica diverged: {error}") from error
-        self._context.totals.applied += sum(isinstance(item.body, Operation) for item in batch)
-        await self._answer(answers)
-        await self._record_position(replica)
+    async def _commit(self, applier: Applier, batch: list[Item]) -> None:
+        """Acknowledge only what survives a power cut, or it loses what was confirmed."""
+        while why := await self._refused(applier, batch):
+            self._say_full(why)
+            await applier.progress(self._context.settings.retry_interval)
+        self._say_full("")
+        applier.wake()
         await self._acknowledge(batch[-1].sequence)
 
-    async def _answer(self, answers: list[AnyMessage]) -> None:
-        for answer in answers:
-            await self._wire.send(answer)
+    async def _refused(self, applier: Applier, batch: list[Item]) -> str:
+        """Put the batch into the queue; why that is not possible now, empty when it was done."""
+        settings, files = self._context.settings, self._context.host.file_system
+        if why := applier.queue.excess(settings.target_queue_bytes, full=bool(self.full)):
+            return why
+        if await files.free_space(self._context.state_directory) - _weight(batch) < settings.queue_floor_bytes:
+            return f"the volume of the queue is full but for the {settings.queue_floor_bytes} bytes that stay free"
+        try:
+            await to_the_end(applier.queue.put(batch))
+        except FileSystemError as error:
+            if error.code != "no_space":
+                raise
+            return str(error)
+        return ""
 
-    async def _record_position(self, replica: Replica) -> None:
-        await self._registry.record_position(replica)
+    def _say_full(self, why: str) -> None:
+        """The queue is full, or is not any more: tell the source and the operator, once each time."""
+        if bool(why) != bool(self.full):
+            self._wire.post(QueueFull(bool(why)))
+            code = EventCode.TARGET_QUEUE_FULL if why else EventCode.TARGET_QUEUE_HAS_ROOM
+            self._event(code, f"target queue full, the source has to wait: {why}" if why else "target queue has room")
+        self.full = why
 
     async def _acknowledge(self, sequence: int) -> None:
         await self._wire.send(Ack(sequence))
 
-    async def _diverged(self, replica: Replica, error: ReplicaDivergedError) -> None:
-        replica.stream = ""
-        replica.mirroring = False
-        await replica.change(complete=False)
-        await self._wire.send(Diverged(str(error)[:1000]))
+    # --- what the applier says ---
+
+    async def tell(self, messages: list[AnyMessage]) -> None:
+        """See `bodydouble.replication.applier.Listener`."""
+        with suppress(OSError):
+            for message in messages:
+                await self._wire.send(message)
+
+    def diverged(self, detail: str) -> None:
+        """See `bodydouble.replication.applier.Listener`."""
+        self._divergence = detail
+        self._diverged.set()
+
+    async def _until_diverged(self) -> None:
+        await self._diverged.wait()
+        await self._wire.send(Diverged(self._divergence[:1000]))
 
     def _event(self, code: EventCode, text: str) -> None:
         self._context.events.record(code, text)

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING
 
 from bodydouble.replication.protocol import RemoveTree, StreamItem
 from bodydouble.vocabulary import paths
-from bodydouble.vocabulary.operations import CreateFile, RemoveFile, Rename, SetTimes, Truncate, Write
+from bodydouble.vocabulary.operations import (
+    CreateFile,
+    MakeHardLink,
+    MakeSymbolicLink,
+    RemoveFile,
+    Rename,
+    SetTimes,
+    Truncate,
+    Write,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +65,11 @@ class Touches:
         self.now += 1
         self._trees[self._key(path)] = self.now
         self._shrink()
+
+    def note_everything(self) -> None:
+        """Anything may have changed."""
+        self.now += 1
+        self._floor = self.now
 
     def _shrink(self) -> None:
         if len(self._exact) + len(self._trees) > self._limit:
@@ -106,12 +120,14 @@ class FileWatch:
         """An element went into the stream."""
         if isinstance(body, StreamItem) and not isinstance(body, RemoveTree):
             return
-        if isinstance(body, Rename | RemoveTree | RemoveFile) and self._concerns(body):
+        if isinstance(body, Rename | RemoveTree | RemoveFile | MakeSymbolicLink) and self._concerns(body):
             self.lost = True
+        elif isinstance(body, MakeHardLink) and self._key(body.path) == self._path:
+            self.lost = True  # the name means another file now
         elif self._key(body.path) == self._path:
             self._change(body)
 
-    def _concerns(self, body: Rename | RemoveTree | RemoveFile) -> bool:
+    def _concerns(self, body: Rename | RemoveTree | RemoveFile | MakeSymbolicLink) -> bool:
         if paths.is_beneath(self._path, self._key(body.path)):
             return True
         return isinstance(body, Rename) and paths.is_beneath(self._path, self._key(body.new_path))

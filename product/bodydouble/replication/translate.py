@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bodydouble.replication.protocol import MAX_OPERATION_BYTES, MirrorStart, RemoveTree
 from bodydouble.vocabulary import paths
-from bodydouble.vocabulary.operations import Rename, Write
+from bodydouble.vocabulary.operations import CreateFile, MakeHardLink, Rename, Truncate, Write
 
 if TYPE_CHECKING:
     from bodydouble.replication.protocol import Body
@@ -32,12 +32,17 @@ def translate(operation: AnyOperation, selection: Selection) -> Translation:
     """Translate one operation of an application.
 
     A rename that leaves the set becomes a removal. One that enters it puts the replica back into mirroring for what
-    appeared, because the bytes were written where nobody watched.
+    appeared, because the bytes were written where nobody watched. So does a hard link in the set to a file that has no
+    other name in it. A file that was created is empty on the replica too, whatever an orphan of its name held there.
     """
     if isinstance(operation, Rename):
         return _rename(operation, selection)
     if not selection.replicates(operation.path):
         return Translation()
+    if isinstance(operation, CreateFile):
+        return Translation([operation, Truncate(operation.path, 0, operation.mtime_ns)])
+    if isinstance(operation, MakeHardLink) and not selection.replicates(operation.existing):
+        return Translation([MirrorStart()], operation.path)
     if isinstance(operation, Write) and len(operation.data) > MAX_OPERATION_BYTES:
         return Translation(_split(operation))
     return Translation([operation])

@@ -84,10 +84,11 @@ class StateStore:
                 CreateFile(beside, Metadata(), now),
                 Truncate(beside, 0, now),  # what an interrupted save left behind
                 Write(beside, 0, content, now),
-                Rename(beside, path),
             ],
             durable=True,
         )
+        # A batch of its own: file systems may keep a rename and lose the bytes of the file that was renamed.
+        await self._file_system.apply([Rename(beside, path)], durable=True)
 
     def _path(self, name: str) -> str:
         if not _NAME.fullmatch(name):

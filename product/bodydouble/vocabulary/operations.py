@@ -7,7 +7,18 @@ the rules. Times are integer nanoseconds since 1970-01-01 UTC.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
+
+Kind = Literal["file", "directory", "link"]
+
+Extended = tuple[tuple[str, bytes], ...]
+"""Extended attributes: names with values, sorted by name."""
+
+MAX_TARGET_CHARACTERS = 4096
+MAX_EXTENDED_BYTES = 256 * 1024
+"""Names and values of one file's extended attributes together, at most."""
 
 
 class Metadata(msgspec.Struct, frozen=True, array_like=True):
@@ -18,21 +29,26 @@ class Metadata(msgspec.Struct, frozen=True, array_like=True):
             0 where the file system has none.
         security: the security descriptor in the host's own encoding, opaque to the product (POSIX: ``uid:gid:mode``
             in decimal, decimal, octal).
+        extended: extended attributes, on POSIX hosts access control lists among them; empty where there are none.
     """
 
     attributes: int = 0
     security: bytes = b""
+    extended: Extended = ()
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
-    """A file or directory as a file system shows it.
+    """A file, directory or symbolic link as a file system shows it.
 
     Attributes:
         path: product form.
-        directory: True for a directory.
-        size: length in bytes; 0 for a directory.
+        directory: True for a directory, and for a junction, which is a symbolic link that Windows shows as one.
+        size: length in bytes; 0 for a directory and for a link.
         mtime_ns: last write, nanoseconds since 1970 UTC.
         metadata: attributes and security.
+        target: where a symbolic link leads, as it was given; None for everything else.
+        identity: equal for the names of one file on one volume as long as it has several; empty when it has one.
+        links: how many names the file has on the volume.
     """
 
     path: str
@@ -40,6 +56,16 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
     size: int
     mtime_ns: int
     metadata: Metadata
+    target: str | None = None
+    identity: str = ""
+    links: int = 1
+
+    @property
+    def kind(self) -> Kind:
+        """What it is; a symbolic link is never looked through."""
+        if self.target is not None:
+            return "link"
+        return "directory" if self.directory else "file"
 
 
 class Operation(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -83,15 +109,15 @@ class Rename(Operation, frozen=True, tag="rename"):
 
 
 class RemoveFile(Operation, frozen=True, tag="remove"):
-    """Remove a file."""
+    """Remove a name of a file, or a symbolic link."""
 
 
 class RemoveDirectory(Operation, frozen=True, tag="rmdir"):
-    """Remove an empty directory."""
+    """Remove an empty directory, or a junction."""
 
 
 class SetMetadata(Operation, frozen=True, tag="metadata"):
-    """Replace the attributes and security of a file or directory."""
+    """Replace the attributes, security and extended attributes of a file or directory."""
 
     metadata: Metadata
 
@@ -102,15 +128,67 @@ class SetTimes(Operation, frozen=True, tag="times"):
     mtime_ns: int
 
 
+class MakeHardLink(Operation, frozen=True, tag="hardlink"):
+    """Give the file (or symbolic link) at ``existing`` the further name ``path``.
+
+    Another file at ``path`` loses that name; when both are one file already, nothing happens.
+    """
+
+    existing: str
+
+
+class MakeSymbolicLink(Operation, frozen=True, tag="symlink"):
+    """Make a symbolic link that leads to ``target``, which is text and need not lead anywhere.
+
+    A symbolic link at ``path`` is replaced; a ``junction`` also takes the place of an empty directory.
+    """
+
+    target: str
+    metadata: Metadata
+    mtime_ns: int
+    junction: bool = False
+
+
 AnyOperation = (
-    MakeDirectory | CreateFile | Write | Truncate | Rename | RemoveFile | RemoveDirectory | SetMetadata | SetTimes
+    MakeDirectory
+    | CreateFile
+    | Write
+    | Truncate
+    | Rename
+    | RemoveFile
+    | RemoveDirectory
+    | SetMetadata
+    | SetTimes
+    | MakeHardLink
+    | MakeSymbolicLink
 )
 
 
+def paths_of(operation: Operation) -> tuple[str, ...]:
+    """Every path that ``operation`` names: what is changed, then a rename's new name or a hard link's other name."""
+    if isinstance(operation, Rename):
+        return operation.path, operation.new_path
+    if isinstance(operation, MakeHardLink):
+        return operation.path, operation.existing
+    return (operation.path,)
+
+
+def changes_names(operation: Operation) -> bool:
+    """Whether ``operation`` changes which names there are, rather than the file that a name means."""
+    return isinstance(
+        operation, MakeDirectory | Rename | RemoveFile | RemoveDirectory | MakeHardLink | MakeSymbolicLink
+    )
+
+
 def payload_size(operation: Operation) -> int:
-    """Bytes that ``operation`` weighs in a queue: its data and security plus a fixed 256 for the objects themselves."""
+    """Bytes that ``operation`` weighs in a queue: its data and metadata plus a fixed 256 for the objects themselves."""
     if isinstance(operation, Write):
         return 256 + len(operation.data)
-    if isinstance(operation, MakeDirectory | CreateFile | SetMetadata):
-        return 256 + len(operation.metadata.security)
+    if isinstance(operation, MakeDirectory | CreateFile | SetMetadata | MakeSymbolicLink):
+        return 256 + metadata_size(operation.metadata)
     return 256
+
+
+def metadata_size(metadata: Metadata) -> int:
+    """Bytes of security and extended attributes, names included."""
+    return len(metadata.security) + sum(len(name) + len(value) for name, value in metadata.extended)

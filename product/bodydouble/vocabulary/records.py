@@ -107,12 +107,16 @@ SourceState = Literal[
     "connecting",
     "mirroring",
     "replicating",
+    "queue-full",
     "retrying",
     "mirror-required",
     "restore-required",
     "stopped",
     "error",
 ]
+
+
+TargetState = Literal["unknown", "ok", "queue-full"]
 
 
 class Progress(Record, frozen=True):
@@ -130,9 +134,11 @@ class ConnectionStatus(Record, frozen=True):
     Attributes:
         id: counts from 1 on each source.
         generated: sequence number of the last operation queued.
-        acknowledged: sequence number up to which the target made operations durable.
+        acknowledged: sequence number up to which operations survive a power loss of the target.
+        applied: sequence number up to which they are in the replica.
         queue_bytes: bytes queued and not yet acknowledged.
         detail: why the state is what it is, empty when there is nothing to say.
+        target_state: what the target said last; ``queue-full``: it takes nothing for now.
     """
 
     id: int
@@ -141,15 +147,24 @@ class ConnectionStatus(Record, frozen=True):
     port: int
     state: SourceState
     detail: str = ""
+    target_state: TargetState = "unknown"
     generated: int = 0
     acknowledged: int = 0
+    applied: int = 0
     queue_operations: int = 0
     queue_bytes: int = 0
     mirror: Progress = Progress()
 
 
 class TargetConnectionStatus(Record, frozen=True):
-    """The target's side of a connection: ``applied`` is the last sequence number made durable."""
+    """The target's side of a connection.
+
+    Attributes:
+        applied: the last sequence number that is in the replica.
+        queue_operations: received, safe on disk and not yet applied.
+        queue_bytes: bytes of that; the disk holds up to two segments of 5 MB more.
+        detail: why applying waits, empty when it does not.
+    """
 
     source: str
     replication_set: str
@@ -157,6 +172,9 @@ class TargetConnectionStatus(Record, frozen=True):
     mirroring: bool
     restore_required: bool
     applied: int = 0
+    queue_operations: int = 0
+    queue_bytes: int = 0
+    detail: str = ""
 
 
 class RestoreRequest(Record, frozen=True):

@@ -27,8 +27,7 @@ class SimAttachment:
 class SimFileFilter:
     """Reports what applications change on simulated volumes; unloaded by a power loss.
 
-    What has no operation (named streams, hard links, junctions, compression) is not reported: see
-    `bodydouble_sim.storage.volume`.
+    What has no operation (named streams, compression) is not reported: see `bodydouble_sim.storage.volume`.
     """
 
     def __init__(self, volumes: Mapping[str, Volume]) -> None:

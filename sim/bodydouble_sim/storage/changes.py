@@ -8,6 +8,8 @@ from bodydouble.errors import FileSystemError
 from bodydouble.vocabulary.operations import (
     CreateFile,
     MakeDirectory,
+    MakeHardLink,
+    MakeSymbolicLink,
     Metadata,
     RemoveDirectory,
     RemoveFile,
@@ -64,6 +66,8 @@ class Changes:
             RemoveDirectory: self._remove_directory,
             SetMetadata: self._set_metadata,
             SetTimes: self._set_times,
+            MakeHardLink: self._make_hard_link,
+            MakeSymbolicLink: self._make_symbolic_link,
         }
 
     # --- what file systems do differently ---------------------------------------------------------------------------
@@ -284,6 +288,12 @@ class Changes:
         done = RemoveDirectory(self._tree.path(link))
         self._leave(link, freed=True)
         return done, link
+
+    def _make_hard_link(self, operation: AnyOperation) -> Done:
+        raise FileSystemError("denied", operation.path, "the file system has no hard links")
+
+    def _make_symbolic_link(self, operation: AnyOperation) -> Done:
+        raise FileSystemError("denied", operation.path, "the file system has no symbolic links")
 
     def _set_metadata(self, operation: AnyOperation) -> Done:
         assert isinstance(operation, SetMetadata)

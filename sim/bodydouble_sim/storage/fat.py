@@ -81,7 +81,7 @@ class FatVolume(Volume):
         return ns - ns % _DAY
 
     def _metadata(self, metadata: Metadata) -> Metadata:
-        return Metadata(metadata.attributes) if metadata.security else metadata
+        return Metadata(metadata.attributes) if metadata.security or metadata.extended else metadata
 
     def _check_entry(self, parent: Node, name: str, path: str) -> None:
         """A name, and that the directory has entries left for it.

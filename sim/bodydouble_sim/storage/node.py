@@ -112,4 +112,9 @@ def entry(link: Link, path: str) -> Entry:
     """What a listing shows of a name."""
     node = link.node
     content = node.content
-    return Entry(path, content is None, 0 if content is None else len(content.data), node.mtime_ns, node.metadata)
+    size = 0 if content is None else len(content.data)
+    if not node.others and not node.target:
+        return Entry(path, content is None, size, node.mtime_ns, node.metadata)
+    identity = "" if content is None or not node.others else f"{content.place:x}"
+    links = 1 + len(node.others)
+    return Entry(path, content is None, size, node.mtime_ns, node.metadata, node.target or None, identity, links)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Literal
 from bodydouble.vocabulary.operations import (
     CreateFile,
     MakeDirectory,
+    MakeHardLink,
+    MakeSymbolicLink,
     RemoveDirectory,
     RemoveFile,
     Rename,
@@ -53,6 +55,8 @@ _MODIFIED: dict[type, Notify] = {
 _NAMES: dict[type, tuple[Notify, Action]] = {
     CreateFile: (Notify.FILE_NAME, "added"),
     MakeDirectory: (Notify.DIRECTORY_NAME, "added"),
+    MakeHardLink: (Notify.FILE_NAME, "added"),
+    MakeSymbolicLink: (Notify.DIRECTORY_NAME, "added"),
     RemoveFile: (Notify.FILE_NAME, "removed"),
     RemoveDirectory: (Notify.DIRECTORY_NAME, "removed"),
 }

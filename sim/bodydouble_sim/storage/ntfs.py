@@ -10,8 +10,17 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING, Literal
 
+import msgspec
+
 from bodydouble.errors import FileSystemError
-from bodydouble.vocabulary.operations import CreateFile, MakeDirectory, Metadata, Write
+from bodydouble.vocabulary.operations import (
+    CreateFile,
+    MakeDirectory,
+    MakeHardLink,
+    MakeSymbolicLink,
+    Metadata,
+    Write,
+)
 from bodydouble_sim.storage import security
 from bodydouble_sim.storage.disk import CLUSTER, SECTOR, Disk
 from bodydouble_sim.storage.names import fold, problem
@@ -48,6 +57,7 @@ class NtfsVolume(Volume):
 
     file_system = "ntfs"
     inherits = True
+    hard_links = True
 
     def __init__(
         self,
@@ -65,6 +75,10 @@ class NtfsVolume(Volume):
     def _inherited(self, parent: bytes, *, directory: bool) -> bytes:
         marked = self.release >= 5  # noqa: PLR2004 - the release: only Windows 2000 marks what was inherited
         return security.inherited(parent, directory=directory, marked=marked)
+
+    def _metadata(self, metadata: Metadata) -> Metadata:
+        """Extended attributes of other systems have no place here; NTFS's own (for OS/2 programs) are not modelled."""
+        return msgspec.structs.replace(metadata, extended=()) if metadata.extended else metadata
 
     def upgrade(self) -> None:
         """What Windows 2000 does to an NTFS 4 volume when it mounts it."""
@@ -117,16 +131,27 @@ class NtfsVolume(Volume):
             FileSystemError: ``not_found``, ``exists``, ``denied`` (a directory, too many names).
         """
         self._check_disk(path)
-        link = self._file(path)
+        self._file(path)
         if self._tree.find(new_path) is not None:
             raise FileSystemError("exists", new_path)
+        self._commit(MakeHardLink(new_path, path))
+
+    def _make_hard_link(self, operation: AnyOperation) -> Done:
+        assert isinstance(operation, MakeHardLink)
+        link, other = self._file(operation.existing), self._tree.find(operation.path)
+        if link.parent is None or link.parent.children is None:
+            raise FileSystemError("denied", operation.existing, "a stream has no other name")
+        done = MakeHardLink(operation.path, self._tree.path(link))
+        if other is not None and other.node is link.node:
+            return done, other
         if len(link.node.others) + 2 > MOST_LINKS:
-            raise FileSystemError("denied", path, f"a file has at most {MOST_LINKS} names")
-        parent, name = self._parent(new_path), new_path.rpartition("/")[2]
-        self._check_entry(parent, name, new_path)
-        self._begin()
+            raise FileSystemError("denied", operation.existing, f"a file has at most {MOST_LINKS} names")
+        parent, name = self._parent(operation.path), operation.path.rpartition("/")[2]
+        self._check_entry(parent, name, operation.path)
+        if other is not None:
+            self._make_way(link.node, other, operation.path)
         new = self._put(self._tree.new_link(parent, name, link.node))
-        self._note("hard link", self._tree.path(new), self._tree.path(link))
+        return MakeHardLink(self._tree.path(new), done.existing), new
 
     def names(self, path: str) -> tuple[str, ...]:
         """The paths of all names of a file; ``not_found``."""
@@ -138,8 +163,8 @@ class NtfsVolume(Volume):
         """Turn an empty directory into a junction to another directory, on any volume of the machine.
 
         Source: reference/windows-iis.md, "File systems" (reparse points: 5 only). The volume itself does not follow it:
-        `bodydouble_sim.windows.files.VolumeFiles` does, as the I/O manager. The product's port does not, so that a
-        mirror finds an empty directory there.
+        `bodydouble_sim.windows.files.VolumeFiles` does, as the I/O manager. The product's port does not: there it is a
+        symbolic link.
 
         Raises:
             FileSystemError: ``denied`` (NTFS 4), ``not_found`` (no such directory), ``not_empty``.
@@ -148,14 +173,27 @@ class NtfsVolume(Volume):
         link = self._existing(path)
         if link.node.children is None:
             raise FileSystemError("not_found", path, "no such directory")
-        if link.node.children:
-            raise FileSystemError("not_empty", path)
-        self._begin()
+        self._commit(MakeSymbolicLink(path, target, link.node.metadata, self._clock(), junction=True))
+
+    def _make_symbolic_link(self, operation: AnyOperation) -> Done:
+        assert isinstance(operation, MakeSymbolicLink)
+        self._need_release_5(operation.path)
+        if not operation.junction:
+            raise FileSystemError("denied", operation.path, "NTFS 5 knows junctions only")
+        metadata, mtime_ns = self._metadata(operation.metadata), self._write_time(operation.mtime_ns)
+        link = self._tree.find(operation.path)
+        if link is None:
+            link = self._enter(operation.path, metadata, mtime_ns, directory=True)
+        elif link.node.children is None:
+            raise FileSystemError("exists", operation.path, "a file has that name")
+        elif link.node.children:
+            raise FileSystemError("not_empty", operation.path)
+        node = link.node
         self._journal.changing(link)
-        link.node.target = target
-        link.node.flags |= REPARSE
+        node.metadata, node.mtime_ns, node.target = metadata, mtime_ns, operation.target
+        node.flags |= REPARSE
         self.junctions = True
-        self._note("junction", self._tree.path(link), target)
+        return MakeSymbolicLink(self._tree.path(link), node.target, metadata, mtime_ns, junction=True), link
 
     def _need_release_5(self, path: str) -> None:
         self._check_disk(path)

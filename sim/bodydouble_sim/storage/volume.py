@@ -1,15 +1,17 @@
 """A volume behind a drive letter: what programs, the product and a lab's witnesses do with it.
 
-What the product's vocabulary has no word for (named streams, hard links, junctions, compression) is carried out and is
-*not* reported to the product's filter or to observers of operations: it would have to be an operation that the product
-can apply elsewhere. Whoever wants to know hears of it as a `Note`. So a replica has no streams for now, and a change
-through one hard link is reported under that name only.
+What the product's vocabulary has no word for (named streams, compression) is carried out and is *not* reported to the
+product's filter or to observers of operations: it would have to be an operation that the product can apply elsewhere.
+Whoever wants to know hears of it as a `Note`. So a replica has no streams for now. A change to a file with several
+names is reported once for each.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from bodydouble.errors import FileSystemError
 from bodydouble.vocabulary.operations import (
@@ -23,6 +25,7 @@ from bodydouble.vocabulary.operations import (
     SetTimes,
     Truncate,
     Write,
+    changes_names,
 )
 from bodydouble_sim.storage import security
 from bodydouble_sim.storage.changes import Changes
@@ -32,6 +35,7 @@ from bodydouble_sim.storage.node import ARCHIVE, READONLY, SETTABLE, Entries, en
 from bodydouble_sim.storage.notification import EVERYTHING, Watcher
 from bodydouble_sim.storage.power import lose_pages
 from bodydouble_sim.storage.sharing import HoldTable, Share
+from bodydouble_sim.storage.tree import links
 
 if TYPE_CHECKING:
     import random
@@ -59,7 +63,7 @@ class Note:
     """Something that the vocabulary of operations has no word for.
 
     Attributes:
-        kind: what was done (``stream``, ``hard link``, ``junction``, ``compression``, ``sparse``, ``check``).
+        kind: what was done (``stream``, ``compression``, ``sparse``, ``check``).
         path: to what, in product form.
         detail: further words.
     """
@@ -112,6 +116,9 @@ class Volume(Changes):
     file_system: str | None = None
     inherits = False
     """Whether files have security, and new ones get it from their directory."""
+
+    hard_links = False
+    """Whether several names may mean one file; elsewhere that is damage."""
 
     junctions = False
     """Whether there may be a junction: looking for one costs."""
@@ -516,15 +523,26 @@ class Volume(Changes):
         if path.find(":", 2) > 0 and ":" in done.path[2:]:
             self._note("stream", done.path, type(done).__name__)
             return
-        for observer in self._observers:
-            observer(done)
+        for each in self._under_every_name(done, link) if self.hard_links and link.node.others else (done,):
+            self._tell(each, application=application)
         if self._watchers:
             for watcher in tuple(self._watchers):
                 watcher.follow(done, directory=link.node.children is not None, fresh=bool(fresh))
+
+    def _tell(self, done: AnyOperation, *, application: bool) -> None:
+        for observer in self._observers:
+            observer(done)
         if application and self._filters:
             for attached in tuple(self._filters):
                 if attached.sees(done):
                     attached.sink(done)
+
+    def _under_every_name(self, done: AnyOperation, link: Link) -> tuple[AnyOperation, ...]:
+        """A change to a file with several names, as it is told: once for each name."""
+        if changes_names(done):
+            return (done,)
+        named = sorted(self._tree.path(each) for each in links(link.node))
+        return tuple(msgspec.structs.replace(done, path=path) for path in named)
 
     def _check_holds(self, operation: AnyOperation) -> None:
         wanted = _NEEDS.get(type(operation))

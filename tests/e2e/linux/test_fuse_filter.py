@@ -6,6 +6,7 @@ import errno
 import mmap
 import os
 import signal
+import struct
 import subprocess
 import sys
 import textwrap
@@ -16,9 +17,12 @@ import pytest
 
 from bodydouble.adapters.fuse import mounts
 from bodydouble.adapters.linux import FilterSettings, LinuxHostSettings, open_host
+from bodydouble.adapters.posix.extended import ACCESS_LIST, DEFAULT_LIST
 from bodydouble.errors import FilterError, InputError
 from bodydouble.vocabulary.operations import (
     CreateFile,
+    MakeDirectory,
+    MakeSymbolicLink,
     RemoveFile,
     Rename,
     SetMetadata,
@@ -168,9 +172,7 @@ def test_rename_without_replacing_is_honoured_and_exchange_refused(filtered: Fil
 
 
 def test_what_has_no_operation_is_refused_and_not_silently_unreplicated(filtered: Filtered) -> None:
-    (filtered.root / "existing-link").symlink_to("/etc/passwd")
-    (filtered.root / "twin").touch()
-    os.link(filtered.root / "twin", filtered.root.parent / "other-name")
+    (filtered.root / "existing-link").symlink_to("\udcff")
 
     def refused(action: object, *arguments: object) -> int | None:
         try:
@@ -182,18 +184,139 @@ def test_what_has_no_operation_is_refused_and_not_silently_unreplicated(filtered
     def application() -> None:
         root = filtered.root
         (root / "f").touch()
-        assert refused(os.link, root / "f", root / "g") == errno.EPERM
-        assert refused(os.symlink, "f", root / "g") == errno.EPERM
+        assert refused(os.symlink, b"\xff", os.fsencode(root / "g")) == errno.EINVAL
         assert refused(os.mkfifo, root / "g") == errno.EPERM
-        assert refused(os.setxattr, root / "f", "user.x", b"1") == errno.EOPNOTSUPP
         assert refused(os.mkdir, os.fsencode(root) + b"/\xff") == errno.EINVAL
         assert refused(os.mkdir, root / "line\nbreak") == errno.EINVAL
-        assert refused((root / "twin").write_bytes, b"x") == errno.EOPNOTSUPP
-        assert sorted(path.name for path in root.iterdir()) == ["f", "twin"]
-        assert refused(os.stat, root / "existing-link") == errno.ENOENT
+        assert [path.name for path in root.iterdir()] == ["f"]
+        assert refused(os.lstat, root / "existing-link") == errno.ENOENT
 
     filtered.run_application(application)
     assert filtered.reported() == [("CreateFile", "f")]
+
+
+def test_a_change_is_reported_under_every_name_of_the_file(filtered: Filtered) -> None:
+    root = filtered.root
+    (root / "d").mkdir()
+    (root / "d/known-before").touch()
+    os.link(root / "d/known-before", root / "other")
+    os.link(root / "other", root.parent / "outside")
+
+    def application() -> None:
+        with (root / "other").open("r+b", buffering=0) as file:
+            file.write(b"1")
+            os.link(root / "other", root / "third")
+            (root / "d").rename(root / "e")
+            file.write(b"2")
+            (root / "other").unlink()
+            file.write(b"3")
+        (root / "third").chmod(0o600)
+
+    filtered.run_application(application)
+    writes = [(each.path.removeprefix(f"{root}/"), each.data) for each in filtered.seen if isinstance(each, Write)]
+    assert writes == [
+        *((name, b"1") for name in ("d/known-before", "other")),
+        *((name, b"2") for name in ("e/known-before", "other", "third")),
+        *((name, b"3") for name in ("e/known-before", "third")),
+    ]
+    assert filtered.reported()[2] == ("MakeHardLink", "third")
+    assert filtered.reported()[-2:] == [("SetMetadata", "e/known-before"), ("SetMetadata", "third")]
+
+
+def test_symbolic_links_are_reported_with_their_owner_and_times(filtered: Filtered) -> None:
+    root = filtered.root
+
+    def application() -> None:
+        (root / "link").symlink_to("../no where\n")
+        assert str((root / "link").readlink()) == "../no where\n"
+        os.chown(root / "link", 1234, 1235, follow_symlinks=False)
+        os.utime(root / "link", ns=(5, 7_000_000_000), follow_symlinks=False)
+        os.link(root / "link", root / "again", follow_symlinks=False)
+        (root / "link").rename(root / "moved")
+        (root / "moved").unlink()
+        assert os.lstat(root / "again").st_uid == 1234
+
+    filtered.run_application(application)
+    made = filtered.seen[0]
+    assert isinstance(made, MakeSymbolicLink)
+    assert (made.target, made.metadata.security) == ("../no where\n", b"0:0:777")
+    assert filtered.reported() == [
+        ("MakeSymbolicLink", "link"),
+        ("SetMetadata", "link"),
+        ("SetTimes", "link"),
+        ("MakeHardLink", "again"),
+        ("Rename", "link"),
+        ("RemoveFile", "moved"),
+    ]
+
+
+def access_list(user: int, permissions: int, mask: int) -> bytes:
+    """An access control list as the kernel stores it: owner rw, one user, group r, mask, others none."""
+    nobody = 0xFFFFFFFF
+    entries = [(1, 6, nobody), (2, permissions, user), (4, 4, nobody), (16, mask, nobody), (32, 0, nobody)]
+    return struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+
+
+def test_extended_attributes_are_reported_with_all_that_the_file_has(filtered: Filtered) -> None:
+    def application() -> None:
+        path = filtered.root / "f"
+        path.touch()
+        os.setxattr(path, "user.b", b"2")
+        os.setxattr(path, "user.a", b"1")
+        os.removexattr(path, "user.b")
+        with pytest.raises(OSError, match="File exists"):
+            os.setxattr(path, "user.a", b"1", os.XATTR_CREATE)
+        assert (os.listxattr(path), os.getxattr(path, "user.a")) == (["user.a"], b"1")
+        with pytest.raises(OSError, match="No data"):
+            os.getxattr(path, "user.b")
+
+    filtered.run_application(application)
+    seen = [each.metadata.extended for each in filtered.seen if isinstance(each, SetMetadata)]
+    assert seen == [(("user.b", b"2"),), (("user.a", b"1"), ("user.b", b"2")), (("user.a", b"1"),)]
+
+
+def test_extended_attributes_can_be_refused(filtered: Filtered) -> None:
+    async def case() -> None:
+        settings = FilterSettings(kind="fuse", roots=[str(filtered.root)], extended_attributes=False)
+        async with open_host(LinuxHostSettings(filter=settings)):
+            await asyncio.to_thread(application)
+
+    def application() -> None:
+        path = filtered.root / "f"
+        path.write_bytes(b"x")
+        for name in ("user.x", ACCESS_LIST):
+            with pytest.raises(OSError, match="not supported"):
+                os.setxattr(path, name, access_list(1, 4, 4))
+
+    asyncio.run(case())
+
+
+def test_access_control_lists_are_enforced_handed_down_and_reported(filtered: Filtered) -> None:
+    filtered.root.chmod(0o755)
+    for parent in filtered.root.parents[:3]:
+        if parent.stat().st_uid == 0 and parent != Path("/tmp"):
+            parent.chmod(0o755)
+
+    def application() -> None:
+        secret, place = filtered.root / "secret", filtered.root / "d"
+        secret.write_text("x")
+        os.setxattr(secret, ACCESS_LIST, access_list(1234, 4, 4))
+        assert secret.stat().st_mode & 0o777 == 0o640
+        for user, status in ((1234, 0), (1235, 1)):
+            done = subprocess.run(["/bin/cat", secret], user=user, group=9, extra_groups=[], check=False, cwd="/")
+            assert done.returncode == status
+        place.mkdir()
+        os.setxattr(place, DEFAULT_LIST, access_list(1234, 6, 6))
+        (place / "f").touch(mode=0o666)
+        (place / "e").mkdir()
+
+    filtered.run_application(application)
+    below = {each.path.removeprefix(f"{filtered.root}/"): each for each in filtered.seen}
+    made, directory = below["d/f"], below["d/e"]
+    assert isinstance(made, CreateFile)
+    assert isinstance(directory, MakeDirectory)
+    assert dict(made.metadata.extended)[ACCESS_LIST] == access_list(1234, 6, 4)
+    assert DEFAULT_LIST in dict(directory.metadata.extended)
 
 
 def test_changed_program_loses_its_set_user_id_bit(filtered: Filtered) -> None:

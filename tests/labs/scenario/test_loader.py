@@ -89,6 +89,7 @@ def test_the_schema_alone_refuses_two_actions_in_a_step() -> None:
         ("max_rto: 28", "max_rto: '28'", "expect.max_rto", "expected a number, found the text '28'"),
         ("pages: 20", "pages: 2.5", "site.pages", "expected a whole number, found 2.5"),
         ("pages: 20", "pages: 0", "site.pages", "expected at least 1, found 0"),
+        ("every: 1, timeout: 2", "every: 1.0e-30, timeout: 2", "workload.readers[0].every", "expected at least 0.001"),
         ("every: 1,", "every: ,", "workload.readers[0].every", "expected a number, found nothing"),
         ("format: 1", "format: 2", "format", "expected 1, found 2"),
         ("name: orders", "name: by-name", "workload.writers[0].name", "(workload.readers[1].name)"),

@@ -6,8 +6,10 @@ import asyncio
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
 from tests.product.failover.fakes import Target
 
 from bodydouble.control.api import Backends, build_app
@@ -23,6 +25,14 @@ from bodydouble.vocabulary.records import (
     RestorationStatus,
     RestoreRequest,
     TargetConnectionStatus,
+)
+from bodydouble.vocabulary.verification import (
+    Difference,
+    VerificationDetails,
+    VerificationOptions,
+    VerificationReport,
+    VerificationSchedule,
+    VerificationTotals,
 )
 
 if TYPE_CHECKING:
@@ -42,8 +52,25 @@ class FakeCounters:
     operations_applied: int = 5
 
 
+class FakeVerifier:
+    def __init__(self) -> None:
+        self.kept: list[VerificationReport] = []
+        self.end_state = "complete"
+        self.found = 0
+
+    def reports(self) -> list[VerificationReport]:
+        return self.kept
+
+    async def details(self, number: int) -> VerificationDetails:
+        totals = VerificationTotals(files=2, missing=self.found)
+        ended = msgspec.structs.replace(self.kept[number - 1], state=cast("Any", self.end_state), totals=totals)
+        return VerificationDetails(ended, [Difference("C:/InetPub/gone.htm", "missing")] * self.found)
+
+
 class FakeReplication:
     def __init__(self) -> None:
+        self.verifier = FakeVerifier()
+        self.schedules: dict[int, VerificationSchedule] = {}
         self.saved: dict[str, ReplicationSet] = {}
         self.connected: dict[int, ConnectionStatus] = {}
         self.polls_until_mirrored = 0
@@ -102,6 +129,27 @@ class FakeReplication:
         if self.connected[id_].state == "stopped":
             raise ConnectionStateError("stopped: connect first")
         return self.connected[id_]
+
+    def verify(self, id_: int, options: VerificationOptions) -> VerificationReport:
+        if self.connected[id_].state == "stopped":
+            raise ConnectionStateError("stopped: connect first")
+        report = VerificationReport(
+            number=len(self.verifier.kept) + 1, connection=id_, replication_set="IIS", target="t:1", options=options,
+            started=datetime(2002, 12, 2, tzinfo=UTC),
+        )  # fmt: skip
+        self.verifier.kept.append(report)
+        return report
+
+    async def stop_verification(self, id_: int) -> None:
+        raise ConnectionStateError(f"connection {id_}: no verification is running")
+
+    def verification_schedule(self, id_: int) -> VerificationSchedule | None:
+        return self.schedules.get(id_)
+
+    async def schedule_verification(self, id_: int, schedule: VerificationSchedule | None) -> None:
+        self.schedules.pop(id_, None)
+        if schedule is not None:
+            self.schedules[id_] = schedule
 
 
 class FakeRestoration:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 ADDRESS = "Local Area Connection=10.0.0.10/24"
 OWN = ("daemon", "status", "events", "repset", "connect", "disconnect", "connections", "mirror", "monitor", "failover",
-       "failback", "restore", "service")  # fmt: skip
+       "failback", "restore", "service", "verify", "verification")  # fmt: skip
 
 
 class Console:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from bodydouble.errors import FileSystemError
 from bodydouble.ports import Host
 from bodydouble.replication.rules import fold
@@ -17,6 +19,8 @@ from bodydouble.vocabulary.operations import (
     CreateFile,
     Entry,
     MakeDirectory,
+    MakeHardLink,
+    MakeSymbolicLink,
     Metadata,
     RemoveDirectory,
     RemoveFile,
@@ -25,6 +29,7 @@ from bodydouble.vocabulary.operations import (
     SetTimes,
     Truncate,
     Write,
+    changes_names,
 )
 from bodydouble.vocabulary.records import HostIdentity
 
@@ -33,16 +38,49 @@ if TYPE_CHECKING:
 
     from bodydouble.ports import Sink
 
-Picture = dict[str, tuple[bool, bytes, int, Metadata]]
+Picture = dict[str, tuple[bool, bytes, int, Metadata, str | None, tuple[str, ...]]]
+
+
+@dataclass
+class Body:
+    """What the names of one file share."""
+
+    number: int
+    data: bytearray = field(default_factory=bytearray)
+    mtime: int = 0
+    metadata: Metadata = field(default_factory=Metadata)
 
 
 @dataclass
 class Node:
     path: str
     directory: bool
-    data: bytearray = field(default_factory=bytearray)
-    mtime: int = 0
-    metadata: Metadata = field(default_factory=Metadata)
+    body: Body
+    target: str | None = None
+
+    @property
+    def data(self) -> bytearray:
+        return self.body.data
+
+    @data.setter
+    def data(self, data: bytearray) -> None:
+        self.body.data = data
+
+    @property
+    def mtime(self) -> int:
+        return self.body.mtime
+
+    @mtime.setter
+    def mtime(self, mtime: int) -> None:
+        self.body.mtime = mtime
+
+    @property
+    def metadata(self) -> Metadata:
+        return self.body.metadata
+
+    @metadata.setter
+    def metadata(self, metadata: Metadata) -> None:
+        self.body.metadata = metadata
 
 
 class MemoryVolume:
@@ -50,7 +88,8 @@ class MemoryVolume:
 
     def __init__(self, *, case_sensitive: bool = True) -> None:
         self.case_sensitive = case_sensitive
-        self.nodes: dict[str, Node] = {"/": Node("/", True)}
+        self.nodes: dict[str, Node] = {"/": Node("/", True, Body(0))}
+        self.bodies = 0
         self.sinks: list[tuple[str, Sink]] = []
         self.applied: list[AnyOperation] = []
         self.fail: Callable[[AnyOperation], str | None] = lambda _operation: None
@@ -78,16 +117,45 @@ class MemoryVolume:
 
     def do(self, operation: AnyOperation) -> None:
         """An application's change: takes effect, then every filter hears of it."""
+        names = self.names(operation)
         self.change(operation)
         for root, sink in list(self.sinks):
-            touched = [operation.path] + ([operation.new_path] if isinstance(operation, Rename) else [])
-            if any(paths.is_beneath(self.key(path), self.key(root)) for path in touched):
-                sink(operation)
+            for name in names:
+                reported = msgspec.structs.replace(operation, path=name)
+                touched = [name] + ([operation.new_path] if isinstance(operation, Rename) else [])
+                if any(paths.is_beneath(self.key(path), self.key(root)) for path in touched):
+                    sink(reported)
+
+    def names(self, operation: AnyOperation) -> list[str]:
+        """Under which names an operation is reported: all of the file's, unless it concerns a name itself."""
+        node = self.get(operation.path)
+        if node is None or changes_names(operation):
+            return [operation.path]
+        return sorted(other.path for other in self.nodes.values() if other.body is node.body)
 
     def picture(self, root: str) -> Picture:
         """What the lab compares: everything beneath a root, without the times of directories."""
         nodes = sorted([*self.inside(root), *([n] if (n := self.get(root)) else [])], key=lambda n: n.path)
-        return {n.path: (n.directory, bytes(n.data), 0 if n.directory else n.mtime, n.metadata) for n in nodes}
+        return {
+            n.path: (
+                n.directory,
+                bytes(n.data),
+                0 if n.directory else n.mtime,
+                n.metadata,
+                n.target,
+                self._group(n, nodes),
+            )
+            for n in nodes
+        }
+
+    @staticmethod
+    def _group(node: Node, nodes: list[Node]) -> tuple[str, ...]:
+        names = tuple(other.path for other in nodes if other.body is node.body)
+        return names if len(names) > 1 else ()
+
+    def new(self, path: str, directory: bool) -> Node:
+        self.bodies += 1
+        return Node(path, directory, Body(self.bodies))
 
     # --- semantics ---
 
@@ -95,14 +163,14 @@ class MemoryVolume:
         match op:
             case MakeDirectory():
                 self._parent(op.path)
-                node = self.nodes.setdefault(self.key(op.path), Node(op.path, True))
+                node = self.nodes.setdefault(self.key(op.path), self.new(op.path, True))
                 if not node.directory:
                     raise FileSystemError("exists", op.path)
                 node.metadata = op.metadata
             case CreateFile():
                 self._parent(op.path)
-                node = self.nodes.setdefault(self.key(op.path), Node(op.path, False, mtime=op.mtime_ns))
-                if node.directory:
+                node = self.nodes.setdefault(self.key(op.path), self.new(op.path, False))
+                if node.directory or node.target is not None:
                     raise FileSystemError("exists", op.path)
                 node.metadata, node.mtime = op.metadata, op.mtime_ns
             case Write():
@@ -117,8 +185,18 @@ class MemoryVolume:
             case Rename():
                 self._rename(op)
             case RemoveFile():
-                self._file(op.path)
+                if self._any(op.path).directory:
+                    raise FileSystemError("io", op.path)
                 del self.nodes[self.key(op.path)]
+            case MakeHardLink():
+                self._hard_link(op)
+            case MakeSymbolicLink():
+                self._parent(op.path)
+                there = self.get(op.path)
+                node = there or self.nodes.setdefault(self.key(op.path), self.new(op.path, False))
+                if node.target is None and there is not None:
+                    raise FileSystemError("exists", op.path)
+                node.target, node.metadata, node.mtime = op.target, op.metadata, op.mtime_ns
             case RemoveDirectory():
                 if not self._any(op.path).directory:
                     raise FileSystemError("not_found", op.path)
@@ -138,9 +216,18 @@ class MemoryVolume:
 
     def _file(self, path: str) -> Node:
         node = self._any(path)
-        if node.directory:
+        if node.directory or node.target is not None:
             raise FileSystemError("io", path)
         return node
+
+    def _hard_link(self, op: MakeHardLink) -> None:
+        existing = self._any(op.existing)
+        self._parent(op.path)
+        there = self.get(op.path)
+        if existing.directory or (there is not None and there.directory):
+            raise FileSystemError("exists", op.path)
+        if there is None or there.body is not existing.body:
+            self.nodes[self.key(op.path)] = Node(op.path, False, existing.body, existing.target)
 
     def _parent(self, path: str) -> None:
         parent = self.get(paths.parent(path))
@@ -168,7 +255,9 @@ class MemoryVolume:
     # --- FileSystem ---
 
     def _entry(self, node: Node) -> Entry:
-        return Entry(node.path, node.directory, len(node.data), node.mtime, node.metadata)
+        links = sum(other.body is node.body for other in self.nodes.values())
+        identity = str(node.body.number) if links > 1 else ""
+        return Entry(node.path, node.directory, len(node.data), node.mtime, node.metadata, node.target, identity, links)
 
     async def list_directory(self, path: str) -> list[Entry]:
         await asyncio.sleep(0)

@@ -171,27 +171,30 @@ def test_endless_fragments_are_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     asyncio.run(scenario())
 
 
-def test_acknowledgement_comes_only_after_apply_and_position(monkeypatch: pytest.MonkeyPatch) -> None:
-    from bodydouble.replication.target import TargetSession  # noqa: PLC0415 - the seam under test
+def test_acknowledgement_comes_only_after_the_journal(monkeypatch: pytest.MonkeyPatch) -> None:
+    from bodydouble.replication.journal.journal import Journal  # noqa: PLC0415 - the seams under test
+    from bodydouble.replication.target import TargetSession  # noqa: PLC0415
 
     order: list[str] = []
-    for name in ("_record_position", "_acknowledge"):
-        original = getattr(TargetSession, name)
+    for owner, name in ((Journal, "append"), (TargetSession, "_acknowledge")):
+        original = getattr(owner, name)
 
-        async def noted(self: TargetSession, what: Any, *, _name: str = name, _original: Any = original) -> None:
-            order.append(_name)
+        async def noted(self: Any, what: Any, *, _name: str = name, _original: Any = original) -> None:
+            if _name == "_acknowledge":
+                order.append(_name)
             await _original(self, what)
+            if _name == "append":
+                order.append(_name)
 
-        monkeypatch.setattr(TargetSession, name, noted)
+        monkeypatch.setattr(owner, name, noted)
 
     async def scenario() -> None:
         target = victim()
-        target.volume.on_applied = lambda _operation: order.append("applied")
         async with running(target), session(target) as wire:
             await wire.receive()
             await wire.send(Begin("evil/1", 0))
             await wire.send(Batch([Item(1, MakeDirectory("/web/a", Metadata()))]))
-            await until(lambda: len(order) == 3)
+            await until(lambda: len(order) == 2)
 
     asyncio.run(scenario())
-    assert order == ["applied", "_record_position", "_acknowledge"]
+    assert order == ["append", "_acknowledge"]

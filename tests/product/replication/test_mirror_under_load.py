@@ -17,6 +17,8 @@ from bodydouble.vocabulary.operations import (
     AnyOperation,
     CreateFile,
     MakeDirectory,
+    MakeHardLink,
+    MakeSymbolicLink,
     Metadata,
     RemoveDirectory,
     RemoveFile,
@@ -38,7 +40,7 @@ ANYWHERE = PATHS | st.sampled_from(["/out/a", "/out/b", "/web"])
 DATA = st.sampled_from([b"", b"x", b"hello", b"0123456789" * 20, b"LONG"])
 OFFSETS = st.sampled_from([0, 3, 100, 65_530, 140_000])
 TIMES = st.integers(1, 3).map(lambda number: number * 1000)
-METADATA = st.sampled_from([Metadata(), Metadata(1), Metadata(0, b"1:2:644")])
+METADATA = st.sampled_from([Metadata(), Metadata(1), Metadata(0, b"1:2:644", (("user.a", b"1"),))])
 
 
 def operations(where: st.SearchStrategy[str]) -> st.SearchStrategy[AnyOperation]:
@@ -56,6 +58,9 @@ def operations(where: st.SearchStrategy[str]) -> st.SearchStrategy[AnyOperation]
         st.builds(RemoveDirectory, where),
         st.builds(SetMetadata, where, METADATA),
         st.builds(SetTimes, where, TIMES),
+        st.builds(MakeHardLink, where, where),
+        st.builds(MakeHardLink, where, where),
+        st.builds(MakeSymbolicLink, where, st.sampled_from(["a", "/out/a", "/etc/passwd"]), METADATA, TIMES),
     )
 
 
@@ -89,7 +94,9 @@ def visible(volume: MemoryVolume) -> dict[str, Any]:
         tmp = len(parts) > 2 and parts[2].endswith(".tmp")
         return not tmp and not (path + "/").startswith("/web/a/skip/")
 
-    return {path: what for path, what in volume.picture("/web").items() if selected(path)}
+    found = {path: what for path, what in volume.picture("/web").items() if selected(path)}
+    names = {path: tuple(name for name in what[5] if name in found) for path, what in found.items()}
+    return {path: (*what[:5], names[path] if len(names[path]) > 1 else ()) for path, what in found.items()}
 
 
 async def play(  # noqa: C901 - one branch a kind of step

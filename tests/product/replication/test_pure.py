@@ -11,7 +11,7 @@ from bodydouble.replication.queue import SequenceCheck, SourceQueue, weigh
 from bodydouble.replication.rules import Selection, check_set
 from bodydouble.replication.touches import FileWatch, Touches
 from bodydouble.replication.translate import handled_by, translate
-from bodydouble.vocabulary.operations import CreateFile, Metadata, RemoveFile, Rename, Write
+from bodydouble.vocabulary.operations import CreateFile, Metadata, RemoveFile, Rename, SetMetadata, Write
 from bodydouble.vocabulary.records import ReplicationSet, Rule, SourceState
 
 
@@ -251,3 +251,8 @@ def test_touches_know_moved_directories_and_forget_only_towards_caution() -> Non
     for name in "defgh":
         touches.note(CreateFile(f"/{name}", Metadata(), 0))
     assert touches.since("/anything", mark)
+
+
+def test_extended_attributes_count_in_the_queue() -> None:
+    plain, heavy = (SetMetadata("/web/a", Metadata(0, b"0:0:644", each)) for each in ((), (("user.a", bytes(1000)),)))
+    assert weigh(heavy) - weigh(plain) == 1006

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+from tests.product.replication.cuts import CuttableVolume, PowerLost
 from tests.product.replication.memory import MemoryVolume, TickingClock
 
 from bodydouble.errors import StateError
@@ -151,3 +152,25 @@ def test_refusing_volume_keeps_the_events_for_later() -> None:
         assert len((await opened(volume)).after(0)) == 1
 
     asyncio.run(scenario())
+
+
+def test_power_cut_at_any_step_of_a_save_leaves_the_old_or_the_new_record() -> None:
+    async def cut(seed: int, cut_at: int) -> bool:
+        volume = CuttableVolume("ntfs 5", seed)
+        store = StateStore(volume, "C:/state")
+        await store.save("note", Note("old"))
+        volume.cut_at = volume.steps + cut_at
+        try:
+            await store.save("note", Note("a new and longer text"))
+        except PowerLost:
+            volume.lose_power()
+        else:
+            return False
+        found = await StateStore(volume, "C:/state").load("note", Note)
+        assert found in (Note("old"), Note("a new and longer text"))
+        return True
+
+    for seed in range(30):
+        cut_at = 1
+        while asyncio.run(cut(seed, cut_at)):
+            cut_at += 1

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from bodydouble_sim.machine import Machine
     from bodydouble_sim.network.frames import Frame
+    from bodydouble_sim.network.nic import Nic
     from bodydouble_sim.world import World
 
 LAN = "Local Area Connection"
@@ -350,6 +351,49 @@ def test_frames_in_flight_from_and_to_a_dead_incarnation_are_lost(
 
     world.run(main())
     assert got == [b"resolves", b"alive"]
+
+
+def test_no_frame_reaches_a_life_that_began_after_it_was_sent(
+    world: World, machines: tuple[Machine, Machine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = machines
+    got: list[Frame] = []
+
+    async def main() -> None:
+        await asyncio.sleep(3)
+        latency = world.network.segment("lan").latency
+        ping = a.spawn(a.stack.ping("10.0.0.20", 5), name="ping")
+        assert await ping is not None
+        a.spawn(a.stack.ping("10.0.0.20", 5), name="ping")
+        await asyncio.sleep(latency / 2)
+        b.power_off()
+        b.power_on()
+        monkeypatch.setattr(b.stack, "receive", lambda _, frame: got.append(frame))
+        await asyncio.sleep(latency)
+
+    world.run(main())
+    assert got == []
+
+
+def test_what_a_machine_sent_to_itself_does_not_outlive_it(world: World, machines: tuple[Machine, Machine]) -> None:
+    a, _ = machines
+    got: list[Frame] = []
+
+    def kept(nic: Nic | None, frame: Frame) -> None:
+        del nic
+        got.append(frame)
+
+    async def main() -> None:
+        await asyncio.sleep(3)
+        a.spawn(a.stack.ping("127.0.0.1", 5), name="ping")
+        await asyncio.sleep(0)
+        a.power_off()
+        a.power_on()
+        a.stack._handlers["icmp"] = kept
+        await asyncio.sleep(0.1)
+
+    world.run(main())
+    assert got == []
 
 
 def test_removing_an_address_ends_its_connections_and_leaves_the_others(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.sim.storage.volumes import fails, new_volume, put
 
-from bodydouble.vocabulary.operations import CreateFile, Metadata, Write
+from bodydouble.vocabulary.operations import CreateFile, MakeHardLink, MakeSymbolicLink, Metadata, Write
 from bodydouble_sim.storage.disk import CLUSTER, Disk
 from bodydouble_sim.storage.fat import FatVolume, entries
 from bodydouble_sim.storage.node import COMPRESSED, REPARSE, SPARSE
@@ -184,13 +184,36 @@ def test_streams_are_notes_and_no_operations(volume: NtfsVolume) -> None:
     volume.add_observer(seen.append)
     volume.add_note_observer(notes.append)
     put(volume, "C:/a:b", b"hidden")
-    volume.hard_link("C:/a", "C:/b")
     assert seen == []
-    assert [(note.kind, note.path) for note in notes] == [
-        ("stream", "C:/a:b"),
-        ("stream", "C:/a:b"),
-        ("hard link", "C:/b"),
+    assert [(note.kind, note.path) for note in notes] == [("stream", "C:/a:b"), ("stream", "C:/a:b")]
+
+
+def test_a_change_is_told_under_every_name_of_the_file(volume: NtfsVolume) -> None:
+    put(volume, "C:/a", b"x")
+    volume.mkdir("C:/d")
+    seen: list[AnyOperation] = []
+    observed: list[AnyOperation] = []
+    volume.add_filter("C:/d", seen.append)
+    volume.add_observer(observed.append)
+    volume.hard_link("C:/a", "C:/d/b")
+    volume.write("C:/a", 0, b"y")
+    volume.remove("C:/a")
+    assert [(type(each).__name__, each.path) for each in seen] == [("MakeHardLink", "C:/d/b"), ("Write", "C:/d/b")]
+    assert [(type(each).__name__, each.path) for each in observed] == [
+        ("MakeHardLink", "C:/d/b"),
+        ("Write", "C:/a"),
+        ("Write", "C:/d/b"),
+        ("RemoveFile", "C:/a"),
     ]
+
+
+def test_a_hard_link_takes_the_place_of_another_file_for_the_product(volume: NtfsVolume) -> None:
+    put(volume, "C:/a", b"one")
+    put(volume, "C:/b", b"two")
+    volume.apply([MakeHardLink("C:/b", "C:/a"), MakeHardLink("C:/b", "C:/a")])
+    assert volume.names("C:/a") == ("C:/a", "C:/b")
+    found = volume.list("C:")
+    assert {(entry.kind, entry.links, entry.identity) for entry in found} == {("file", 2, found[0].identity)}
 
 
 @pytest.mark.behaviour("reference: File systems, FAT has no streams")
@@ -268,12 +291,21 @@ def test_junctions_that_lead_in_circles_are_refused(clock: Clock) -> None:
     fails("denied", lambda: files.read("C:/a/x"))
 
 
-def test_the_product_finds_an_empty_directory_where_a_junction_is(volume: NtfsVolume) -> None:
+def test_the_product_sees_a_junction_as_a_link_and_not_what_is_behind_it(volume: NtfsVolume) -> None:
     volume.mkdir("C:/d")
     volume.mkdir("C:/real")
     put(volume, "C:/real/f", b"")
     volume.make_junction("C:/d", "C:/real")
     assert volume.list("C:/d") == []
+    entry = volume.stat("C:/d")
+    assert entry is not None
+    assert (entry.kind, entry.target) == ("link", "C:/real")
+    copy = NtfsVolume("C", lambda: 0)
+    copy.apply([MakeSymbolicLink("C:/d", "C:/real", entry.metadata, entry.mtime_ns, junction=True)])
+    assert copy.stat("C:/d") == entry
+    assert copy.attributes("C:/d") & REPARSE
+    copy.rmdir("C:/d")
+    assert copy.list("C:") == []
 
 
 # --- compressed and sparse files ------------------------------------------------------------------------------------

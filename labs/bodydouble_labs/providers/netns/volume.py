@@ -105,12 +105,13 @@ def _beneath(top: Path) -> Iterator[Path]:
 
 def _entry(path: Path) -> TreeEntry:
     status = path.lstat()
-    directory = stat.S_ISDIR(status.st_mode)
+    regular = stat.S_ISREG(status.st_mode)
     return TreeEntry(
-        directory=directory,
-        size=0 if directory else status.st_size,
-        digest="" if directory else hashlib.sha256(path.read_bytes()).hexdigest(),
+        directory=stat.S_ISDIR(status.st_mode),
+        size=status.st_size if regular else 0,
+        digest=hashlib.sha256(path.read_bytes()).hexdigest() if regular else "",
         attributes=0,
         security=f"{status.st_uid}:{status.st_gid}:{stat.S_IMODE(status.st_mode):o}",
         mtime_ns=status.st_mtime_ns,
+        target=str(path.readlink()) if stat.S_ISLNK(status.st_mode) else "",
     )

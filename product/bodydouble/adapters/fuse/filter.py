@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pyfuse3
 
 from bodydouble.adapters.fuse import mounts, requests
-from bodydouble.adapters.fuse.handlers import PassThrough
+from bodydouble.adapters.fuse.handlers import PassThrough, PlainPassThrough
+from bodydouble.adapters.fuse.hard_links import find_names
 from bodydouble.adapters.fuse.reporter import Reporter
 from bodydouble.adapters.sinks import SinkTable
 from bodydouble.errors import FilterError
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from bodydouble.adapters.posix.backing import Backing
     from bodydouble.ports import Attachment, Sink
 
+A = TypeVar("A")
+T = TypeVar("T")
+
 _OPTIONS = {"fsname=bodydouble", "subtype=bodydouble", "default_permissions", "allow_other"}
 
 
@@ -37,12 +41,14 @@ class FuseFilter:
         root: the directory to protect, in product form.
         backing: holds the directory open from before the mount; the product's file system resolves through it.
         executor: threads for mounting, unmounting and fsync.
+        extended_attributes: whether applications may use them there, and access control lists.
     """
 
     _serving: str | None = None
 
-    def __init__(self, root: str, backing: Backing, executor: Executor) -> None:
+    def __init__(self, root: str, backing: Backing, executor: Executor, *, extended_attributes: bool = True) -> None:
         self._root = root
+        self._extended_attributes = extended_attributes
         self._backing = backing
         self._executor = executor
         self._sinks = SinkTable()
@@ -74,11 +80,13 @@ class FuseFilter:
         try:
             await self._in_thread(mounts.detach_stale, self._root)
             backing = self._backing.hold(self._root)
+            groups = await self._in_thread(find_names, backing)
         except OSError as error:
             raise FilterError(f"{self._root}: cannot be filtered: {error.strerror}") from error
-        self._handlers = PassThrough(
-            backing, Reporter(self._root, self._sinks), self._executor, on_ready=self._ready.set
-        )
+        reporter = Reporter(self._root, self._sinks)
+        handlers = PassThrough if self._extended_attributes else PlainPassThrough
+        self._handlers = handlers(backing, reporter, self._executor, on_ready=self._ready.set)
+        self._handlers.learn(groups)
         self._mount(self._handlers)
         self._session = asyncio.create_task(pyfuse3.main(), name=f"fuse session {self._root}")
         self._session.add_done_callback(self._ended)
@@ -142,5 +150,5 @@ class FuseFilter:
             FuseFilter._serving = None
             handlers.close()
 
-    async def _in_thread(self, call: Callable[[str], None], root: str) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._executor, call, root)
+    async def _in_thread(self, call: Callable[[A], T], argument: A) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, call, argument)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pyfuse3
 
 from bodydouble.adapters.fuse.answers import attributes
-from bodydouble.adapters.posix.metadata import replicable
 from bodydouble.adapters.posix.names import speakable
+from bodydouble.adapters.posix.tree import sayable
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -60,9 +60,9 @@ class OpenDirectories:
         name = listing.names[position]
         try:
             status = os.stat(name, dir_fd=listing.fd, follow_symlinks=False)
+            if not sayable(name, listing.fd, status):
+                return True
         except FileNotFoundError:
-            return True
-        if not replicable(status):
             return True
         node = self._nodes.looked_up(listing.node, name, status)
         if pyfuse3.readdir_reply(token, os.fsencode(name), attributes(node, status), position + 1):

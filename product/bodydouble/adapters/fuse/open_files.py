@@ -50,11 +50,7 @@ class OpenFiles:
         self._next = 1
 
     def open(self, node: Node, flags: int) -> pyfuse3.FileInfo:
-        """Open a file, truncating it when the application says so.
-
-        Raises:
-            OSError: EOPNOTSUPP for writing to a file with hard links: its other names would change unreported.
-        """
+        """Open a file, truncating it when the application says so."""
         access = flags & os.O_ACCMODE
         truncate = bool(flags & os.O_TRUNC)
         fd = self._open(node, os.O_RDWR if truncate and access == os.O_RDONLY else access)
@@ -138,7 +134,7 @@ class OpenFiles:
             raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
         fd = os.open(node.name, access | _SAFE, dir_fd=self._directories.descriptor(node.parent))
         try:
-            _check(node, os.fstat(fd), writing=access != os.O_RDONLY)
+            _check(node, os.fstat(fd))
         except OSError:
             os.close(fd)
             raise
@@ -157,11 +153,9 @@ class OpenFiles:
             dropped &= ~modes.S_ISGID
         if dropped != mode:
             os.fchmod(fd, dropped)
-            self._reporter.metadata(node, os.fstat(fd))
+            self._reporter.metadata(node, os.fstat(fd), fd)
 
 
-def _check(node: Node, status: os.stat_result, *, writing: bool) -> None:
+def _check(node: Node, status: os.stat_result) -> None:
     if key_of(status) != node.key:
         raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
-    if writing and status.st_nlink > 1:
-        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))

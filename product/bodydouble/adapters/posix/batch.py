@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from bodydouble.adapters.posix.codes import on_path
 from bodydouble.adapters.posix.durability import make_durable
-from bodydouble.adapters.posix.metadata import replicable, set_metadata
+from bodydouble.adapters.posix.metadata import replicable, set_link_metadata, set_metadata
 from bodydouble.adapters.posix.tree import open_file
 from bodydouble.errors import FileSystemError
 from bodydouble.vocabulary import paths
@@ -18,6 +18,8 @@ from bodydouble.vocabulary.operations import (
     AnyOperation,
     CreateFile,
     MakeDirectory,
+    MakeHardLink,
+    MakeSymbolicLink,
     RemoveDirectory,
     RemoveFile,
     Rename,
@@ -25,6 +27,7 @@ from bodydouble.vocabulary.operations import (
     SetTimes,
     Truncate,
     Write,
+    paths_of,
 )
 
 if TYPE_CHECKING:
@@ -38,7 +41,10 @@ _ANY = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 @dataclass(slots=True)
 class _Held:
-    """An open file or directory; ``mtime_ns`` is still to be set once its run of writes is over."""
+    """An open file or directory; ``mtime_ns`` is still to be set once its run of writes is over.
+
+    Names of one file share one, so that the last of their operations decides its time.
+    """
 
     fd: int
     mtime_ns: int | None = None
@@ -59,6 +65,7 @@ class Batch:
         self._files: dict[str, _Held] = {}
         self._directories: dict[str, _Held] = {}
         self._parked: list[_Held] = []
+        self._linked: dict[tuple[int, int], _Held] = {}
 
     def carry_out(self, operation: AnyOperation) -> None:
         """Do one operation.
@@ -67,9 +74,8 @@ class Batch:
             FileSystemError: it failed.
             PathError: its path is not in product form.
         """
-        paths.check(operation.path)
-        if isinstance(operation, Rename):
-            paths.check(operation.new_path)
+        for path in paths_of(operation):
+            paths.check(path)
         if len(self._files) + len(self._directories) + len(self._parked) >= _MOST_OPEN:
             self.finish()
         with on_path(operation.path):
@@ -83,20 +89,25 @@ class Batch:
         """
         try:
             self._settle("/")
-            held = [*self._files.values(), *self._directories.values(), *self._parked]
             if self._durable:
                 with on_path("/"):
-                    make_durable([each.fd for each in held if each.dirty])
+                    make_durable([each.fd for each in self._held() if each.dirty])
         finally:
             self.close()
 
     def close(self) -> None:
         """Close everything without making it durable. Idempotent."""
-        for held in (*self._files.values(), *self._directories.values(), *self._parked):
+        for held in self._held():
             os.close(held.fd)
         self._files.clear()
         self._directories.clear()
         self._parked.clear()
+        self._linked.clear()
+
+    def _held(self) -> list[_Held]:
+        """Everything open, once."""
+        held = (*self._files.values(), *self._directories.values(), *self._parked)
+        return list({each.fd: each for each in held}.values())
 
     def _dispatch(self, operation: AnyOperation) -> None:
         match operation:
@@ -108,6 +119,13 @@ class Batch:
                 file.mtime_ns = operation.mtime_ns
             case CreateFile():
                 self._create(operation)
+            case SetMetadata() | SetTimes():
+                self._set(operation)
+            case _:
+                self._change_names(operation)
+
+    def _change_names(self, operation: AnyOperation) -> None:
+        match operation:
             case MakeDirectory():
                 self._make_directory(operation.path, operation.metadata)
             case Rename():
@@ -116,13 +134,79 @@ class Batch:
                 self._remove(operation.path)
             case RemoveDirectory():
                 self._remove_directory(operation.path)
-            case SetMetadata():
-                held = self._existing(operation.path)
-                set_metadata(held.fd, operation.metadata, operation.path)
-            case SetTimes():
-                held = self._existing(operation.path)
-                _set_mtime(held.fd, operation.mtime_ns)
-                held.mtime_ns = None
+            case MakeHardLink():
+                self._make_hard_link(operation.existing, operation.path)
+            case MakeSymbolicLink():
+                self._make_symbolic_link(operation)
+
+    def _set(self, operation: SetMetadata | SetTimes) -> None:
+        path = operation.path
+        if path not in self._files and path not in self._directories and self._is_link(path):
+            self._set_link(operation)
+            return
+        held = self._existing(path)
+        if isinstance(operation, SetMetadata):
+            set_metadata(held.fd, operation.metadata, path)
+        else:
+            _set_mtime(held.fd, operation.mtime_ns)
+            held.mtime_ns = None
+
+    def _set_link(self, operation: SetMetadata | SetTimes | MakeSymbolicLink) -> None:
+        parent, name = self._directory(paths.parent(operation.path)), paths.name(operation.path)
+        if isinstance(operation, SetMetadata | MakeSymbolicLink):
+            set_link_metadata(name, parent.fd, operation.metadata, operation.path)
+        if isinstance(operation, SetTimes | MakeSymbolicLink):
+            atime_ns = os.stat(name, dir_fd=parent.fd, follow_symlinks=False).st_atime_ns
+            os.utime(name, ns=(atime_ns, operation.mtime_ns), dir_fd=parent.fd, follow_symlinks=False)
+        parent.dirty = True
+
+    def _is_link(self, path: str) -> bool:
+        if path == "/":
+            return False
+        status = os.stat(paths.name(path), dir_fd=self._directory(paths.parent(path)).fd, follow_symlinks=False)
+        return modes.S_ISLNK(status.st_mode)
+
+    def _status_if_any(self, path: str) -> os.stat_result | None:
+        parent = self._directory(paths.parent(path))
+        try:
+            return os.stat(paths.name(path), dir_fd=parent.fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return None
+
+    def _make_hard_link(self, existing: str, path: str) -> None:
+        source, target = self._directory_of_other(existing), self._directory(paths.parent(path))
+        self._let_go(existing)
+        there, here = self._status_if_any(existing), self._status_if_any(path)
+        if there is None or not replicable(there) or modes.S_ISDIR(there.st_mode):
+            raise FileSystemError("not_found", existing, "no file to give another name to")
+        if here is not None:
+            if (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino):
+                return
+            if modes.S_ISDIR(here.st_mode):
+                raise FileSystemError("exists", path, "is a directory")
+            self._remove(path)
+        names = paths.name(existing), paths.name(path)
+        os.link(*names, src_dir_fd=source.fd, dst_dir_fd=target.fd, follow_symlinks=False)
+        target.dirty = True
+
+    def _let_go(self, path: str) -> None:
+        """Close what may have been opened while it had one name, so that its names share what is opened next."""
+        self._settle(path)
+        self._park(path)
+
+    def _make_symbolic_link(self, operation: MakeSymbolicLink) -> None:
+        path, parent = operation.path, self._directory(paths.parent(operation.path))
+        here, name = self._status_if_any(path), paths.name(path)
+        if here is not None and modes.S_ISDIR(here.st_mode) and operation.junction:
+            self._remove_directory(path)
+            here = None
+        if here is not None and not modes.S_ISLNK(here.st_mode):
+            raise FileSystemError("exists", path, "not a symbolic link")
+        if here is None or os.readlink(name, dir_fd=parent.fd) != operation.target:
+            if here is not None:
+                os.unlink(name, dir_fd=parent.fd)
+            os.symlink(operation.target, name, dir_fd=parent.fd)
+        self._set_link(operation)
 
     def _write(self, operation: Write) -> None:
         file = self._file(operation.path)
@@ -163,26 +247,33 @@ class Batch:
             raise FileSystemError("exists", path, "not a directory")
 
     def _rename(self, old: str, new: str) -> None:
-        source, target = self._directory(paths.parent(old)), self._parent_of_new(new)
-        self._settle(old)
-        self._settle(new)
-        self._park(old)
-        self._park(new)
+        source, target = self._directory(paths.parent(old)), self._directory_of_other(new)
+        self._let_go(old)
+        self._let_go(new)
         try:
             os.rename(paths.name(old), paths.name(new), src_dir_fd=source.fd, dst_dir_fd=target.fd)
         except (IsADirectoryError, NotADirectoryError) as error:
             raise FileSystemError("exists", new, "a file cannot replace a directory, nor the reverse") from error
+        if old != new and self._status_if_any(old) is not None:
+            # rename(2) leaves two names of one file as they are; the operation says that the old one goes.
+            os.unlink(paths.name(old), dir_fd=source.fd)
         source.dirty = target.dirty = True
 
-    def _parent_of_new(self, new: str) -> _Held:
-        with on_path(new):
-            return self._directory(paths.parent(new))
+    def _directory_of_other(self, path: str) -> _Held:
+        with on_path(path):
+            return self._directory(paths.parent(path))
 
     def _remove(self, path: str) -> None:
         parent = self._directory(paths.parent(path))
-        # Its bytes are gone with it: nothing of the file itself is left to settle or to sync.
-        if (file := self._files.pop(path, None)) is not None:
-            os.close(file.fd)
+        file = self._files.get(path)
+        if file is not None and os.fstat(file.fd).st_nlink > 1:
+            self._let_go(path)
+        elif file is not None:
+            # Its bytes are gone with it: nothing of the file itself is left to settle or to sync.
+            del self._files[path]
+            self._linked = {key: held for key, held in self._linked.items() if held is not file}
+            if file not in self._parked:
+                os.close(file.fd)
         os.unlink(paths.name(path), dir_fd=parent.fd)
         parent.dirty = True
 
@@ -190,7 +281,12 @@ class Batch:
         parent = self._directory(paths.parent(path))
         if (held := self._directories.pop(path, None)) is not None:
             os.close(held.fd)
-        os.rmdir(paths.name(path), dir_fd=parent.fd)
+        try:
+            os.rmdir(paths.name(path), dir_fd=parent.fd)
+        except NotADirectoryError:
+            if not self._is_link(path):
+                raise
+            os.unlink(paths.name(path), dir_fd=parent.fd)  # what a junction is here
         parent.dirty = True
 
     def _directory(self, path: str) -> _Held:
@@ -203,13 +299,23 @@ class Batch:
         if path not in self._files:
             parent = self._directory(paths.parent(path))
             try:
-                self._files[path] = _Held(open_file(paths.name(path), parent.fd, os.O_RDWR, path))
+                self._files[path] = self._shared(open_file(paths.name(path), parent.fd, os.O_RDWR, path))
             except OSError as error:
                 if error.errno == errno.EISDIR:
                     raise FileSystemError(wrong_kind, path, "is a directory") from error
                 raise
         self._files[path].dirty = True
         return self._files[path]
+
+    def _shared(self, fd: int) -> _Held:
+        """What the other names of the file use, when it has any."""
+        status = os.fstat(fd)
+        if status.st_nlink == 1:
+            return _Held(fd)
+        held = self._linked.setdefault((status.st_dev, status.st_ino), _Held(fd))
+        if held.fd != fd:
+            os.close(fd)
+        return held
 
     def _existing(self, path: str) -> _Held:
         """The file or directory at ``path``, open for a change to what is not its bytes."""

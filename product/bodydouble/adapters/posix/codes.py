@@ -25,6 +25,7 @@ _CODES = {
     errno.EROFS: "denied",
     errno.EISDIR: "denied",
     errno.ELOOP: "denied",
+    errno.ENOTSUP: "denied",
     errno.ETXTBSY: "denied",
     errno.ENXIO: "denied",
 }

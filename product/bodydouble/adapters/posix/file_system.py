@@ -1,8 +1,8 @@
 """The `FileSystem` port over a thread pool: one hop for each call, one hop for each batch.
 
-What is not replicated, and why a volume that holds it looks smaller here than it is: symbolic links, hard links as
-such (each name is a file of its own), devices, FIFOs and sockets are listed nowhere; names that product form cannot
-say (not UTF-8, control characters) neither. Extended attributes and ACLs are not carried.
+What is not replicated, and why a volume that holds it looks smaller here than it is: devices, FIFOs and sockets are
+listed nowhere; names that product form cannot say (not UTF-8, control characters) neither, nor symbolic links whose
+target is no text. Which extended attributes are carried says `extended`.
 """
 
 from __future__ import annotations

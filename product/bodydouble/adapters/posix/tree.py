@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from bodydouble.adapters.posix.backing import DIRECTORY
 from bodydouble.adapters.posix.codes import on_path
+from bodydouble.adapters.posix.extended import place_in
 from bodydouble.adapters.posix.metadata import entry_of, replicable
-from bodydouble.adapters.posix.names import speakable
+from bodydouble.adapters.posix.names import link_target, speakable
 from bodydouble.errors import FileSystemError
 from bodydouble.vocabulary import paths
 
@@ -51,7 +52,7 @@ class Tree:
                 os.close(fd)
 
     def list_directory(self, path: str) -> list[Entry]:
-        """Files and directories directly inside ``path``, sorted by name.
+        """Files, directories and symbolic links directly inside ``path``, sorted by name.
 
         Raises:
             FileSystemError: as the port says.
@@ -71,7 +72,7 @@ class Tree:
             with on_path(path):
                 if not self._backing.resolve(path)[1]:
                     with _closing(self.open_directory(path)) as fd:
-                        return entry_of(path, os.fstat(fd))
+                        return entry_of(path, os.fstat(fd), fd)
                 with _closing(self.open_directory(paths.parent(path))) as fd:
                     return self._entry(path, paths.name(path), fd)
         except FileSystemError as error:
@@ -114,9 +115,23 @@ class Tree:
     def _entry(path: str, name: str, directory: int) -> Entry | None:
         try:
             status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+            target = link_target(name, directory, status)
+            if not replicable(status) or (target is None and modes.S_ISLNK(status.st_mode)):
+                return None
+            return entry_of(path, status, place_in(directory, name), target)
         except FileNotFoundError:
             return None
-        return entry_of(path, status) if replicable(status) else None
+
+
+def sayable(name: str, directory: int, status: os.stat_result) -> bool:
+    """Whether the product can replicate what a name in an open directory means.
+
+    Raises:
+        OSError: the system refused.
+    """
+    if modes.S_ISLNK(status.st_mode):
+        return link_target(name, directory, status) is not None
+    return replicable(status)
 
 
 def open_file(name: str, directory: int, flags: int, path: str, mode: int = 0o600) -> int:

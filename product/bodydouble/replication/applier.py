@@ -1,0 +1,223 @@
+"""Applier: brings one replica forward by what its queue holds, whether its source is connected or not."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from bodydouble.errors import FileSystemError, StateError
+from bodydouble.replication.protocol import Applied
+from bodydouble.replication.replica import ReplicaDivergedError
+from bodydouble.replication.target_queue import MAX_GROUP_ITEMS
+from bodydouble.replication.tasks import cancel, to_the_end
+from bodydouble.vocabulary.events import EventCode
+from bodydouble.vocabulary.operations import Operation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from typing import Any
+
+    from bodydouble.replication.context import Context
+    from bodydouble.replication.protocol import AnyMessage, Item
+    from bodydouble.replication.replica import Replica
+    from bodydouble.replication.target_queue import TargetQueue
+    from bodydouble.state.store import StateStore
+
+    Spawn = Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]]
+
+
+class PositionRecord(msgspec.Struct, frozen=True):
+    """How far a replica is: everything of ``stream`` up to ``applied`` is on the volume.
+
+    ``mirroring``: a mirror had begun there and was not complete.
+    """
+
+    stream: str
+    applied: int
+    mirroring: bool = False
+
+
+class Listener(Protocol):
+    """The session that the source is connected by."""
+
+    async def tell(self, messages: list[AnyMessage]) -> None:
+        """Send to the source; a connection that is broken is not the applier's matter."""
+
+    def diverged(self, detail: str) -> None:
+        """The replica could not be brought forward."""
+
+
+class Applier:
+    """Applies group after group: carried out, made durable, position recorded; then the next one.
+
+    Args:
+        context: the daemon's surroundings.
+        replica: what is brought forward.
+        queue: by what.
+        store: where the position is kept.
+        spawn: runs its task.
+    """
+
+    def __init__(self, context: Context, replica: Replica, queue: TargetQueue, store: StateStore, spawn: Spawn) -> None:
+        self.replica = replica
+        self.queue = queue
+        self.listener: Listener | None = None
+        self.waiting = ""
+        self._context = context
+        self._store = store
+        self._spawn = spawn
+        self._task: asyncio.Task[None] | None = None
+        self._turned = asyncio.Event()
+        self._repeat_upto = 0
+
+    # --- life ---
+
+    async def load(self) -> None:
+        """Take in what earlier runs left.
+
+        Raises:
+            StateError: the recorded position cannot be understood.
+        """
+        position = await self._store.load(self._position_name, PositionRecord)
+        if position is None:
+            return
+        try:
+            opened = await self.queue.open(position.stream, position.applied)
+        except FileSystemError as error:
+            self._event(EventCode.REPLICATION_ERROR, f"the queue cannot be read: {error}; a remirror is needed")
+            return
+        self.replica.resume(position.stream, position.applied, mirroring=position.mirroring)
+        # No group is longer: what lies behind was not begun.
+        self._repeat_upto = min(self.queue.received, position.applied + MAX_GROUP_ITEMS)
+        if opened.records:
+            text = f"{opened.records} operations received before the stop are applied now"
+            self._event(EventCode.TARGET_QUEUE_REPLAYED, text)
+
+    @property
+    def _position_name(self) -> str:
+        return f"target-position-{self.replica.record.number}"
+
+    def wake(self) -> None:
+        """There is something to apply."""
+        if self.queue.pending and (self._task is None or self._task.done()):
+            self._task = self._spawn(self._run(), f"bodydouble-applier-{self.replica.record.number}")
+
+    async def stop(self) -> None:
+        """Go on no further; what is being applied is applied to its end, the rest stays queued on disk."""
+        if self._task is not None:
+            await cancel(self._task)
+
+    async def begin(self, stream: str) -> None:
+        """A new stream follows; what is queued of the earlier one is dropped.
+
+        Raises:
+            FileSystemError: the volume refused.
+        """
+        await self.stop()
+        await self._reset(stream)
+
+    async def _reset(self, stream: str) -> None:
+        self.replica.begin(stream)
+        await self._record_position()  # first: a journal of another stream is never taken for this one's
+        await self.queue.begin(stream)
+
+    async def end(self) -> None:
+        """Apply what was received, then make sure that the stream is not continued, also not after a restart.
+
+        Raises:
+            FileSystemError: the volume refused.
+        """
+        await self.drained()
+        if self.queue.pending:
+            text = f"{self.queue.pending} operations received could not be applied: {self.waiting}"
+            self._event(EventCode.REPLICATION_ERROR, text)
+        await self.begin("")
+
+    async def drained(self) -> None:
+        """Wait until everything received is applied, or until `waiting` says why it cannot be."""
+        self.wake()
+        while self.queue.pending and not self.waiting and self._task is not None and not self._task.done():
+            self._turned.clear()
+            await self._turned.wait()
+
+    async def progress(self, seconds: float) -> None:
+        """Wait until a group was applied, at most so long."""
+        self.wake()
+        self._turned.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._turned.wait()
+
+    # --- applying ---
+
+    async def _run(self) -> None:
+        try:
+            while self.queue.pending:
+                await self._turn()
+                self._turned.set()
+        finally:
+            self._turned.set()
+
+    async def _turn(self) -> None:
+        try:
+            await self._apply_next()
+        except FileSystemError as error:
+            await self._wait(str(error))
+
+    async def _apply_next(self) -> None:
+        try:
+            items = await self.queue.group()
+            answers = await to_the_end(self._apply(items))
+        except ReplicaDivergedError as error:
+            await self._diverge(str(error))
+        except StateError as error:
+            await self._diverge(f"the queue cannot be read: {error}")
+        else:
+            await self._go_on(items, answers)
+
+    async def _apply(self, items: list[Item]) -> list[AnyMessage]:
+        """Apply a group, then record it: to the end, or what a break leaves uncounted would be applied twice."""
+        repeat = items[0].sequence <= self._repeat_upto
+        self._repeat_upto = max(self._repeat_upto, items[-1].sequence)
+        answers = await self.replica.execute(items, repeat=repeat, asked=self.listener is not None)
+        await self._record_position()
+        await self.queue.done(items)
+        return answers
+
+    async def _record_position(self) -> None:
+        """Make durable how far the replica is."""
+        replica = self.replica
+        if not replica.purpose_restore:
+            position = PositionRecord(replica.stream, replica.applied, replica.mirroring)
+            await self._store.save(self._position_name, position)
+
+    async def _go_on(self, items: list[Item], answers: list[AnyMessage]) -> None:
+        self._context.totals.applied += sum(isinstance(item.body, Operation) for item in items)
+        if self.waiting:
+            self.waiting = ""
+            self._event(EventCode.APPLYING_RESUMED, "applying goes on")
+        if self.listener is not None:
+            await self.listener.tell([*answers, Applied(self.replica.applied)])
+
+    async def _wait(self, why: str) -> None:
+        """The volume is full, or the state cannot be saved: nothing is lost by trying again later."""
+        if not self.waiting:
+            self._event(EventCode.APPLYING_WAITS, f"applying waits: {why}")
+        self.waiting = why
+        self._turned.set()
+        await asyncio.sleep(self._context.settings.retry_interval)
+
+    async def _diverge(self, why: str) -> None:
+        """What is queued can never be applied: drop it, only a mirror helps."""
+        await self.replica.change(complete=False)
+        await self._reset("")
+        self._event(EventCode.REPLICATION_ERROR, f"the replica diverged: {why}")
+        if self.listener is not None:
+            self.listener.diverged(why)
+
+    def _event(self, code: EventCode, text: str) -> None:
+        record = self.replica.record
+        self._context.events.record(code, f"{record.source}: {record.replication_set.name}: {text}")

@@ -1,0 +1,95 @@
+"""Names of one file, as a mirror meets them on both sides. Pure.
+
+A mirror walks names, and several of them may mean one file, on the source, on the replica, or on both in different
+ways. Bytes are sent under the first name that comes along; the further ones become hard links to it. Where the replica
+has one file for names that the source keeps apart, the link must go before anything is written through it, and the
+other name was perhaps written through it already.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bodydouble.vocabulary import paths
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bodydouble.vocabulary.operations import Entry
+
+
+_REFUSALS = 2
+"""A link that was refused so many times more is not tried again."""
+
+
+@dataclass(slots=True)
+class _Group:
+    """A file of the source with several names: the name that carries the bytes, how many were met, how many exist."""
+
+    first: str
+    met: dict[str, None]
+    links: int
+
+
+class NameGroups:
+    """The files with several names that one mirror has met.
+
+    Args:
+        key: the form in which the file system compares paths.
+    """
+
+    def __init__(self, key: Callable[[str], str]) -> None:
+        self._key = key
+        self._here: dict[str, _Group] = {}
+        self._there: dict[str, tuple[str, str]] = {}
+        self._refused: dict[str, int] = {}
+        self._fresh: dict[str, None] = {}
+
+    def first(self, entry: Entry) -> str | None:
+        """The name under which the source's file was sent; None when ``entry`` is the first one met."""
+        if not entry.identity:
+            return None
+        group = self._here.setdefault(entry.identity, _Group(entry.path, {}, entry.links))
+        group.met[entry.path] = None
+        group.links = entry.links
+        return None if group.first == entry.path else group.first
+
+    def refuse(self, path: str) -> None:
+        """The replica could not do something with ``path``; if it was to become a link, the other name failed it."""
+        self._refused[path] = self._refused.get(path, 0) + 1
+        self._fresh[path] = None
+
+    def leads(self, path: str) -> bool:
+        """Whether ``path`` must carry the bytes, because a link to the first name was just refused."""
+        fresh = path in self._fresh
+        self._fresh.pop(path, None)
+        return fresh
+
+    def alone(self, path: str) -> bool:
+        """Whether ``path`` is refused as a link for good: it is sent as a file of its own."""
+        return self._refused.get(path, 0) > _REFUSALS
+
+    def lead(self, entry: Entry) -> str:
+        """``entry`` is the name that carries the bytes from now on; the name before, which must become a link to it."""
+        before = self._here[entry.identity].first
+        self._here[entry.identity] = _Group(entry.path, {entry.path: None}, entry.links)
+        return before
+
+    def renamed(self, old: str, new: str) -> None:
+        """A file, or a directory with all in it, has a new name."""
+        for group in self._here.values():
+            if paths.is_beneath(self._key(group.first), self._key(old)):
+                group.first = new + group.first[len(old) :]
+
+    def strayed(self, here: Entry, there: Entry) -> str | None:
+        """A name of the replica's file ``there`` that means another file on the source; None when all is well."""
+        if not there.identity:
+            return None
+        mine = here.identity or here.path
+        owner, name = self._there.setdefault(there.identity, (mine, here.path))
+        return None if owner == mine else name
+
+    def outside(self) -> int:
+        """How many files have names that the mirror has not met: changes made through these are not seen."""
+        return sum(len(group.met) < group.links for group in self._here.values())

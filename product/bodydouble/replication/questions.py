@@ -1,0 +1,100 @@
+"""What mirror and verification ask the target, in order with the operations.
+
+The answer to a question shows the replica as it was at the question's place in the stream. Compared with what the
+source has now it says something only about paths that no operation touched since; whoever asks must look at that.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from bodydouble.errors import BodydoubleError, ProtocolError
+from bodydouble.replication.protocol import MAX_BLOCKS, Blocks, BlocksRequest, ListedEntry, Listing, ListRequest
+from bodydouble.vocabulary import paths
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bodydouble.replication.protocol import AnyMessage, Body
+    from bodydouble.vocabulary.events import EventCode
+
+T = TypeVar("T")
+
+
+class AnswerLostError(BodydoubleError):
+    """The connection broke and was resumed behind the question, so that no answer will come."""
+
+
+class Outlet(Protocol):
+    """What mirror and verification need of the connection."""
+
+    def put(self, body: Body) -> None:
+        """Queue an element now."""
+
+    async def room(self) -> None:
+        """Wait until more may be queued."""
+
+    async def ask(self, body: Body) -> AnyMessage:
+        """Queue a question and wait for its answer; `AnswerLostError` when a break swallowed it."""
+
+    def report(self, code: EventCode, text: str) -> None:
+        """Tell the operator."""
+
+
+class Questions:
+    """Questions that are put again until they are answered.
+
+    Args:
+        outlet: the connection.
+        key: the form in which the file system compares names.
+        digests: ask for the digests of small files with their entries.
+    """
+
+    def __init__(self, outlet: Outlet, key: Callable[[str], str], *, digests: bool) -> None:
+        self._outlet = outlet
+        self._key = key
+        self._digests = digests
+
+    async def look(self, path: str) -> ListedEntry | None:
+        """The replica's entry at ``path``."""
+        answer = expect(await self._ask(ListRequest(path, True, "", self._digests)), Listing)
+        return answer.entries[0] if answer.entries else None
+
+    async def children(self, path: str) -> dict[str, ListedEntry]:
+        """What the replica has in a directory, by name as the file system compares names."""
+        found: dict[str, ListedEntry] = {}
+        after = ""
+        while True:
+            answer = expect(await self._ask(ListRequest(path, False, after, self._digests)), Listing)
+            for listed in answer.entries:
+                after = paths.name(listed.entry.path)
+                found[self._key(after)] = listed
+            if not answer.more or not answer.entries:
+                return found
+
+    async def blocks(self, path: str) -> list[bytes]:
+        """Digests of the blocks of the replica's file; empty when it cannot be read there."""
+        digests: list[bytes] = []
+        while True:
+            answer = expect(await self._ask(BlocksRequest(path, len(digests))), Blocks)
+            digests += answer.digests
+            if len(answer.digests) < MAX_BLOCKS:
+                return digests
+
+    async def _ask(self, body: Body) -> AnyMessage:
+        while True:
+            try:
+                return await self._outlet.ask(body)
+            except AnswerLostError:
+                continue
+
+
+def expect(answer: AnyMessage, kind: type[T]) -> T:
+    """``answer``, which must be a ``kind``.
+
+    Raises:
+        ProtocolError: it is something else.
+    """
+    if not isinstance(answer, kind):
+        raise ProtocolError(f"{type(answer).__name__} in answer to a question for {kind.__name__}")
+    return answer

@@ -1,0 +1,256 @@
+"""Verification: compares source and replica while applications go on writing, and changes nothing.
+
+The questions travel in the ordered stream, so an answer shows the replica after exactly the operations before it. A
+path is judged only if no operation touched it between the question and the last look at the source; otherwise it is
+compared again later. So a difference that is reported is one: operations on their way are none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import msgspec
+
+from bodydouble.errors import FileSystemError
+from bodydouble.replication.comparison import difference, digest_bytes, digest_file, is_newer
+from bodydouble.replication.protocol import BLOCK_BYTES, SMALL_FILE_BYTES, ListedEntry
+from bodydouble.replication.questions import Outlet, Questions
+from bodydouble.replication.touches import Touches
+from bodydouble.vocabulary import paths
+from bodydouble.vocabulary.operations import Entry, Rename
+from bodydouble.vocabulary.verification import Difference, VerificationOptions, VerificationTotals
+
+if TYPE_CHECKING:
+    from bodydouble.ports import FileSystem
+    from bodydouble.replication.protocol import Body
+    from bodydouble.replication.rules import Selection
+
+MAX_ROUNDS = 10
+"""Times that a path is looked at before applications are taken to be changing it all the time."""
+MAX_FINDINGS = 100_000
+"""Differences that are kept; what is beyond is counted, and repaired by a mirror of everything."""
+MAX_AGAIN = 100_000
+
+
+class CalmOutlet(Outlet, Protocol):
+    """What a verification needs of the connection."""
+
+    async def calm(self) -> None:
+        """Wait until no mirror runs."""
+
+
+@dataclass(slots=True)
+class Findings:
+    """What a verification found.
+
+    Attributes:
+        differences: in the order in which they were found; at most `MAX_FINDINGS`.
+        paths: what a mirror has to look at to repair them, with all that is beneath.
+        directories: existing directories that only their attributes or security tell apart.
+        complete: nothing was left out of the lists.
+    """
+
+    totals: VerificationTotals = field(default_factory=VerificationTotals)
+    differences: list[Difference] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+    directories: list[str] = field(default_factory=list)
+    complete: bool = True
+
+
+class Verification:
+    """One run.
+
+    Args:
+        outlet: the connection.
+        file_system: the source's.
+        selection: the rules.
+        options: how to compare.
+    """
+
+    def __init__(
+        self, outlet: CalmOutlet, file_system: FileSystem, selection: Selection, options: VerificationOptions
+    ) -> None:
+        self.findings = Findings()
+        self._outlet = outlet
+        self._questions = Questions(outlet, selection.key, digests=options.checksum)
+        self._file_system = file_system
+        self._selection = selection
+        self._options = options
+        self._touches = Touches(selection.key)
+        self._again: dict[str, bool] = {}
+        self._trees: dict[str, None] = {}
+
+    # --- called by the connection, synchronously, for everything that goes into the stream ---
+
+    def note(self, body: Body) -> None:
+        """An application's operation was queued."""
+        self._touches.note(body)
+        if isinstance(body, Rename):
+            self._later(body.new_path, deep=True)
+
+    def appeared(self, path: str) -> None:
+        """Something with unknown content came into the set; a mirror of it follows."""
+        self._touches.note_tree(path)
+        self._later(path, deep=True)
+
+    # --- the run ---
+
+    async def run(self) -> None:
+        """Compare everything in the set; `findings` grows meanwhile."""
+        work = dict.fromkeys(self._selection.roots, True)
+        for _ in range(MAX_ROUNDS):
+            for path, deep in work.items():
+                await self._visit(path, deep=deep)
+            work, self._again = self._again, {}
+            if not work:
+                return
+            await self._outlet.calm()
+        self._count(unsettled=len(work))
+
+    def _later(self, path: str, *, deep: bool) -> None:
+        """Look at ``path`` once more in the next round; ``deep`` with all that is beneath."""
+        if len(self._again) < MAX_AGAIN:
+            self._again[path] = deep or self._again.get(path, False)
+        else:
+            self._count(unsettled=1)
+
+    async def _visit(self, path: str, *, deep: bool) -> None:
+        """One root, or one path that something happened to."""
+        if self._selection.replicates_nothing(path) or not self._selection.within_roots(path):
+            return
+        mark = self._touches.now
+        there = await self._questions.look(path)
+        here = await self._file_system.stat(path)
+        stack = await self._compare(path, here, there, mark)
+        while stack and deep:
+            stack.extend(reversed(await self._directory(stack.pop())))
+
+    async def _directory(self, path: str) -> list[str]:
+        """Compare what is inside a directory; the directories inside."""
+        await self._outlet.room()
+        mark = self._touches.now
+        there = await self._questions.children(path)
+        try:
+            listing = await self._file_system.list_directory(path)
+        except FileSystemError as error:
+            self._unreadable(path, error)
+            return []
+        deeper: list[str] = []
+        for entry in listing:
+            if self._selection.replicates(entry.path):
+                listed = there.pop(self._selection.key(paths.name(entry.path)), None)
+                deeper += await self._compare(entry.path, entry, listed, mark)
+        for listed in there.values():
+            deeper += await self._compare(listed.entry.path, None, listed, mark)
+        return deeper
+
+    async def _compare(self, path: str, here: Entry | None, there: ListedEntry | None, mark: int) -> list[str]:
+        """Judge one path; itself when it is a directory on the source whose inside is to be compared."""
+        if self._touches.since(path, mark):
+            is_known = here is not None and here.directory and there is not None and there.entry.directory
+            self._later(path, deep=not is_known)
+            return [path] if is_known else []
+        if here is None:
+            self._judge_orphan(there)
+            return []
+        if here.directory:
+            self._judge_directory(here, there)
+            return [path]
+        if self._selection.selects(path):
+            await self._judge_file(here, there, mark)
+        return []
+
+    # --- verdicts ---
+
+    def _judge_orphan(self, there: ListedEntry | None) -> None:
+        if there is None:
+            return
+        path = there.entry.path
+        if self._selection.replicates_nothing(path) or not (there.entry.directory or self._selection.selects(path)):
+            return
+        self._find(Difference(path, "orphan", "a directory" if there.entry.directory else ""))
+        self._count(orphans=1)
+
+    def _judge_directory(self, here: Entry, there: ListedEntry | None) -> None:
+        self._count(directories=1)
+        if there is None:
+            self._find(Difference(here.path, "missing", "a directory"))
+            self._count(missing=1)
+        elif words := difference(here, there.entry):
+            self._find(Difference(here.path, "different", words), shallow=there.entry.directory)
+            self._count(different=1)
+
+    async def _judge_file(self, here: Entry, there: ListedEntry | None, mark: int) -> None:
+        try:
+            words = "" if there is None else difference(here, there.entry) or await self._bytes(here, there)
+        except FileSystemError as error:
+            self._unreadable(here.path, error)
+            return
+        if self._touches.since(here.path, mark):
+            self._later(here.path, deep=False)
+            return
+        self._count(files=1, bytes=here.size)
+        if there is None:
+            self._find(Difference(here.path, "missing"))
+            self._count(missing=1)
+        elif words and self._options.newer_only and not is_newer(here, there.entry):
+            self._count(not_newer=1)
+        elif words:
+            self._find(Difference(here.path, "different", words))
+            self._count(different=1)
+
+    async def _bytes(self, here: Entry, there: ListedEntry) -> str:
+        """What a checksum says about two files that are equal in everything else."""
+        if not self._options.checksum or not here.size:
+            return ""
+        if here.size > SMALL_FILE_BYTES:
+            return await self._blocks(here)
+        if not there.digest:
+            return "cannot be read on the target"
+        same = await digest_file(self._file_system, here.path, here.size) == there.digest
+        return "" if same else "contents"
+
+    async def _blocks(self, here: Entry) -> str:
+        theirs = await self._questions.blocks(here.path)
+        for block, expected in enumerate(theirs):
+            data = await self._file_system.read(here.path, block * BLOCK_BYTES, BLOCK_BYTES)
+            if digest_bytes(data) != expected:
+                return f"contents from byte {block * BLOCK_BYTES} on"
+        complete = len(theirs) * BLOCK_BYTES >= here.size
+        return "" if complete else "cannot be read on the target"
+
+    # --- results ---
+
+    def _find(self, found: Difference, *, shallow: bool = False) -> None:
+        findings = self.findings
+        if len(findings.differences) >= MAX_FINDINGS:
+            findings.complete = False
+            return
+        findings.differences.append(found)
+        if shallow:
+            findings.directories.append(found.path)
+        elif not self._is_covered(found.path):
+            findings.paths.append(found.path)
+            if found.kind == "missing":
+                self._trees[found.path] = None
+
+    def _is_covered(self, path: str) -> bool:
+        """Whether a directory above is missing as well, so that its repair covers the path."""
+        above = paths.parent(path)
+        while self._trees and above != path:
+            if above in self._trees:
+                return True
+            path, above = above, paths.parent(above)
+        return False
+
+    def _unreadable(self, path: str, error: FileSystemError) -> None:
+        if error.code == "not_found":
+            self._later(path, deep=True)  # it went while it was being looked at
+        else:
+            self._count(unreadable=1)
+
+    def _count(self, **more: int) -> None:
+        totals = self.findings.totals
+        grown = {name: getattr(totals, name) + count for name, count in more.items()}
+        self.findings.totals = msgspec.structs.replace(totals, **grown)
