@@ -40,12 +40,16 @@ class FileSystemError(BodydoubleError):
         code: ``not_found``, ``exists``, ``not_empty``, ``no_space``, ``denied``, ``sharing`` (another process has the
             file open and does not share it) or ``io``.
         path: the path concerned, in product form.
+        detail: what the system says, for people.
+        done: how many operations of the batch that failed had been carried out before, and stay so.
     """
 
-    def __init__(self, code: str, path: str, detail: str = "") -> None:
+    def __init__(self, code: str, path: str, detail: str = "", *, done: int = 0) -> None:
         super().__init__(f"{path}: {code}" + (f" ({detail})" if detail else ""))
         self.code = code
         self.path = path
+        self.detail = detail
+        self.done = done
 
 
 class FilterError(BodydoubleError):

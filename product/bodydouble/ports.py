@@ -51,7 +51,8 @@ class FileSystem(Protocol):
         carried out. No symbolic link is followed: an operation on a path that leads through one fails.
 
         Raises:
-            FileSystemError: the first operation that failed, with its path; later ones were not begun.
+            FileSystemError: the first operation that failed, with its path; later ones were not begun. ``done`` says
+                how many before it were carried out; all of them when only making them durable failed.
         """
 
     async def free_space(self, path: str) -> int:

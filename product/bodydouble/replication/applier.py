@@ -46,6 +46,9 @@ class Listener(Protocol):
     async def tell(self, messages: list[AnyMessage]) -> None:
         """Send to the source; a connection that is broken is not the applier's matter."""
 
+    def standing_changed(self) -> None:
+        """How this side stands may have changed."""
+
     def diverged(self, detail: str) -> None:
         """The replica could not be brought forward."""
 
@@ -101,14 +104,39 @@ class Applier:
         return f"target-position-{self.replica.record.number}"
 
     def wake(self) -> None:
-        """There is something to apply."""
-        if self.queue.pending and (self._task is None or self._task.done()):
+        """There is something to apply; while an operator has paused it, it waits."""
+        if self.queue.pending and not self.replica.record.paused and (self._task is None or self._task.done()):
             self._task = self._spawn(self._run(), f"bodydouble-applier-{self.replica.record.number}")
 
     async def stop(self) -> None:
         """Go on no further; what is being applied is applied to its end, the rest stays queued on disk."""
         if self._task is not None:
             await cancel(self._task)
+
+    async def pause(self) -> None:
+        """Apply nothing from now on, durably; what is being applied is applied to its end.
+
+        Raises:
+            FileSystemError: it could not be made durable; nothing has changed.
+        """
+        await self.replica.change(paused=True)
+        await self.stop()
+        self._say("paused: it receives and applies nothing", EventCode.TARGET_PAUSED)
+
+    async def resume(self) -> None:
+        """Apply what waits, and go on.
+
+        Raises:
+            FileSystemError: see `pause`.
+        """
+        await self.replica.change(paused=False)
+        self._say("applies again", EventCode.TARGET_RESUMED)
+        self.wake()
+
+    def _say(self, text: str, code: EventCode) -> None:
+        self._event(code, text)
+        if self.listener is not None:
+            self.listener.standing_changed()
 
     async def begin(self, stream: str) -> None:
         """A new stream follows; what is queued of the earlier one is dropped.
@@ -130,6 +158,8 @@ class Applier:
         Raises:
             FileSystemError: the volume refused.
         """
+        if self.replica.record.paused:
+            await self.resume()
         await self.drained()
         if self.queue.pending:
             text = f"{self.queue.pending} operations received could not be applied: {self.waiting}"
@@ -208,6 +238,8 @@ class Applier:
             self._event(EventCode.APPLYING_WAITS, f"applying waits: {why}")
         self.waiting = why
         self._turned.set()
+        if self.listener is not None:
+            self.listener.standing_changed()
         await asyncio.sleep(self._context.settings.retry_interval)
 
     async def _diverge(self, why: str) -> None:

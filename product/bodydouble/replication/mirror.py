@@ -94,7 +94,7 @@ class Mirror:
     ) -> None:
         self.progress = Progress()
         self._outlet = outlet
-        self._questions = Questions(outlet, selection.key, digests=plan.kind == "checksum")
+        self._questions = Questions(outlet, selection.names, digests=plan.kind == "checksum")
         self._file_system = file_system
         self._selection = selection
         self._touches = touches
@@ -256,7 +256,7 @@ class Mirror:
         except FileSystemError as error:
             self._unreadable(error)
             return []
-        key = self._selection.key
+        key = self._selection.names
         listing = [entry for entry in listing if self._selection.replicates(entry.path)]
         self._count(listing)
         deeper: list[_Directory] = []

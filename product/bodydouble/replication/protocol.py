@@ -1,24 +1,26 @@
 """The replication protocol's messages and frames.
 
 A frame is a four-byte big-endian length and that many bytes of MessagePack: one tagged message, decoded strictly. A
-length above `MAX_FRAME` is refused before anything is allocated.
+length above `MAX_FRAME` is refused before anything is allocated. The two highest bits of the length say whether the
+frame is a whole message, a part of one or its last part; whole messages may come between the parts of another one.
 
     source                                   target
     Hello                         ->
                                   <-         Refused | Welcome
     Begin (stream, position)      ->
     Batch, Fragment, Ping ...     ->
-                                  <-         Ack, Applied, QueueFull, Listing, Blocks, Settled, Diverged, Ping ...
+                                  <-         Ack, Applied, Standing, Listing, Blocks, Settled, Diverged, Ping ...
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 import msgspec
 
 from bodydouble.errors import ProtocolError, StateError
+from bodydouble.vocabulary.mapping import PathMapping  # noqa: TC001 - msgspec reads it at run time
 from bodydouble.vocabulary.operations import (
     CreateFile,
     Entry,
@@ -33,10 +35,16 @@ from bodydouble.vocabulary.operations import (
     Truncate,
     Write,
 )
-from bodydouble.vocabulary.records import ReplicationSet  # noqa: TC001 - msgspec reads it at run time
+from bodydouble.vocabulary.records import ReplicationSet, TargetState  # noqa: TC001 - msgspec reads them at run time
 
-VERSION = 2
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+VERSION = 3
 HEADER_BYTES = 4
+WHOLE, PART, LAST_PART = 0, 1, 2
+"""What a frame is."""
+_KIND_SHIFT = 30
 MAX_FRAME = 1024 * 1024 + 64 * 1024
 MAX_BATCH_BYTES = 256 * 1024
 MAX_BATCH_OPERATIONS = 1024
@@ -50,6 +58,8 @@ MAX_BLOCKS = 4096
 
 Purpose = Literal["replicate", "restore"]
 Count = Annotated[int, msgspec.Meta(ge=0)]
+MachineName = Annotated[str, msgspec.Meta(max_length=512)]
+MAX_VIA = 64
 
 
 # --- the stream: operations and what the mirror asks in order with them -----------------------------------------------
@@ -131,6 +141,25 @@ class Message(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """Base of all messages."""
 
 
+class Placement(msgspec.Struct, frozen=True, array_like=True):
+    """Where a source wants its replica, and where the data comes from.
+
+    Attributes:
+        mapping: from the set's paths to the target's; see `ConnectRequest`.
+        base: for what ``mapping`` does not name.
+        via: the machines that the data comes through, by `Welcome.identity`: first where it was written, last the
+            source itself.
+        connection: the source's number for this connection.
+        case_sensitive: whether names on the source tell case.
+    """
+
+    mapping: Annotated[list[PathMapping], msgspec.Meta(max_length=1000)] = []
+    base: str = ""
+    via: Annotated[list[MachineName], msgspec.Meta(max_length=MAX_VIA)] = []
+    connection: Count = 0
+    case_sensitive: bool = True
+
+
 class Hello(Message, frozen=True, tag="hello"):
     """Who asks for what. ``stream`` is the stream that the source could resume, empty when it has none."""
 
@@ -141,6 +170,7 @@ class Hello(Message, frozen=True, tag="hello"):
     purpose: Purpose
     stream: str
     recognise_restore: bool
+    placement: Placement = Placement()
 
     def __repr__(self) -> str:
         return f"Hello(source={self.source!r}, purpose={self.purpose!r}, token=...)"
@@ -154,11 +184,17 @@ class Welcome(Message, frozen=True, tag="welcome"):
             resumed.
         trusted: sizes and times of the replica may be believed: its last mirror completed and nothing crashed since.
         restore_required: the target stood in for the source; no operation will be accepted.
+        identity: of the target; stays while its state directory does.
+        case_sensitive: whether names on the target tell case.
+        state: the target's side of the connection.
     """
 
     position: Count | None
     trusted: bool
     restore_required: bool
+    identity: MachineName = ""
+    case_sensitive: bool = True
+    state: TargetState = "ok"
 
 
 class Refused(Message, frozen=True, tag="refused"):
@@ -176,15 +212,33 @@ class Begin(Message, frozen=True, tag="begin"):
 
 
 class Batch(Message, frozen=True, tag="batch"):
-    """Elements of the stream, consecutive."""
+    """Elements of the stream, consecutive, as `bodydouble.replication.packing` packs them.
 
-    items: list[Item]
+    Attributes:
+        first: number of the first one.
+        packed: bits, what of it is compressed.
+        lengths: of each write's bytes.
+        meta: the elements without these bytes.
+        small: bytes of short writes.
+        large: bytes of long ones.
+    """
+
+    first: Count
+    packed: Count
+    lengths: list[Count]
+    meta: bytes
+    small: bytes
+    large: bytes
 
 
 class Fragment(Message, frozen=True, tag="fragment"):
-    """A part of the data of the write that comes first in the next batch, before what that carries itself."""
+    """A part of the data of the write that comes first in the next batch, before what that carries itself.
+
+    ``unpacked`` is the length that it had before it was compressed, 0 when it was not.
+    """
 
     data: bytes
+    unpacked: Count
 
 
 class Ping(Message, frozen=True, tag="ping"):
@@ -203,10 +257,11 @@ class Applied(Message, frozen=True, tag="applied"):
     sequence: Count
 
 
-class QueueFull(Message, frozen=True, tag="queue-full"):
-    """The target's queue is full, and it reads no further until it is not."""
+class Standing(Message, frozen=True, tag="standing"):
+    """The state of the target's side changed. While its queue is full it reads no further."""
 
-    full: bool
+    state: TargetState
+    detail: str
 
 
 class ListedEntry(msgspec.Struct, frozen=True, array_like=True):
@@ -255,7 +310,7 @@ AnyMessage = (
     | Ping
     | Ack
     | Applied
-    | QueueFull
+    | Standing
     | Listing
     | Blocks
     | Settled
@@ -308,16 +363,53 @@ def decode_item(content: bytes) -> Item:
         raise StateError(f"a queue on disk holds no element of this version's streams: {error}") from error
 
 
-def frame_length(header: bytes) -> int:
-    """The length that a frame's header announces.
+def encode_parts(message: Message, size: int) -> list[bytes]:
+    """The message in frames of at most ``size`` bytes of content each.
 
     Raises:
-        ProtocolError: empty, or more than `MAX_FRAME`.
+        ProtocolError: see `encode`.
     """
-    length = int.from_bytes(header, "big")
-    if not 0 < length <= MAX_FRAME:
+    whole = encode(message)
+    if len(whole) - HEADER_BYTES <= size:
+        return [whole]
+    pieces = [whole[at : at + size] for at in range(HEADER_BYTES, len(whole), size)]
+    kinds = [*[PART] * (len(pieces) - 1), LAST_PART]
+    return [_header(len(piece), kind) + piece for kind, piece in zip(kinds, pieces, strict=True)]
+
+
+def _header(length: int, kind: int) -> bytes:
+    return (length | kind << _KIND_SHIFT).to_bytes(HEADER_BYTES, "big")
+
+
+def frame_head(header: bytes) -> tuple[int, int]:
+    """What a frame is, and the length that its header announces.
+
+    Raises:
+        ProtocolError: of no known kind, empty, or more than `MAX_FRAME`.
+    """
+    value = int.from_bytes(header, "big")
+    kind, length = value >> _KIND_SHIFT, value & (1 << _KIND_SHIFT) - 1
+    if not 0 < length <= MAX_FRAME or kind > LAST_PART:
         raise ProtocolError(f"frame of {length} bytes announced: 1 to {MAX_FRAME} are allowed")
-    return length
+    return kind, length
+
+
+class Pace(Protocol):
+    """How fast a connection may send."""
+
+    @property
+    def part_bytes(self) -> int:
+        """How long a part of a message should be at most; 0: as long as it likes."""
+
+    async def wait(self, size: int) -> None:
+        """Return when so many bytes may go, and count them as gone."""
+
+    def spend(self, size: int) -> None:
+        """So many bytes go without waiting."""
+
+
+def _nobody() -> None:
+    """Nobody counts."""
 
 
 class Wire:
@@ -327,12 +419,22 @@ class Wire:
         reader: the stream's reading half.
         writer: the stream's writing half.
         peer_timeout: seconds of silence after which the peer counts as dead.
+
+    Attributes:
+        sent_bytes: what was handed to the connection so far.
+        pace: holds back what is sent; None: nothing does.
+        on_sent: called after each frame that was handed over.
     """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer_timeout: float) -> None:
+        self.sent_bytes = 0
+        self.pace: Pace | None = None
+        self.on_sent: Callable[[], object] = _nobody
         self._reader = reader
         self._writer = writer
         self._peer_timeout = peer_timeout
+        self._assembly = bytearray()
+        self._sending = asyncio.Lock()
 
     async def receive(self) -> AnyMessage:
         """The next message.
@@ -341,23 +443,50 @@ class Wire:
             ConnectionError: the connection ended, or the peer was silent for too long.
             ProtocolError: the peer sent something else.
         """
+        while True:
+            kind, content = await self._frame()
+            if kind == WHOLE:
+                return decode(content)
+            self._assembly += content
+            if len(self._assembly) > MAX_FRAME:
+                raise ProtocolError(f"a message in parts of more than {MAX_FRAME} bytes")
+            if kind == LAST_PART:
+                content, self._assembly = bytes(self._assembly), bytearray()
+                return decode(content)
+
+    async def _frame(self) -> tuple[int, bytes]:
         try:
             async with asyncio.timeout(self._peer_timeout):
-                header = await self._reader.readexactly(HEADER_BYTES)
-                return decode(await self._reader.readexactly(frame_length(header)))
+                kind, length = frame_head(await self._reader.readexactly(HEADER_BYTES))
+                return kind, await self._reader.readexactly(length)
         except asyncio.IncompleteReadError as error:
             raise ConnectionResetError("the peer closed the connection") from error
         except TimeoutError as error:
             raise ConnectionAbortedError(f"the peer was silent for {self._peer_timeout:g} s") from error
 
     def post(self, message: Message) -> None:
-        """Hand a message to the connection without waiting for room; for small messages."""
-        self._writer.write(encode(message))
+        """Hand a message to the connection without waiting for room; for small messages, which no limit holds back."""
+        frame = encode(message)
+        if self.pace is not None:
+            self.pace.spend(len(frame))
+        self._write(frame)
+
+    def _write(self, frame: bytes) -> None:
+        self.sent_bytes += len(frame)
+        self._writer.write(frame)
+        self.on_sent()
 
     async def send(self, message: Message) -> None:
-        """Hand a message to the connection and wait until there is room for more."""
-        self.post(message)
-        await self._writer.drain()
+        """Hand a message to the connection, as fast as the pace allows, and wait until there is room for more."""
+        if self.pace is None:
+            self.post(message)
+            await self._writer.drain()
+            return
+        async with self._sending:  # parts of two messages must not mix
+            for frame in encode_parts(message, self.pace.part_bytes or MAX_FRAME):
+                await self.pace.wait(len(frame))
+                self._write(frame)
+                await self._writer.drain()
 
     async def ping(self, interval: float) -> None:
         """Show the peer every ``interval`` seconds that this side is alive; until cancelled."""

@@ -43,6 +43,7 @@ class SourceQueue:
         self.disk_bytes = 0
         self.on_disk = 0
         self.staged_bytes = 0
+        self._sent_bytes = 0
         self._unsent: deque[Queued] = deque()
         self._sent: deque[Queued] = deque()
         self._staged: deque[Queued] = deque()
@@ -54,6 +55,26 @@ class SourceQueue:
     def bytes(self) -> int:
         """Bytes queued, wherever they are."""
         return self.memory_bytes + self.disk_bytes + self.staged_bytes
+
+    @property
+    def unsent(self) -> int:
+        """How many elements in memory wait to be sent."""
+        return len(self._unsent)
+
+    @property
+    def unsent_bytes(self) -> int:
+        """What they weigh."""
+        return self.memory_bytes - self._sent_bytes
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether something was sent and not acknowledged."""
+        return bool(self._sent)
+
+    @property
+    def asks(self) -> bool:
+        """Whether the last element that waits to be sent is no operation: then somebody waits for what it does."""
+        return bool(self._unsent) and not isinstance(self._unsent[-1].body, Operation)
 
     def put(self, body: Body) -> int | None:
         """Append; the sequence number it got, or None when the queue is exhausted (then nothing was appended)."""
@@ -139,6 +160,7 @@ class SourceQueue:
                 break
             taken.append(self._unsent.popleft())
         self._sent.extend(taken)
+        self._sent_bytes += sum(queued.weight for queued in taken)
         return taken
 
     def acknowledge(self, sequence: int) -> int:
@@ -152,7 +174,9 @@ class SourceQueue:
             raise ProtocolError(f"acknowledgement of {sequence}, expected {self.acknowledged} to {last_sent}")
         done = sequence - self.acknowledged
         while self._sent and self._sent[0].sequence <= sequence:
-            self.memory_bytes -= self._sent.popleft().weight
+            weight = self._sent.popleft().weight
+            self.memory_bytes -= weight
+            self._sent_bytes -= weight
         self.acknowledged = sequence
         return done
 
@@ -164,6 +188,7 @@ class SourceQueue:
         self.acknowledge(position)
         self._unsent.extendleft(reversed(self._sent))
         self._sent.clear()
+        self._sent_bytes = 0
         return True
 
     def unacknowledged(self) -> list[Body]:

@@ -10,6 +10,7 @@ import msgspec
 from bodydouble.errors import BodydoubleError, FileSystemError, PathError, ProtocolError
 from bodydouble.replication.comparison import digest_bytes, digest_file
 from bodydouble.replication.groups import QUESTIONS
+from bodydouble.replication.place import Place
 from bodydouble.replication.protocol import (
     BLOCK_BYTES,
     MAX_BLOCKS,
@@ -23,12 +24,12 @@ from bodydouble.replication.protocol import (
     ListRequest,
     MirrorComplete,
     MirrorStart,
+    Placement,
     RemoveTree,
     Settle,
     Settled,
     StreamItem,
 )
-from bodydouble.replication.rules import Selection
 from bodydouble.replication.tasks import to_the_end
 from bodydouble.state.store import make_directories
 from bodydouble.vocabulary import paths
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from bodydouble.replication.context import Context
+    from bodydouble.replication.rules import Selection
 
 MAX_SKIPPED = 1000
 MAX_SKIPPED_BYTES = 512 * 1024
@@ -78,6 +80,8 @@ class ReplicaRecord(msgspec.Struct, frozen=True, kw_only=True):
         restore_required: this machine stood in for the source; what is here may be newer than what the source has.
         complete: the last mirror completed, and no crash of this machine since.
         ever_complete: a mirror completed once, so that there is something to stand in with and to restore from.
+        placement: where it is kept, and through which machines its data comes.
+        paused: an operator ordered that nothing is applied for now.
     """
 
     number: int
@@ -86,6 +90,8 @@ class ReplicaRecord(msgspec.Struct, frozen=True, kw_only=True):
     restore_required: bool = False
     complete: bool = False
     ever_complete: bool = False
+    placement: Placement = Placement()
+    paused: bool = False
 
 
 class Replica:
@@ -115,26 +121,36 @@ class Replica:
         self.restoring = False
         self.lock = asyncio.Lock()
         self._context = context
-        self._file_system = context.host.file_system
+        self._applying = asyncio.Lock()
         self._save = save
         self._skipped: dict[str, None] = {}
         self._skipped_bytes = 0
         self._overflow = False
-        self.selection = self._select()
+        self.place: Place
+        self._settle_down(None)
 
-    def _select(self) -> Selection:
-        return Selection(
-            self.record.replication_set,
-            case_sensitive=self._file_system.case_sensitive,
-            protected=self._context.protected,
-        )
+    def _settle_down(self, earlier: Place | None) -> None:
+        """Take the place that the record says."""
+        record = self.record
+        self.place = Place(self._context, record.replication_set, record.placement, self._applying)
+        self._file_system = self.place.files
+        self._context.feed.join(self.place.host_files, None if earlier is None else earlier.host_files)
 
-    async def change(self, **fields: bool | ReplicationSet) -> None:
+    @property
+    def selection(self) -> Selection:
+        """The set's rules, on this machine."""
+        return self.place.selection
+
+    def key(self, path: str) -> str:
+        """The form in which paths are compared."""
+        return self.selection.key(path)
+
+    async def change(self, **fields: bool | ReplicationSet | Placement) -> None:
         """Change the record, durably."""
-        changed = msgspec.structs.replace(self.record, **fields)
-        if changed != self.record:
-            self.record = changed
-            self.selection = self._select()
+        earlier, self.record = self.record, msgspec.structs.replace(self.record, **fields)
+        if earlier != self.record:
+            if (earlier.replication_set, earlier.placement) != (self.record.replication_set, self.record.placement):
+                self._settle_down(self.place)
             await self._save(self)
 
     def begin(self, stream: str) -> None:
@@ -305,9 +321,9 @@ class Replica:
     async def _start_mirror(self) -> None:
         self.mirroring = True
         await self.change(complete=False)
-        for root in self.selection.roots:
+        for place in self.place.targets:
             try:
-                await make_directories(self._file_system, paths.parent(root))
+                await make_directories(self.place.host_files, paths.parent(place))
             except FileSystemError as error:
                 if error.code == "no_space":
                     raise

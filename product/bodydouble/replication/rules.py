@@ -32,6 +32,11 @@ def fold(path: str) -> str:
     return "".join(upper if len(upper := each.upper()) == 1 else each for each in path)
 
 
+def same(path: str) -> str:
+    """The form in which a file system compares names that tells case: the name itself."""
+    return path
+
+
 @dataclass(frozen=True, slots=True)
 class _Pattern:
     include: bool
@@ -101,17 +106,25 @@ class Selection:
         replication_set: checked by `check_set`.
         case_sensitive: as the file system says.
         protected: directories never selected: the daemon's own state.
+
+    Attributes:
+        key: the form in which the file system compares paths.
+        names: the form in which names here and names on the other side are compared.
+        together: whether two paths of the set may be names of one file, or one be renamed to the other, on the other
+            side as well. Where a mapping takes them apart a rename is a removal here and an appearance there.
     """
 
     def __init__(self, replication_set: ReplicationSet, *, case_sensitive: bool, protected: list[str]) -> None:
-        self.key = _same if case_sensitive else fold
+        self.key = same if case_sensitive else fold
+        self.names = self.key
+        self.together: Callable[[str, str], bool] = _always
         self._protected = [self.key(path) for path in protected]
         self._patterns = sorted(
             (_compile(rule, self.key(rule.path)) for rule in replication_set.rules),
             key=lambda pattern: (pattern.specificity, not pattern.include),
             reverse=True,
         )
-        self.roots = _minimal([_static(rule.path) for rule in replication_set.rules if rule.include], self.key)
+        self.roots = roots_of(replication_set, self.key)
         self._root_keys = [self.key(root) for root in self.roots]
         self._decide = lru_cache(maxsize=_CACHE)(self._decide_key)
 
@@ -127,7 +140,7 @@ class Selection:
     def moves_whole(self, old: str, new: str) -> bool:
         """Whether a rename changes nothing but names: the same part of the tree is in the set before and after."""
         shape = self._shape(old)
-        return shape[:2] == (True, True) and shape == self._shape(new)
+        return shape[:2] == (True, True) and shape == self._shape(new) and self.together(old, new)
 
     def _shape(self, path: str) -> tuple[bool, bool, bool, bool]:
         selected, _, uniform = self._decide(self.key(path))
@@ -173,12 +186,17 @@ def _is_sendable(path: str) -> bool:
     return True
 
 
-def _same(path: str) -> str:
-    return path
+def _always(_one: str, _other: str) -> bool:
+    return True
 
 
 def _static(rule_path: str) -> str:
     return paths.parent(rule_path) if has_wildcard(rule_path) else rule_path
+
+
+def roots_of(replication_set: ReplicationSet, key: Callable[[str], str]) -> list[str]:
+    """The topmost directories of the set's include rules."""
+    return _minimal([_static(rule.path) for rule in replication_set.rules if rule.include], key)
 
 
 def _minimal(candidates: list[str], key: Callable[[str], str]) -> list[str]:

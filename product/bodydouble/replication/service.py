@@ -3,33 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from bodydouble.errors import ConnectionStateError, FileSystemError, InputError, PathError
+from bodydouble.replication.contact import ConnectionRecord
 from bodydouble.replication.context import Context
+from bodydouble.replication.mapping import check_mapping
+from bodydouble.replication.orders import Orders, check_host
+from bodydouble.replication.place import covers
 from bodydouble.replication.protocol import Wire
-from bodydouble.replication.rules import check_set
-from bodydouble.replication.source import ConnectionRecord, SourceConnection
+from bodydouble.replication.rules import Selection, check_set, fold, roots_of, same
+from bodydouble.replication.schedule import check_schedule
+from bodydouble.replication.source import SourceConnection
 from bodydouble.replication.target import TargetRegistry, TargetSession
 from bodydouble.replication.tasks import cancel
 from bodydouble.replication.verifier import Verifier
 from bodydouble.vocabulary import paths
 from bodydouble.vocabulary.events import EventCode
-from bodydouble.vocabulary.records import ReplicationSet
+from bodydouble.vocabulary.mapping import PathMapping
+from bodydouble.vocabulary.records import ConnectRequest, ReplicationSet, RestoreRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Sequence
 
     from bodydouble.ports import Host
     from bodydouble.replication.settings import ReplicationSettings
     from bodydouble.state.events import EventLog
     from bodydouble.state.store import StateStore
-    from bodydouble.vocabulary.records import ConnectionStatus, ConnectRequest, TargetConnectionStatus
+    from bodydouble.vocabulary.records import ConnectionStatus, TargetConnectionStatus
     from bodydouble.vocabulary.verification import VerificationOptions, VerificationReport, VerificationSchedule
 
 _SAVE_RETRY_SECONDS = 5.0
+
+Mapped = TypeVar("Mapped", ConnectRequest, RestoreRequest)
 
 
 class Counters(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,6 +55,12 @@ class RunRecord(msgspec.Struct, frozen=True):
 
     number: int
     clean: bool
+
+
+class InstallationRecord(msgspec.Struct, frozen=True):
+    """What tells this machine from every other one, as long as its state directory lasts."""
+
+    identity: str
 
 
 class SetList(msgspec.Struct, frozen=True):
@@ -80,6 +94,9 @@ class ReplicationService:
         self.port = settings.port
         self.context = Context(host, settings, events, [store.directory])
         self.registry = TargetRegistry(self.context, store)
+        self.registry.outgoing = self
+        self.context.lineage = self.registry.lineage
+        self.orders = Orders(self)
         self.verifier = Verifier(self.context, store, self.spawn_now)
         self._store = store
         self._sets: dict[str, ReplicationSet] = {}
@@ -126,15 +143,27 @@ class ReplicationService:
         await self.registry.load(clean=clean)
         await self.verifier.log.load()
         for record in [] if stored is None else stored.connections:
-            self._add(record if clean else msgspec.structs.replace(record, trusted=False))
+            if record.draining:
+                self._drained(record, "its queue ended with the daemon")
+                continue
+            connection = self._add(record if clean else msgspec.structs.replace(record, trusted=False))
+            connection.attached = record.request.auto_reconnect
         self._next_id = 1 if stored is None else stored.next_id
-        if self._connections:
-            await self._save_connections()
+        if stored is not None and stored.connections:
+            await self.save_connections()
         await self._store.save("run", self._run)
         host = self.context.host
         # The active name changes while scripts run (Chngname, application note); the permanent one says who this is.
         self.context.source_name = (await host.identity.query()).permanent_name
         self.context.incarnation = f"{self._run.number}@{host.clock.now().isoformat()}"
+        self.context.identity = await self._identity()
+
+    async def _identity(self) -> str:
+        kept = await self._store.load("installation", InstallationRecord)
+        if kept is None:
+            kept = InstallationRecord(f"{self.context.source_name} since {self.context.host.clock.now().isoformat()}")
+            await self._store.save("installation", kept)
+        return kept.identity
 
     async def _listen(self) -> asyncio.Server:
         settings = self.context.settings
@@ -155,7 +184,7 @@ class ReplicationService:
         await self.registry.sever_all("the daemon stops")
         await self.registry.stop()
         try:
-            await self._save_connections()
+            await self.save_connections()
             await self._store.save("run", RunRecord(self._run.number, clean=True))
         except FileSystemError as error:
             self.context.events.record(EventCode.REPLICATION_ERROR, f"state could not be saved: {error}")
@@ -230,46 +259,91 @@ class ReplicationService:
         """Connect a set to a target; an existing connection of that set to that target is used again, at once.
 
         Raises:
-            InputError: there is no such set, or the target or port cannot be.
+            InputError: there is no such set, or the target, port, mapping or schedule cannot be.
             ConnectionStateError: the service does not run.
         """
-        self._find_set(request.replication_set)
-        if not request.target or not 0 < request.port <= 65535:  # noqa: PLR2004 - TCP's range
-            raise InputError(f"target {request.target!r} port {request.port}: expected a host and a port of 1 to 65535")
-        try:
-            request.target.encode("idna")
-        except UnicodeError as error:
-            raise InputError(f"target {request.target!r} is not a host name: {error}") from error
+        request = self._checked(request)
         for connection in self._of_set(request.replication_set):
             earlier = connection.record.request
             if (earlier.target.casefold(), earlier.port) == (request.target.casefold(), request.port):
                 connection.reconnect(request)
-                await self._save_connections()
+                self.share_compression(connection)
+                await self.save_connections()
                 return connection.status()
         connection = self._add(ConnectionRecord(id=self._next_id, request=request))
         connection.mirror_ordered = True
         self._next_id += 1
-        await self._save_connections()
+        self.share_compression(connection)
+        await self.save_connections()
         self._start(connection)
         return connection.status()
 
-    async def disconnect(self, id_: int) -> None:
+    def _checked(self, request: ConnectRequest) -> ConnectRequest:
+        """The request with paths in product form.
+
+        Raises:
+            InputError: see `connect`.
+        """
+        found = self._find_set(request.replication_set)
+        if not request.target or not 0 < request.port <= 65535:  # noqa: PLR2004 - TCP's range
+            raise InputError(f"target {request.target!r} port {request.port}: expected a host and a port of 1 to 65535")
+        for host in filter(None, (request.target, request.route)):
+            check_host(host)
+        request = normal_mapping(request)
+        key = same if self.context.host.file_system.case_sensitive else fold
+        check_mapping(roots_of(found, key), request.mapping, request.base, key)
+        if request.transmission.schedule is not None:
+            check_schedule(request.transmission.schedule)
+        return request
+
+    def share_compression(self, changed: SourceConnection) -> None:
+        """All connections to one route compress alike."""
+        level = changed.record.request.transmission.compression
+        for each in self._connections.values():
+            options = each.record.request.transmission
+            if each.record.route.casefold() == changed.record.route.casefold() and options.compression != level:
+                each.transmit(msgspec.structs.replace(options, compression=level))
+
+    async def disconnect(self, id_: int, *, drain: bool = False) -> None:
         """End a connection and forget it; the replica stays as it is.
+
+        Args:
+            id_: the connection's number.
+            drain: first send what is queued until now; returns at once, and the connection goes when that is done.
+                Otherwise what is queued is dropped.
 
         Raises:
             InputError: there is no such connection.
         """
-        connection = self._connection(id_)
+        connection = self.connection(id_)
+        if not drain:
+            await self._remove(connection)
+            return
+        request = connection.record.request
+        text = f"{request.replication_set} to {request.target}:{request.port}: disconnects when its queue is sent"
+        if not connection.record.draining:
+            self.context.events.record(EventCode.DRAINING, text)
+            self.spawn_now(self._drain(connection), f"bodydouble-drain-{id_}")
+
+    async def _drain(self, connection: SourceConnection) -> None:
+        await connection.drained()
+        if connection.record.draining and self._connections.get(connection.record.id) is connection:
+            await self._remove(connection)
+
+    async def _remove(self, connection: SourceConnection) -> None:
+        id_ = connection.record.id
         await self.verifier.forget(id_)
         task = self._tasks.pop(id_, None)
         if task is not None:
             await cancel(task)
         self._connections.pop(id_, None)
-        await self._save_connections()
-        request = connection.record.request
-        self.context.events.record(
-            EventCode.DISCONNECTED, f"{request.replication_set} to {request.target}:{request.port}: disconnected"
-        )
+        await self.save_connections()
+        self._drained(connection.record, "")
+
+    def _drained(self, record: ConnectionRecord, why: str) -> None:
+        request = record.request
+        text = f"{request.replication_set} to {request.target}:{request.port}: disconnected"
+        self.context.events.record(EventCode.DISCONNECTED, f"{text}, {why}" if why else text)
 
     async def start_mirror(self, id_: int) -> ConnectionStatus:
         """Mirror now, on an operator's order.
@@ -278,7 +352,7 @@ class ReplicationService:
             InputError: there is no such connection.
             ConnectionStateError: a mirror is running.
         """
-        connection = self._connection(id_)
+        connection = self.connection(id_)
         connection.start_mirror()
         return connection.status()
 
@@ -289,7 +363,7 @@ class ReplicationService:
             InputError: there is no such connection.
             ConnectionStateError: the mirror is not complete, or one or a verification is running.
         """
-        return self.verifier.start(self._connection(id_), options)
+        return self.verifier.start(self.connection(id_), options)
 
     async def stop_verification(self, id_: int) -> None:
         """Stop comparing.
@@ -298,7 +372,7 @@ class ReplicationService:
             InputError: there is no such connection.
             ConnectionStateError: no verification is running.
         """
-        self._connection(id_)
+        self.connection(id_)
         await self.verifier.stop(id_)
 
     def verification_schedule(self, id_: int) -> VerificationSchedule | None:
@@ -307,7 +381,7 @@ class ReplicationService:
         Raises:
             InputError: there is no such connection.
         """
-        return self._connection(id_).record.verification
+        return self.connection(id_).record.verification
 
     async def schedule_verification(self, id_: int, schedule: VerificationSchedule | None) -> None:
         """Verify the connection by itself from now on, or no more.
@@ -315,9 +389,9 @@ class ReplicationService:
         Raises:
             InputError: there is no such connection.
         """
-        connection = self._connection(id_)
+        connection = self.connection(id_)
         connection.schedule(schedule)
-        await self._save_connections()
+        await self.save_connections()
         self.verifier.attend(connection)
 
     def connections(self) -> list[ConnectionStatus]:
@@ -328,7 +402,12 @@ class ReplicationService:
         """The replicas that this machine holds."""
         return self.registry.statuses()
 
-    def _connection(self, id_: int) -> SourceConnection:
+    def connection(self, id_: int) -> SourceConnection:
+        """A connection by its number.
+
+        Raises:
+            InputError: there is none.
+        """
         found = self._connections.get(id_)
         if found is None:
             raise InputError(f"there is no connection {id_}")
@@ -357,7 +436,12 @@ class ReplicationService:
             raise ConnectionStateError("replication is not running yet")
         return self._group.create_task(part, name=name)
 
-    async def _save_connections(self) -> None:
+    async def save_connections(self) -> None:
+        """Make durable what is known of the connections.
+
+        Raises:
+            FileSystemError: the volume refused.
+        """
         records = [connection.record for connection in self._connections.values()]
         await self._store.save("connections", ConnectionList(self._next_id, records))
 
@@ -366,7 +450,7 @@ class ReplicationService:
             await self._changed.wait()
             self._changed.clear()
             try:
-                await self._save_connections()
+                await self.save_connections()
             except FileSystemError:
                 await asyncio.sleep(_SAVE_RETRY_SECONDS)
                 self._changed.set()
@@ -394,6 +478,33 @@ class ReplicationService:
         for connection in self._of_set(name):
             connection.release()
 
+    def covering(self, places: Sequence[str]) -> list[str]:
+        """See `bodydouble.replication.admission.OutgoingConnections`."""
+        return [
+            f"connection {each.record.id} ({each.record.request.replication_set} to {each.record.request.target})"
+            for each in self._covering(places)
+        ]
+
+    def _covering(self, places: Sequence[str]) -> list[SourceConnection]:
+        case_sensitive = self.context.host.file_system.case_sensitive
+        return [
+            each
+            for each in self._connections.values()
+            if covers(
+                Selection(
+                    self._find_set(each.record.request.replication_set),
+                    case_sensitive=case_sensitive,
+                    protected=self.context.protected,
+                ),
+                places,
+            )
+        ]
+
+    async def greet_again(self, places: Sequence[str]) -> None:
+        """See `bodydouble.replication.admission.OutgoingConnections`."""
+        for connection in self._covering(places):
+            await connection.greet_again()
+
     def counters(self) -> Counters:
         """The figures of this moment."""
         totals = self.context.totals
@@ -405,6 +516,20 @@ class ReplicationService:
             operations_acknowledged=totals.acknowledged,
             operations_applied=totals.applied,
         )
+
+
+def normal_mapping(request: Mapped) -> Mapped:
+    """A request with the paths of its mapping in product form.
+
+    Raises:
+        InputError: a path that cannot be.
+    """
+    try:
+        mapping = [PathMapping(paths.normalise(each.source), paths.normalise(each.target)) for each in request.mapping]
+        base = paths.normalise(request.base) if request.base else ""
+    except PathError as error:
+        raise InputError(f"mapping: {error}") from error
+    return msgspec.structs.replace(request, mapping=mapping, base=base)
 
 
 def _normalised(replication_set: ReplicationSet) -> ReplicationSet:

@@ -9,36 +9,36 @@ import msgspec
 
 from bodydouble.errors import BodydoubleError, ConnectionStateError, ProtocolError
 from bodydouble.replication import states
+from bodydouble.replication.contact import ConnectionRecord, Contact, RefusedError, placement_of, recognised
 from bodydouble.replication.mirror import MirrorError
+from bodydouble.replication.packing import Packer
 from bodydouble.replication.protocol import (
-    FRAGMENT_BYTES,
     MAX_BATCH_BYTES,
     MAX_BATCH_OPERATIONS,
     VERSION,
     Ack,
     AnyMessage,
     Applied,
-    Batch,
     Begin,
     Blocks,
     Diverged,
-    Fragment,
     Hello,
-    Item,
     Listing,
     Ping,
     Purpose,
-    QueueFull,
     Refused,
     Settled,
+    Standing,
     Welcome,
     Wire,
 )
+from bodydouble.replication.rules import fold, same
+from bodydouble.replication.sight import HostSight
 from bodydouble.replication.spill import QueueExhaustedError
 from bodydouble.replication.stream import SourceStream
 from bodydouble.replication.tasks import run_together
+from bodydouble.replication.transmission import Transmission
 from bodydouble.vocabulary.events import EventCode
-from bodydouble.vocabulary.operations import Write
 from bodydouble.vocabulary.records import (
     ConnectionStatus,
     ConnectRequest,
@@ -47,49 +47,24 @@ from bodydouble.vocabulary.records import (
     SourceState,
     TargetState,
 )
-from bodydouble.vocabulary.verification import VerificationSchedule  # noqa: TC001 - msgspec reads it at run time
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from bodydouble.replication.context import Context
-    from bodydouble.replication.queue import Queued
+    from bodydouble.replication.schedule import Order
+    from bodydouble.replication.sight import Sight
     from bodydouble.replication.states import Stimulus
+    from bodydouble.vocabulary.transmission import TransmissionOptions
+    from bodydouble.vocabulary.verification import VerificationSchedule
 
 
 MAX_RESTORE_FAILURES = 10
 """Attempts after which a restoration gives up; a session that was established counts as none."""
 
 
-class RefusedError(BodydoubleError):
-    """The target gave no session.
-
-    Attributes:
-        permanent: trying again soon is pointless.
-    """
-
-    def __init__(self, detail: str, *, permanent: bool) -> None:
-        super().__init__(detail)
-        self.permanent = permanent
-
-
 class DivergedError(BodydoubleError):
     """The target could not apply an operation: only a mirror helps."""
-
-
-class ConnectionRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What is kept of a connection on disk.
-
-    Attributes:
-        trusted: the last mirror completed and this machine did not crash since; otherwise sizes and times prove
-            nothing and a ``difference`` mirror compares checksums.
-        verification: when to verify by itself.
-    """
-
-    id: int
-    request: ConnectRequest
-    trusted: bool = False
-    verification: VerificationSchedule | None = None
 
 
 class SourceConnection:
@@ -102,6 +77,7 @@ class SourceConnection:
         find_set: gives the replication set at the time of each new stream.
         on_change: called when ``record`` changed and should be saved.
         on_restored: for a restoration: awaited when the other side has everything, before the connection ends.
+        find_sight: gives the files for each new stream; None: this host's.
     """
 
     def __init__(
@@ -113,6 +89,7 @@ class SourceConnection:
         on_change: Callable[[], None],
         *,
         on_restored: Callable[[], Awaitable[None]] | None = None,
+        find_sight: Callable[[], Sight] | None = None,
     ) -> None:
         self.record = record
         self.state: SourceState = "connecting"
@@ -126,7 +103,11 @@ class SourceConnection:
         self._find_set = find_set
         self._on_change = on_change
         self._on_restored = on_restored
+        self._find_sight = find_sight or self._host_sight
         self.failures = 0
+        self.sent_bytes = 0
+        self.attached = True
+        self._contact = Contact()
         self._kick = asyncio.Event()
         self._suspended = ""
         self._streams = 0
@@ -140,14 +121,26 @@ class SourceConnection:
             port=record.request.port,
             state="connecting",
         )
+        clock = context.host.clock
+        options = record.request.transmission
+        self.transmission = Transmission(options, record.transmission, clock, lambda: self.sent_bytes)
 
     # --- what the operator sees and does ---
 
     def status(self) -> ConnectionStatus:
         """The connection as it is now."""
         queue = None if self.stream is None else self.stream.queue
+        request = self.record.request
+        transmission, following = self.transmission.state(self.stream)
         return msgspec.structs.replace(
             self._last,
+            route=self.record.route,
+            mapping=request.mapping,
+            base=request.base,
+            transmission="error" if self.state == "error" else transmission,
+            transmission_next=following,
+            sent_bytes=self.sent_bytes,
+            draining=self.record.draining,
             state=self.state,
             detail=self.detail,
             target_state=self.target_state,
@@ -160,11 +153,57 @@ class SourceConnection:
         )
 
     def reconnect(self, request: ConnectRequest) -> None:
-        """Try again at once, with the mirror options of ``request``; what a mirror needs is ordered with it."""
-        self.record = msgspec.structs.replace(self.record, request=request)
-        if self.state not in ("mirroring", "replicating", "queue-full"):
+        """Try again at once, with the options of ``request``; what a mirror needs is ordered with it.
+
+        What was lost for a while and may be resumed needs none; what goes elsewhere on the target needs one.
+        """
+        earlier = self.record.request
+        self.record = msgspec.structs.replace(self.record, request=request, draining=False)
+        self.attached = True
+        self.transmission.change(request.transmission, self.stream)
+        if self.stream is not None and self.stream.failure is not None:
+            self.renew(str(self.stream.failure))
+        if (earlier.mapping, earlier.base) != (request.mapping, request.base):
+            self.renew("the mapping was changed")
+        elif self.state not in ("mirroring", "replicating", "queue-full", "disconnected"):
             self.mirror_ordered = True
         self._kick.set()
+
+    def reroute(self, route: str) -> None:
+        """Reach the same target by another address."""
+        request = msgspec.structs.replace(self.record.request, route=route)
+        self.record = msgspec.structs.replace(self.record, request=request, rerouted=True)
+        self._contact.part(f"the route is {route} now")
+        self._kick.set()
+
+    def transmit(self, options: TransmissionOptions) -> None:
+        """Other limits, another compression or schedule from now on."""
+        request = msgspec.structs.replace(self.record.request, transmission=options)
+        self.record = msgspec.structs.replace(self.record, request=request)
+        self.transmission.change(options, self.stream)
+
+    def order_transmission(self, order: Order) -> None:
+        """Start, stop, pause or resume transmission.
+
+        Raises:
+            ConnectionStateError: it does not fit what was ordered before.
+        """
+        self.transmission.order(order, self.stream)
+        self.record = msgspec.structs.replace(self.record, transmission=self.transmission.mode)
+
+    async def drained(self) -> None:
+        """Queue nothing more and wait until what is queued is safe on the target, or is lost."""
+        self.record = msgspec.structs.replace(self.record, draining=True)
+        stream = self.stream
+        if stream is not None:
+            stream.shut_off()
+            await stream.emptied()
+
+    async def greet_again(self) -> None:
+        """End the session, if there is one, before this returns; then say anew through where the data here comes."""
+        self._contact.part("the data here comes by another way now")
+        self._kick.set()
+        await self._contact.ended()
 
     def start_mirror(self) -> None:
         """Order a mirror.
@@ -235,8 +274,10 @@ class SourceConnection:
                 if self._suspended:
                     await self._drop_stream()
                     self._move("restore-required", self._suspended)
-                else:
+                elif self.attached:
                     await self._attempt()
+                if not self.attached:
+                    self._move("disconnected", self.detail)
                 if self._purpose == "restore" and (self.completed.is_set() or self._gives_up()):
                     return
                 await self._pause()
@@ -252,7 +293,7 @@ class SourceConnection:
         """Wait for the next attempt, or for the operator."""
         settings = self._context.settings
         seconds: float | None = settings.retry_interval
-        if self._suspended or (self.state == "mirror-required" and not self.mirror_ordered):
+        if self._suspended or not self.attached or (self.state == "mirror-required" and not self.mirror_ordered):
             seconds = None
         elif self.state in ("restore-required", "error"):
             seconds = settings.slow_retry_interval
@@ -269,8 +310,7 @@ class SourceConnection:
             if self.stream is not None and self.stream.failure is not None:
                 raise self.stream.failure
             wire = await self._open()
-            welcome = await self._greet(wire)
-            await self._converse(wire, welcome)
+            await self._contact.talk(self._talk(wire))
         except (QueueExhaustedError, DivergedError, MirrorError, ConnectionStateError) as error:
             await self._stream_ended(error)
         except RefusedError as error:
@@ -282,19 +322,26 @@ class SourceConnection:
             self._problem("refused", str(error))
         finally:
             self._session_open = False
-            self.target_state = "unknown"
+            if self.state not in ("restore-required", "mirror-required"):
+                self.target_state = "unknown"
             if wire is not None:
                 await wire.close()
+
+    async def _talk(self, wire: Wire) -> None:
+        sent = self.sent_bytes
+        wire.pace = self.transmission.throttle
+        wire.on_sent = lambda: setattr(self, "sent_bytes", sent + wire.sent_bytes)
+        await self._converse(wire, await self._greet(wire))
 
     async def _open(self) -> Wire:
         request, settings = self.record.request, self._context.settings
         try:
             async with asyncio.timeout(settings.connect_timeout):
-                reader, writer = await asyncio.open_connection(request.target, request.port)
+                reader, writer = await asyncio.open_connection(self.record.route, request.port)
         except TimeoutError as error:
             raise ConnectionAbortedError(f"no connection within {settings.connect_timeout:g} s") from error
         except UnicodeError as error:  # what getaddrinfo makes of names such as "a..b"
-            raise ConnectionAbortedError(f"{request.target!r} is not a host name: {error}") from error
+            raise ConnectionAbortedError(f"{self.record.route!r} is not a host name: {error}") from error
         return Wire(reader, writer, settings.peer_timeout)
 
     async def _greet(self, wire: Wire) -> Welcome:
@@ -309,6 +356,7 @@ class SourceConnection:
                 purpose=self._purpose,
                 stream=stream,
                 recognise_restore=self.record.request.recognise_restore,
+                placement=placement_of(self._context, self.record, self._offered),
             )
         )
         answer = await wire.receive()
@@ -321,6 +369,8 @@ class SourceConnection:
         return answer
 
     async def _converse(self, wire: Wire, welcome: Welcome) -> None:
+        self._note(recognised(self.record, welcome))
+        self.target_state = welcome.state
         if self._restore_blocks(welcome):
             await self._drop_stream()
             self._announce_restore_required()
@@ -337,7 +387,6 @@ class SourceConnection:
         assert stream is not None
         await wire.send(Begin(stream.name, position))
         self._session_open = True
-        self.target_state = "ok"
         self.failures = 0
         self._announce_connected(stream, position)
         await run_together(
@@ -370,7 +419,7 @@ class SourceConnection:
         if kind == "difference" and not (welcome.trusted and self.record.trusted):
             kind = "checksum"
         self._trust(trusted=False)
-        stream = self._make_stream(name)
+        stream = self._make_stream(name, welcome)
         try:
             await stream.open(kind, request.orphans)
         except BodydoubleError:
@@ -378,18 +427,24 @@ class SourceConnection:
                 raise
             # A stand-in without a filter can restore all the same: users stay off during a restoration.
             await stream.close()
-            stream = self._make_stream(name)
+            stream = self._make_stream(name, welcome)
             await stream.open(kind, request.orphans, filtered=False)
         self.stream = stream
         if self._find_set() != self._offered:
             raise ConnectionStateError("the replication set was changed")  # the target was told of the earlier one
         self.mirror_ordered = self._replication_stopped = False
 
-    def _make_stream(self, name: str) -> SourceStream:
+    def _make_stream(self, name: str, welcome: Welcome) -> SourceStream:
         queue = f"source-queue-{self._purpose}-{self.record.id}"
+        sight = self._find_sight()
+        sight.selection.names = same if welcome.case_sensitive else fold
         return SourceStream(
-            name, self._context, self._find_set(), queue, on_mirror=self._mirror_changed, on_halt=self._halted
+            name, self._context, queue, sight=sight, on_mirror=self._mirror_changed, on_halt=self._halted
         )
+
+    def _host_sight(self) -> Sight:
+        request = self.record.request
+        return HostSight(self._context, self._find_set(), request.mapping, request.base)
 
     async def _drop_stream(self) -> None:
         stream, self.stream = self.stream, None
@@ -409,13 +464,13 @@ class SourceConnection:
     # --- the conversation ---
 
     async def _send(self, wire: Wire, stream: SourceStream) -> None:
+        packer = Packer(self.record.request.transmission.compression)
         while True:
+            await self.transmission.turn(stream)
+            if packer.level != self.record.request.transmission.compression:
+                packer = Packer(self.record.request.transmission.compression)
             taken = stream.queue.take(MAX_BATCH_BYTES, MAX_BATCH_OPERATIONS)
-            if not taken:
-                stream.available.clear()
-                await stream.available.wait()
-                continue
-            for message in _messages(taken):
+            for message in packer.messages(taken):
                 await wire.send(message)
 
     async def _receive(self, wire: Wire, stream: SourceStream) -> None:
@@ -425,14 +480,18 @@ class SourceConnection:
     def _handle(self, message: AnyMessage, stream: SourceStream) -> None:
         if isinstance(message, Ack):
             stream.acknowledge(message.sequence)
+            if not len(stream.queue):
+                self.transmission.look(stream)
         elif isinstance(message, Applied):
             stream.note_applied(message.sequence)
         elif isinstance(message, Listing | Blocks | Settled):
             stream.answer(message.sequence, message)
-        elif isinstance(message, QueueFull):
-            self._target_full(message.full)
+        elif isinstance(message, Standing):
+            self._target_stands(message)
         elif isinstance(message, Diverged):
             raise DivergedError(message.detail)
+        elif isinstance(message, Refused):
+            raise RefusedError(message.detail, permanent=message.permanent)
         elif not isinstance(message, Ping):
             raise ProtocolError(f"{type(message).__name__} from a target")
 
@@ -477,11 +536,17 @@ class SourceConnection:
         if whole and not begins:
             self.completed.set()
 
-    def _target_full(self, full: bool) -> None:
-        """The target takes nothing more for now: what applications do is queued here."""
-        if full and self.target_state != "queue-full":
+    def _target_stands(self, message: Standing) -> None:
+        """The target's side changed; when it takes nothing more for now, what applications do is queued here."""
+        before, self.target_state = self.target_state, message.state
+        if message.state == "queue-full" != before:
             self._event(EventCode.TARGET_QUEUE_FULL, f"{self._where()}: the target's queue is full, transmission waits")
-        self.target_state = "queue-full" if full else "ok"
+        elif message.state == "paused" != before:
+            self._event(
+                EventCode.TARGET_PAUSED, f"{self._where()}: the target is paused, it receives and does not apply"
+            )
+        elif before == "paused":
+            self._event(EventCode.TARGET_RESUMED, f"{self._where()}: the target applies again")
 
     def _halted(self, why: str) -> None:
         """The queue is exhausted: what applications do from here on is not queued, so only a mirror finds it."""
@@ -491,8 +556,11 @@ class SourceConnection:
             self._move("queue-full", why)
 
     def _trust(self, *, trusted: bool) -> None:
-        if self.record.trusted != trusted:
-            self.record = msgspec.structs.replace(self.record, trusted=trusted)
+        self._note(msgspec.structs.replace(self.record, trusted=trusted))
+
+    def _note(self, record: ConnectionRecord) -> None:
+        if record != self.record:
+            self.record = record
             self._on_change()
 
     def _problem(self, stimulus: Stimulus, detail: str) -> None:
@@ -501,9 +569,17 @@ class SourceConnection:
         changed = self._move(stimulus, detail)
         if was_open:
             self._event(EventCode.DISCONNECTED, f"{self._where()}: connection lost ({detail})")
-            self._event(EventCode.AUTO_RECONNECTING, f"{self._where()}: reconnecting")
+            self._come_back()
         elif changed and stimulus == "refused":
             self._event(EventCode.REPLICATION_ERROR, f"{self._where()}: {detail}")
+
+    def _come_back(self) -> None:
+        """Reconnect, unless an operator has to; a session that was ended from here comes back in any case."""
+        if self.record.request.auto_reconnect or self._contact.parted or self._purpose == "restore":
+            self._event(EventCode.AUTO_RECONNECTING, f"{self._where()}: reconnecting")
+        else:
+            self.attached = False
+            self._event(EventCode.DISCONNECTED, f"{self._where()}: stays disconnected until an operator connects")
 
     async def _stream_ended(self, error: BodydoubleError) -> None:
         """The stream cannot be continued: what follows is another one with a mirror."""
@@ -518,27 +594,7 @@ class SourceConnection:
         elif isinstance(error, QueueExhaustedError):
             self._event(EventCode.AUTO_DISCONNECT, f"{self._where()}: {error}; auto-disconnect")
             self._event(EventCode.AUTO_DISCONNECTED, f"{self._where()}: disconnected, the queue was dropped")
-            self._event(EventCode.AUTO_RECONNECTING, f"{self._where()}: reconnecting")
+            self._come_back()
         elif not isinstance(error, ConnectionStateError):
             self._event(EventCode.REPLICATION_ERROR, f"{self._where()}: {error}; a remirror is needed")
         self._move("broken", str(error))
-
-
-def _messages(taken: list[Queued]) -> list[Fragment | Batch]:
-    """Frames for consecutive elements; a write that is too long for one frame is preceded by its data."""
-    messages: list[Fragment | Batch] = []
-    items: list[Item] = []
-    for queued in taken:
-        body = queued.body
-        if isinstance(body, Write) and len(body.data) > FRAGMENT_BYTES:
-            if items:
-                messages.append(Batch(items))
-                items = []
-            data = body.data
-            messages += [Fragment(data[at : at + FRAGMENT_BYTES]) for at in range(0, len(data), FRAGMENT_BYTES)]
-            messages.append(Batch([Item(queued.sequence, Write(body.path, body.offset, b"", body.mtime_ns))]))
-        else:
-            items.append(Item(queued.sequence, body))
-    if items:
-        messages.append(Batch(items))
-    return messages

@@ -9,7 +9,7 @@ from bodydouble.vocabulary.records import SourceState  # noqa: TC001 - part of t
 
 Stimulus = Literal[
     "attempt", "unreachable", "refused", "restore-required", "mirror-required", "mirror", "resume", "complete",
-    "broken", "queue-full", "stop",
+    "broken", "queue-full", "disconnected", "stop",
 ]  # fmt: skip
 
 _WAITING: dict[Stimulus, SourceState] = {
@@ -22,6 +22,7 @@ _WAITING: dict[Stimulus, SourceState] = {
     "resume": "replicating",
     "queue-full": "queue-full",
     "broken": "retrying",
+    "disconnected": "disconnected",
     "stop": "stopped",
 }
 _ACTIVE: dict[Stimulus, SourceState] = {
@@ -32,6 +33,7 @@ _ACTIVE: dict[Stimulus, SourceState] = {
     "refused": "error",
     "restore-required": "restore-required",
     "mirror-required": "mirror-required",
+    "disconnected": "disconnected",
     "stop": "stopped",
 }
 # A target that stood in, or that waits for an operator, stays so when it cannot be reached for a while.

@@ -16,7 +16,6 @@ from bodydouble.replication.mirror import Mirror, MirrorPlan
 from bodydouble.replication.protocol import MirrorComplete, MirrorStart
 from bodydouble.replication.questions import AnswerLostError
 from bodydouble.replication.queue import SourceQueue
-from bodydouble.replication.rules import Selection
 from bodydouble.replication.spill import QueueExhaustedError, Spill
 from bodydouble.replication.tasks import cancel
 from bodydouble.replication.touches import Touches
@@ -32,9 +31,10 @@ if TYPE_CHECKING:
     from bodydouble.ports import Attachment
     from bodydouble.replication.context import Context
     from bodydouble.replication.protocol import AnyMessage, Body
+    from bodydouble.replication.sight import Sight
     from bodydouble.replication.verification import Findings
     from bodydouble.vocabulary.operations import AnyOperation
-    from bodydouble.vocabulary.records import MirrorKind, OrphanAction, ReplicationSet
+    from bodydouble.vocabulary.records import MirrorKind, OrphanAction
     from bodydouble.vocabulary.verification import VerificationOptions
 
 
@@ -44,8 +44,8 @@ class SourceStream:
     Args:
         name: told to the target; no two streams share it.
         context: the daemon's surroundings.
-        replication_set: what to replicate.
         queue_name: names the directory of its disk queue; no two streams share it at one time.
+        sight: the files.
         on_halt: called when the queue is exhausted and nothing more is queued; what is queued is still sent.
         on_mirror: called with ``begins`` True when a mirror begins and False when the target has completed it, and
             whether it is one of everything (or only of what appeared in the set).
@@ -55,23 +55,22 @@ class SourceStream:
         self,
         name: str,
         context: Context,
-        replication_set: ReplicationSet,
         queue_name: str,
         *,
+        sight: Sight,
         on_mirror: Callable[[bool, bool], None],
         on_halt: Callable[[str], None],
     ) -> None:
         self.name = name
         self.queue = SourceQueue(context.settings.queue_bytes, context.settings.disk_queue_bytes)
         self.halted = ""
-        self.selection = Selection(
-            replication_set, case_sensitive=context.host.file_system.case_sensitive, protected=context.protected
-        )
+        self.selection = sight.selection
         self.applied = 0
         self.mirroring = False
         self.progress = Progress()
         self.available = asyncio.Event()
         self._context = context
+        self._sight = sight
         self._on_mirror = on_mirror
         self._attachments: list[Attachment] = []
         self._closed = False
@@ -114,8 +113,8 @@ class SourceStream:
         self.start_mirror(kind, orphans)
         try:
             for root in self.selection.roots if filtered else []:
-                sink = partial(self._offer, root)
-                self._attachments.append(await self._context.host.file_filter.attach(root, sink))
+                sink, carried = partial(self._offer, root), partial(self._offer, root, carried=True)
+                self._attachments += await self._sight.attach(root, sink, carried)
         except BaseException:
             self._shut()
             raise
@@ -132,6 +131,7 @@ class SourceStream:
     def _shut(self) -> None:
         self._closed = True
         self._ended.set()
+        self._acknowledged.set()
         self._detach()
         self.dropped_operations = self.dropped_operations or len(self.queue) > 0
         self.queue = SourceQueue(0)
@@ -143,6 +143,16 @@ class SourceStream:
         for attachment in self._attachments:
             attachment.detach()
         self._attachments.clear()
+
+    def shut_off(self) -> None:
+        """Queue nothing that applications do from now on; what is queued is still sent."""
+        self._detach()
+
+    async def emptied(self) -> None:
+        """Wait until nothing is queued, or the stream has ended."""
+        while len(self.queue) and not self._closed:
+            self._acknowledged.clear()
+            await self._acknowledged.wait()
 
     def fail(self, error: Exception) -> None:
         """End the stream because of ``error``, which `failed` then raises."""
@@ -177,11 +187,11 @@ class SourceStream:
 
     # --- what applications do ---
 
-    def _offer(self, root: str, operation: AnyOperation) -> None:
-        """The filter's sink: called in order, synchronously; returns quickly and never raises."""
+    def _offer(self, root: str, operation: AnyOperation, *, carried: bool = False) -> None:
+        """The filter's sink, and the feed's (``carried``): in order, synchronously; returns quickly, never raises."""
         if self._closed or self.halted or not handled_by(operation, root, self.selection.roots, self.selection):
             return
-        translation = translate(operation, self.selection)
+        translation = translate(operation, self.selection, carried=carried)
         for body in translation.bodies:
             if self._queue_operation(body):
                 self._note(body)
@@ -266,7 +276,7 @@ class SourceStream:
             self._touches.note_everything()
         for body in self.queue.unacknowledged():
             self._touches.note(body)  # what is on its way may make size and time of a stale file look right
-        self._mirror = Mirror(self, self._context.host.file_system, self.selection, self._touches, plan)
+        self._mirror = Mirror(self, self._sight.files, self.selection, self._touches, plan)
         self._complete_at = None
         self._whole = whole or (self.mirroring and self._whole)
         self.mirroring = True
@@ -311,8 +321,7 @@ class SourceStream:
 
     def begin_verification(self, options: VerificationOptions) -> Verification:
         """A verification that hears of every operation until `end_verification`."""
-        file_system = self._context.host.file_system
-        self._verification = Verification(self, file_system, self.selection, options)
+        self._verification = Verification(self, self._sight.files, self.selection, options)
         return self._verification
 
     def end_verification(self) -> None:

@@ -5,17 +5,22 @@ from __future__ import annotations
 import asyncio
 import hmac
 import re
-from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from bodydouble.errors import BodydoubleError, FileSystemError, InputError, PathError, ProtocolError
+from bodydouble.errors import ConnectionStateError, FileSystemError, InputError, PathError, ProtocolError
+from bodydouble.replication.admission import (
+    OutgoingConnections,
+    Places,
+    SessionRefusedError,
+    targets_of,
+)
 from bodydouble.replication.applier import Applier
+from bodydouble.replication.intake import Intake
 from bodydouble.replication.journal.journal import Journal
 from bodydouble.replication.protocol import (
-    MAX_OPERATION_BYTES,
     VERSION,
     Ack,
     AnyMessage,
@@ -25,57 +30,34 @@ from bodydouble.replication.protocol import (
     Diverged,
     Fragment,
     Hello,
-    Item,
     Ping,
-    QueueFull,
     Refused,
+    Standing,
     Welcome,
     Wire,
 )
-from bodydouble.replication.queue import SequenceCheck, weigh
+from bodydouble.replication.queue import weigh
 from bodydouble.replication.replica import Replica, ReplicaRecord
 from bodydouble.replication.rules import check_set
+from bodydouble.replication.standing import standing
 from bodydouble.replication.target_queue import TargetQueue
 from bodydouble.replication.tasks import run_together, to_the_end
 from bodydouble.vocabulary import paths
 from bodydouble.vocabulary.events import EventCode
-from bodydouble.vocabulary.operations import Write
-from bodydouble.vocabulary.records import TargetConnectionStatus
+from bodydouble.vocabulary.records import TargetConnectionStatus, TargetState
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Sequence
 
     from bodydouble.replication.applier import Spawn
     from bodydouble.replication.context import Context
+    from bodydouble.replication.protocol import Item, Placement
     from bodydouble.state.store import StateStore
+    from bodydouble.vocabulary.mapping import PathMapping
 
-MAX_COMMIT_BYTES = 4 * 1024 * 1024
-MAX_COMMIT_ITEMS = 4096
 MAX_REPLICAS = 1000
 MAX_NAME = 255
 _QUEUE_NAME = re.compile(r"target-queue-([0-9]+)")
-
-
-class SessionRefusedError(BodydoubleError):
-    """A source gets no session.
-
-    Attributes:
-        permanent: trying again soon is pointless.
-    """
-
-    def __init__(self, detail: str, *, permanent: bool) -> None:
-        super().__init__(detail)
-        self.permanent = permanent
-
-
-class OutgoingConnections(Protocol):
-    """What a restoration into this machine asks of this machine's own connections."""
-
-    def suspend_set(self, name: str, why: str) -> None:
-        """Stop replicating the set."""
-
-    def release_set(self, name: str) -> None:
-        """Try to replicate the set again."""
 
 
 class ReplicaList(msgspec.Struct, frozen=True):
@@ -103,6 +85,16 @@ class TargetRegistry:
         self._next_number = 1
         self._session_number = 0
         self._refusals: dict[str, str] = {}
+        self._places = Places(context, self)
+
+    @property
+    def outgoing(self) -> OutgoingConnections:
+        """This machine's own connections."""
+        return self._places.outgoing
+
+    @outgoing.setter
+    def outgoing(self, outgoing: OutgoingConnections) -> None:
+        self._places.outgoing = outgoing
 
     async def load(self, *, clean: bool) -> None:
         """Read what earlier runs left; after a crash no replica's sizes and times are believed."""
@@ -120,7 +112,7 @@ class TargetRegistry:
     def _add_applier(self, replica: Replica) -> Applier:
         number = replica.record.number
         journal = self._journal(paths.join(self._store.directory, f"target-queue-{number}"))
-        queue = TargetQueue(journal, self._context.settings.receive_bytes, replica.selection.key)
+        queue = TargetQueue(journal, self._context.settings.receive_bytes, replica.key)
         self._appliers[number] = Applier(self._context, replica, queue, self._store, self._spawn_applier)
         return self._appliers[number]
 
@@ -166,25 +158,46 @@ class TargetRegistry:
 
     def statuses(self) -> list[TargetConnectionStatus]:
         """Every replica, connected or not."""
-        return [
-            TargetConnectionStatus(
-                source=replica.record.source,
-                replication_set=replica.record.replication_set.name,
-                connected=id(replica) in self._sessions,
-                mirroring=replica.mirroring,
-                restore_required=replica.record.restore_required,
-                applied=replica.applied,
-                queue_operations=self.applier(replica).queue.pending,
-                queue_bytes=self.applier(replica).queue.pending_bytes,
-                detail=self._detail(replica),
-            )
-            for replica in self._replicas.values()
-        ]
+        return [self._status(replica) for replica in self._replicas.values()]
 
-    def _detail(self, replica: Replica) -> str:
+    def _status(self, replica: Replica) -> TargetConnectionStatus:
+        return TargetConnectionStatus(
+            source=replica.record.source,
+            replication_set=replica.record.replication_set.name,
+            connected=id(replica) in self._sessions,
+            mirroring=replica.mirroring,
+            restore_required=replica.record.restore_required,
+            applied=replica.applied,
+            queue_operations=self.applier(replica).queue.pending,
+            queue_bytes=self.applier(replica).queue.pending_bytes,
+            detail=self.detail(replica),
+            state=self.standing(replica),
+            places=replica.place.targets,
+        )
+
+    def standing(self, replica: Replica) -> TargetState:
+        """How this side of the connection stands."""
+        session = self._sessions.get(id(replica))
+        return standing(
+            replica.record,
+            mirroring=replica.mirroring,
+            waiting=bool(self.applier(replica).waiting),
+            full=session is not None and bool(session.full),
+        )
+
+    def detail(self, replica: Replica) -> str:
+        """Why it stands so, as far as there is anything to say."""
         session = self._sessions.get(id(replica))
         full = "" if session is None or not session.full else f"queue full: {session.full}"
         return "; ".join(part for part in (self.applier(replica).waiting, full) if part)
+
+    def replicas(self) -> list[Replica]:
+        """All of them, those of restorations into this machine left out."""
+        return list(self._replicas.values())
+
+    def session_of(self, replica: Replica) -> TargetSession | None:
+        """The session that the replica's source is connected by."""
+        return self._sessions.get(id(replica))
 
     def find(self, source: str, replication_set: str) -> Replica | None:
         """The replica of a source's set, if this machine has one."""
@@ -193,6 +206,21 @@ class TargetRegistry:
     def of_source(self, source: str) -> list[Replica]:
         """All replicas of one source."""
         return [replica for key, replica in self._replicas.items() if key[0] == source.casefold()]
+
+    async def pause(self, source: str, replication_set: str, *, paused: bool) -> TargetConnectionStatus:
+        """Receive and apply nothing, or apply again.
+
+        Raises:
+            InputError: there is no such replica.
+            ConnectionStateError: it is so already.
+        """
+        replica = self.find(source, replication_set)
+        if replica is None:
+            raise InputError(f"no replica of {source}'s {replication_set!r} on this machine")
+        if replica.record.paused == paused:
+            raise ConnectionStateError(f"{source}'s {replication_set!r} is {'paused' if paused else 'not paused'}")
+        await (self.applier(replica).pause() if paused else self.applier(replica).resume())
+        return self._status(replica)
 
     # --- sessions ---
 
@@ -203,29 +231,43 @@ class TargetRegistry:
             SessionRefusedError: wrong version or token, a set that cannot be, or another source has the same place.
         """
         self._check(hello)
-        key = _key(hello.source, hello.replication_set.name)
+        targets = targets_of(self._context, hello)
         if hello.purpose == "restore":
-            replica = self._receiving.get(key)
-            if replica is None or replica.record.replication_set != hello.replication_set:
-                record = self._new_record(hello)
-                replica = self._receiving[key] = Replica(self._context, record, self._save, purpose_restore=True)
-                self._add_applier(replica)
-            return replica
-        replica = self._replicas.get(key)
+            return self._receiver(hello)
+        replica = self._replicas.get(_key(hello.source, hello.replication_set.name))
+        self._places.check(hello, targets)
+        fresh = replica is None
         if replica is None:
             if len(self._replicas) >= MAX_REPLICAS:
                 raise SessionRefusedError(f"{MAX_REPLICAS} replicas are kept already", permanent=True)
             replica = Replica(self._context, self._new_record(hello), self._save)
-        self._check_place(replica, hello)
-        if key not in self._replicas:
-            self._replicas[key] = replica
+            self._replicas[_key(hello.source, hello.replication_set.name)] = replica
             self._add_applier(replica)
             await self._save_all()
+        await self._places.take_over(replica, hello, targets, fresh=fresh)
+        return replica
+
+    def _receiver(self, hello: Hello) -> Replica:
+        """This machine's own data, while it is restored."""
+        key = _key(hello.source, hello.replication_set.name)
+        replica = self._receiving.get(key)
+        asked = (hello.replication_set, hello.placement)
+        if replica is None or (replica.record.replication_set, replica.record.placement) != asked:
+            if replica is not None:
+                self._context.feed.leave(replica.place.host_files)
+            record = self._new_record(hello)
+            replica = self._receiving[key] = Replica(self._context, record, self._save, purpose_restore=True)
+            self._add_applier(replica)
         return replica
 
     def _new_record(self, hello: Hello) -> ReplicaRecord:
         self._next_number += 1
-        return ReplicaRecord(number=self._next_number - 1, source=hello.source, replication_set=hello.replication_set)
+        return ReplicaRecord(
+            number=self._next_number - 1,
+            source=hello.source,
+            replication_set=hello.replication_set,
+            placement=hello.placement,
+        )
 
     def _check(self, hello: Hello) -> None:
         if not hmac.compare_digest(hello.token.encode(), self._context.settings.token.encode()):
@@ -239,19 +281,9 @@ class TargetRegistry:
         except (InputError, PathError) as error:
             raise SessionRefusedError(str(error), permanent=True) from error
 
-    def _check_place(self, replica: Replica, hello: Hello) -> None:
-        """No two connected sources may write to one place."""
-        for session in self._sessions.values():
-            other = session.replica
-            if other is None or other is replica or other.record.source.casefold() == hello.source.casefold():
-                continue
-            same = other.record.replication_set.name == hello.replication_set.name
-            if same or _overlap(other, replica):
-                raise SessionRefusedError(
-                    f"{other.record.source} is connected with {other.record.replication_set.name!r}: "
-                    "a second source for the same data is refused",
-                    permanent=False,
-                )
+    def lineage(self, places: Sequence[str]) -> list[str]:
+        """See `Places.lineage`."""
+        return self._places.lineage(places)
 
     async def claim(self, replica: Replica, session: TargetSession, hello: Hello) -> None:
         """Give the replica to ``session``; an older session of the same source ends first.
@@ -265,12 +297,12 @@ class TargetRegistry:
         await replica.lock.acquire()
         try:
             if hello.purpose == "replicate":
-                self._check_place(replica, hello)
+                self._places.check(hello, targets_of(self._context, hello))
         except SessionRefusedError:
             replica.lock.release()
             raise
         self._sessions[id(replica)] = session
-        session.replica = replica
+        session.replica, session.connection = replica, hello.placement.connection
 
     def release(self, replica: Replica, session: TargetSession) -> None:
         """``session`` has ended."""
@@ -310,21 +342,16 @@ class TargetRegistry:
         return self._session_number
 
 
+def _where(placement: Placement) -> tuple[list[PathMapping], str, bool]:
+    return placement.mapping, placement.base, placement.case_sensitive
+
+
 def _weight(items: list[Item]) -> int:
     return sum(weigh(item.body) for item in items)
 
 
 def _key(source: str, replication_set: str) -> tuple[str, str]:
     return source.casefold(), replication_set
-
-
-def _overlap(one: Replica, other: Replica) -> bool:
-    key = one.selection.key
-    return any(
-        paths.is_beneath(key(a), key(b)) or paths.is_beneath(key(b), key(a))
-        for a in one.selection.roots
-        for b in other.selection.roots
-    )
 
 
 class TargetSession:
@@ -339,6 +366,7 @@ class TargetSession:
 
     def __init__(self, context: Context, registry: TargetRegistry, outgoing: OutgoingConnections, wire: Wire) -> None:
         self.replica: Replica | None = None
+        self.connection = 0
         self.full = ""
         self._context = context
         self._registry = registry
@@ -346,13 +374,10 @@ class TargetSession:
         self._wire = wire
         self._severed = asyncio.Event()
         self._why = ""
-        self._pending: deque[Item] = deque()
-        self._pending_bytes = 0
-        self._arrived = asyncio.Event()
-        self._committed = asyncio.Event()
+        self.intake: Intake | None = None
+        self._stands: tuple[str, str] = ("", "")
         self._diverged = asyncio.Event()
         self._divergence = ""
-        self._fragments = bytearray()
 
     def sever(self, why: str) -> None:
         """End the session as soon as what is being applied has been."""
@@ -372,13 +397,12 @@ class TargetSession:
         try:
             replica = await self._registry.admit(hello)
             await self._registry.claim(replica, self, hello)
+            await self._serve(hello, replica)
         except SessionRefusedError as error:
             if self._registry.is_news(hello.source[:MAX_NAME], str(error)):
                 who = hello.source[:MAX_NAME]
                 self._event(EventCode.REPLICATION_ERROR, f"source {who!r} was refused: {error}")
             await self._wire.send(Refused(str(error), error.permanent))
-            return
-        await self._serve(hello, replica)
 
     async def _hello(self) -> Hello:
         try:
@@ -423,11 +447,23 @@ class TargetSession:
         """Answer Hello and take the source's choice; False when there is nothing to replicate."""
         record = replica.record
         blocked = self._blocked(hello, replica)
-        changed = record.replication_set != hello.replication_set
+        changed = (record.replication_set, _where(record.placement)) != (
+            hello.replication_set,
+            _where(hello.placement),
+        )
         resumable = bool(hello.stream) and hello.stream == replica.stream and not changed
         resumable = resumable and not record.restore_required
         position = self._applier_of(replica).queue.received if resumable else None
-        await self._wire.send(Welcome(position, record.complete and not changed, blocked))
+        await self._wire.send(
+            Welcome(
+                position,
+                record.complete and not changed,
+                blocked,
+                self._context.identity,
+                self._context.host.file_system.case_sensitive,
+                self._registry.standing(replica),
+            )
+        )
         if blocked:
             return False
         message = await self._wire.receive()
@@ -446,7 +482,10 @@ class TargetSession:
         """A new stream; first what came by the earlier one, it was acknowledged."""
         applier = self._applier_of(replica)
         await run_together(drained=applier.drained(), ping=self._wire.ping(self._context.settings.ping_interval))
-        await replica.change(replication_set=hello.replication_set)
+        if replica.record.paused and applier.queue.pending:
+            what = f"it is paused, and {applier.queue.pending} operations received before wait to be applied"
+            raise SessionRefusedError(f"no new mirror into this replica: {what}; resume it first", permanent=False)
+        await replica.change(replication_set=hello.replication_set, placement=hello.placement)
         await to_the_end(applier.begin(stream))
 
     async def _replicate(self, replica: Replica) -> None:
@@ -454,11 +493,14 @@ class TargetSession:
         applier.listener = self
         if replica.applied:
             self._wire.post(Applied(replica.applied))
+        intake = Intake(replica, applier.queue.received, self._context.settings.receive_bytes)
+        self.intake = intake
+        self.standing_changed()
         try:
             await run_together(
                 diverged=self._until_diverged(),
-                receive=self._receive(replica, SequenceCheck(applier.queue.received)),
-                commit=self._commit_all(applier),
+                receive=self._receive(intake),
+                commit=self._commit_all(applier, intake),
                 ping=self._wire.ping(self._context.settings.ping_interval),
             )
         finally:
@@ -469,66 +511,19 @@ class TargetSession:
 
     # --- receiving ---
 
-    async def _receive(self, replica: Replica, check: SequenceCheck) -> None:
+    async def _receive(self, intake: Intake) -> None:
         while True:
             message = await self._wire.receive()
-            if isinstance(message, Batch):
-                for item in message.items:
-                    check.accept(item.sequence)
-                    self._accept(self._assembled(item), replica)
-                await self._room()
-            elif isinstance(message, Fragment):
-                self._collect(message)
+            if isinstance(message, Batch | Fragment):
+                await intake.take(message)
             elif not isinstance(message, Ping):
                 raise ProtocolError(f"{type(message).__name__} from a source")
 
-    def _collect(self, fragment: Fragment) -> None:
-        if len(self._fragments) + len(fragment.data) > MAX_OPERATION_BYTES:
-            raise ProtocolError(f"a write of more than {MAX_OPERATION_BYTES} bytes")
-        self._fragments += fragment.data
-
-    def _assembled(self, item: Item) -> Item:
-        if not self._fragments:
-            return item
-        body = item.body
-        if not isinstance(body, Write):
-            raise ProtocolError("fragments before something else than a write")
-        data = bytes(self._fragments) + body.data
-        self._fragments = bytearray()
-        return Item(item.sequence, Write(body.path, body.offset, data, body.mtime_ns))
-
-    def _accept(self, item: Item, replica: Replica) -> None:
-        replica.check(item)
-        self._pending.append(item)
-        self._pending_bytes += weigh(item.body)
-        self._arrived.set()
-
-    async def _room(self) -> None:
-        """Read no further while much is waiting to be written down: TCP then holds the source back."""
-        while self._pending_bytes > self._context.settings.receive_bytes:
-            self._committed.clear()
-            await self._committed.wait()
-
     # --- committing: on disk, then acknowledged; applied afterwards, see `Applier` ---
 
-    async def _commit_all(self, applier: Applier) -> None:
+    async def _commit_all(self, applier: Applier, intake: Intake) -> None:
         while True:
-            while self._pending:
-                await self._commit(applier, self._next_batch())
-            self._arrived.clear()
-            await self._arrived.wait()
-
-    def _next_batch(self) -> list[Item]:
-        """What is made durable together: everything that has arrived, within bounds."""
-        batch: list[Item] = []
-        size = 0
-        while self._pending and len(batch) < MAX_COMMIT_ITEMS and size < MAX_COMMIT_BYTES:
-            item = self._pending.popleft()
-            size += weigh(item.body)
-            batch.append(item)
-        self._pending_bytes -= size
-        self._committed.set()
-        return batch
+            await self._commit(applier, await intake.next())
 
     async def _commit(self, applier: Applier, batch: list[Item]) -> None:
         """Acknowledge only what survives a power cut, or it loses what was confirmed."""
@@ -557,10 +552,10 @@ class TargetSession:
     def _say_full(self, why: str) -> None:
         """The queue is full, or is not any more: tell the source and the operator, once each time."""
         if bool(why) != bool(self.full):
-            self._wire.post(QueueFull(bool(why)))
             code = EventCode.TARGET_QUEUE_FULL if why else EventCode.TARGET_QUEUE_HAS_ROOM
             self._event(code, f"target queue full, the source has to wait: {why}" if why else "target queue has room")
         self.full = why
+        self.standing_changed()
 
     async def _acknowledge(self, sequence: int) -> None:
         await self._wire.send(Ack(sequence))
@@ -572,6 +567,15 @@ class TargetSession:
         with suppress(OSError):
             for message in messages:
                 await self._wire.send(message)
+            self.standing_changed()
+
+    def standing_changed(self) -> None:
+        """See `bodydouble.replication.applier.Listener`: tell the source, once each time."""
+        assert self.replica is not None, "only the session that has a replica hears of it"
+        now = self._registry.standing(self.replica), self._registry.detail(self.replica)[:MAX_NAME]
+        if now != self._stands:
+            self._stands = now
+            self._wire.post(Standing(*now))
 
     def diverged(self, detail: str) -> None:
         """See `bodydouble.replication.applier.Listener`."""

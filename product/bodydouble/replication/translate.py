@@ -28,24 +28,34 @@ class Translation:
     appeared: str | None = None
 
 
-def translate(operation: AnyOperation, selection: Selection) -> Translation:
+def translate(operation: AnyOperation, selection: Selection, *, carried: bool = False) -> Translation:
     """Translate one operation of an application.
 
     A rename that leaves the set becomes a removal. One that enters it puts the replica back into mirroring for what
     appeared, because the bytes were written where nobody watched. So does a hard link in the set to a file that has no
     other name in it. A file that was created is empty on the replica too, whatever an orphan of its name held there.
+
+    Args:
+        operation: what happened.
+        selection: the rules.
+        carried: it was carried out by this machine as a target, and says all that it did (see `feed`).
     """
     if isinstance(operation, Rename):
         return _rename(operation, selection)
     if not selection.replicates(operation.path):
         return Translation()
-    if isinstance(operation, CreateFile):
+    if isinstance(operation, CreateFile) and not carried:
         return Translation([operation, Truncate(operation.path, 0, operation.mtime_ns)])
-    if isinstance(operation, MakeHardLink) and not selection.replicates(operation.existing):
+    if isinstance(operation, MakeHardLink) and not _both(operation, selection):
         return Translation([MirrorStart()], operation.path)
     if isinstance(operation, Write) and len(operation.data) > MAX_OPERATION_BYTES:
         return Translation(_split(operation))
     return Translation([operation])
+
+
+def _both(operation: MakeHardLink, selection: Selection) -> bool:
+    """Whether the target can give the other file one more name."""
+    return selection.replicates(operation.existing) and selection.together(operation.existing, operation.path)
 
 
 def _rename(operation: Rename, selection: Selection) -> Translation:

@@ -73,7 +73,7 @@ class Verification:
     ) -> None:
         self.findings = Findings()
         self._outlet = outlet
-        self._questions = Questions(outlet, selection.key, digests=options.checksum)
+        self._questions = Questions(outlet, selection.names, digests=options.checksum)
         self._file_system = file_system
         self._selection = selection
         self._options = options
@@ -139,7 +139,7 @@ class Verification:
         deeper: list[str] = []
         for entry in listing:
             if self._selection.replicates(entry.path):
-                listed = there.pop(self._selection.key(paths.name(entry.path)), None)
+                listed = there.pop(self._selection.names(paths.name(entry.path)), None)
                 deeper += await self._compare(entry.path, entry, listed, mark)
         for listed in there.values():
             deeper += await self._compare(listed.entry.path, None, listed, mark)

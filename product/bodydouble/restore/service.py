@@ -6,7 +6,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from bodydouble.errors import ConnectionStateError, InputError
-from bodydouble.replication.source import ConnectionRecord, SourceConnection
+from bodydouble.replication.contact import ConnectionRecord
+from bodydouble.replication.mapping import check_mapping
+from bodydouble.replication.service import normal_mapping
+from bodydouble.replication.sight import ReplicaSight
+from bodydouble.replication.source import SourceConnection
 from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.records import ConnectRequest, Progress, RestorationStatus, RestoreRequest
 
@@ -57,12 +61,14 @@ class RestorationService:
         """Begin a restoration; it runs on by itself.
 
         Raises:
-            InputError: this machine holds no such replica.
+            InputError: this machine holds no such replica, or the mapping does not fit it.
             ConnectionStateError: the replica was never complete, or a restoration of it is running.
         """
         replica = self._replication.registry.find(request.original_source, request.replication_set)
         if replica is None:
             raise InputError(f"no replica of {request.original_source}'s {request.replication_set!r} on this machine")
+        request = normal_mapping(request)
+        check_mapping(replica.selection.roots, request.mapping, request.base, replica.key)
         if not replica.record.ever_complete:
             raise ConnectionStateError("the replica's mirror never completed: restoring from it would lose data")
         if replica.restoring:
@@ -116,19 +122,23 @@ class RestorationService:
                 port=request.port,
                 mirror=request.mirror,
                 orphans=request.orphans,
+                mapping=request.mapping,
+                base=request.base,
             ),
         )
 
         async def restored() -> None:
             await self._complete(restoration)
 
+        context = self._replication.context
         return SourceConnection(
-            self._replication.context,
+            context,
             record,
             "restore",
             lambda: replica.record.replication_set,
             _nothing_to_save,
             on_restored=restored,
+            find_sight=lambda: ReplicaSight(context, replica.place, request.mapping, request.base),
         )
 
     async def _complete(self, restoration: _Restoration) -> None:

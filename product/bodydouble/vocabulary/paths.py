@@ -55,6 +55,11 @@ def check(path: str) -> None:
         raise PathError(f"{path!r}: empty, '.' and '..' components are not allowed")
 
 
+def has_drive(path: str) -> bool:
+    """Whether ``path`` is one of a host with drives (Windows), not one of a host with a single root."""
+    return _DRIVE.match(path) is not None
+
+
 def is_beneath(path: str, root: str) -> bool:
     """Whether ``path`` is ``root`` or inside it (both in product form, same case)."""
     return path == root or path.startswith(root if root.endswith("/") else root + "/")

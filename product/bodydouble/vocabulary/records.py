@@ -10,6 +10,12 @@ from typing import Literal
 
 import msgspec
 
+from bodydouble.vocabulary.mapping import PathMapping  # noqa: TC001 - msgspec evaluates annotations
+from bodydouble.vocabulary.transmission import (
+    TransmissionOptions,
+    TransmissionState,
+)
+
 
 class Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Base of every record: immutable, strict about unknown fields."""
@@ -80,12 +86,20 @@ OrphanAction = Literal["keep", "log", "delete"]
 
 
 class ConnectRequest(Record, frozen=True):
-    """Connect a replication set of this source to a target, One To One.
+    """Connect a replication set of this source to a target.
 
     Attributes:
         replication_set: name of a saved set.
-        target: the route: host (name or address) of the target's replication port.
+        target: the target: a name or address of it.
         port: the target's replication port.
+        route: the address of the target that is used; empty: ``target`` itself.
+        mapping: what goes where on the target, from a root of the set or a directory above one; with none, and no
+            ``base``, One To One: everything is kept where the source has it.
+        base: directory on the target beneath which everything is kept that ``mapping`` does not name: ``/srv/www`` in
+            ``BASE/srv/www``, ``C:/InetPub`` in ``BASE/C/InetPub``.
+        auto_reconnect: False: a connection that was lost, or whose daemon was restarted, stays disconnected until an
+            operator connects again.
+        transmission: limit, compression, schedule.
         mirror: how the first mirror and later remirrors compare.
         orphans: what to do with files on the target that the source does not have.
         remirror_after_reconnect: False reproduces the 4.1 option switched off: after an auto-reconnect that cannot
@@ -101,6 +115,17 @@ class ConnectRequest(Record, frozen=True):
     orphans: OrphanAction = "keep"
     remirror_after_reconnect: bool = True
     recognise_restore: bool = True
+    route: str = ""
+    mapping: list[PathMapping] = []
+    base: str = ""
+    auto_reconnect: bool = True
+    transmission: TransmissionOptions = TransmissionOptions()
+
+
+class RouteChange(Record, frozen=True):
+    """Reach a connection's target by another of its addresses."""
+
+    route: str
 
 
 SourceState = Literal[
@@ -111,12 +136,24 @@ SourceState = Literal[
     "retrying",
     "mirror-required",
     "restore-required",
+    "disconnected",
     "stopped",
     "error",
 ]
 
 
-TargetState = Literal["unknown", "ok", "queue-full"]
+TargetState = Literal[
+    "unknown",
+    "ok",
+    "mirroring",
+    "mirror-required",
+    "remirror-required",
+    "restore-required",
+    "retrying",
+    "queue-full",
+    "paused",
+]
+"""``retrying``: applying waits, for room on the volume for instance; ``queue-full``: nothing is taken in for now."""
 
 
 class Progress(Record, frozen=True):
@@ -138,7 +175,11 @@ class ConnectionStatus(Record, frozen=True):
         applied: sequence number up to which they are in the replica.
         queue_bytes: bytes queued and not yet acknowledged.
         detail: why the state is what it is, empty when there is nothing to say.
-        target_state: what the target said last; ``queue-full``: it takes nothing for now.
+        target_state: what the target said last.
+        route: the address that is used.
+        transmission: whether what is queued is sent now.
+        transmission_next: when the schedule looks next at a time of day, None when that does not matter.
+        sent_bytes: bytes sent over the network since the daemon started, by this connection.
     """
 
     id: int
@@ -154,6 +195,13 @@ class ConnectionStatus(Record, frozen=True):
     queue_operations: int = 0
     queue_bytes: int = 0
     mirror: Progress = Progress()
+    route: str = ""
+    mapping: list[PathMapping] = []
+    base: str = ""
+    transmission: TransmissionState = "started"
+    transmission_next: datetime | None = None
+    sent_bytes: int = 0
+    draining: bool = False
 
 
 class TargetConnectionStatus(Record, frozen=True):
@@ -164,6 +212,8 @@ class TargetConnectionStatus(Record, frozen=True):
         queue_operations: received, safe on disk and not yet applied.
         queue_bytes: bytes of that; the disk holds up to two segments of 5 MB more.
         detail: why applying waits, empty when it does not.
+        state: of the target's side.
+        places: where the replica is kept, a directory for each root of the set.
     """
 
     source: str
@@ -175,6 +225,8 @@ class TargetConnectionStatus(Record, frozen=True):
     queue_operations: int = 0
     queue_bytes: int = 0
     detail: str = ""
+    state: TargetState = "unknown"
+    places: list[str] = []
 
 
 class RestoreRequest(Record, frozen=True):
@@ -187,6 +239,9 @@ class RestoreRequest(Record, frozen=True):
         port: its replication port.
         mirror: how differences are found.
         orphans: files on the receiving side that the stand-in does not have (``delete`` makes both equal).
+        mapping: where on the receiving side, from the original source's paths; with none, and no ``base``, where the
+            original source had it, however the stand-in was mapped.
+        base: as in `ConnectRequest`.
     """
 
     original_source: str
@@ -195,6 +250,8 @@ class RestoreRequest(Record, frozen=True):
     port: int = 6320
     mirror: MirrorKind = "checksum"
     orphans: OrphanAction = "delete"
+    mapping: list[PathMapping] = []
+    base: str = ""
 
 
 class RestorationStatus(Record, frozen=True):

@@ -76,14 +76,22 @@ class SimFileSystem:
                 self._on(operation.path).apply((operation,), bypass_filter=True)
             except FileSystemError as error:
                 failure = error
+                failure.done = len(done)
                 break
             done.append(operation)
         await self._take(operations[0].path if operations else "", FLUSH_SECONDS if durable else READ_SECONDS)
         if durable:
-            for volume in self._volumes.values():
-                volume.flush_written([operation for operation in done if self._on(operation.path) is volume])
+            self._make_durable(done)
         if failure is not None:
             raise failure
+
+    def _make_durable(self, done: Sequence[AnyOperation]) -> None:
+        try:
+            for volume in self._volumes.values():
+                volume.flush_written([operation for operation in done if self._on(operation.path) is volume])
+        except FileSystemError as error:
+            error.done = len(done)
+            raise
 
     async def free_space(self, path: str) -> int:
         """See `bodydouble.ports.FileSystem.free_space`."""

@@ -20,7 +20,8 @@ from bodydouble.replication.protocol import (
 )
 from bodydouble.replication.queue import SourceQueue
 from bodydouble.replication.replica import Replica, ReplicaRecord
-from bodydouble.replication.source import ConnectionRecord, _messages
+from bodydouble.replication.contact import ConnectionRecord
+from bodydouble.replication.packing import Packer
 from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.operations import MakeDirectory, Metadata, Rename, SetMetadata, Write
 from bodydouble.vocabulary.records import ReplicationSet, Rule
@@ -134,7 +135,7 @@ def _crowd(operation: AnyOperation, number: int) -> SourceQueue:
 def test_a_full_batch_always_fits_into_a_frame(operation: AnyOperation) -> None:
     queue = _crowd(operation, 5000)
     while taken := queue.take(MAX_BATCH_BYTES, MAX_BATCH_OPERATIONS):
-        assert all(len(encode(message)) <= MAX_FRAME + 4 for message in _messages(taken))
+        assert all(len(encode(message)) <= MAX_FRAME + 4 for message in Packer().messages(taken))
 
 
 def test_security_counts_against_the_queues_memory() -> None:

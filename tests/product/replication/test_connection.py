@@ -8,6 +8,7 @@ from tests.product.replication.memory import MemoryVolume
 from tests.product.replication.site import ROOT, WEB, Relay, Site, mirrored, protect, request, running, same, until
 
 from bodydouble.errors import ConnectionStateError, InputError
+from bodydouble.replication.intake import Intake
 from bodydouble.replication.protocol import Welcome
 from bodydouble.replication.source import SourceConnection
 from bodydouble.replication.target import TargetSession
@@ -55,14 +56,14 @@ def test_replica_is_at_every_moment_a_prefix_of_the_source() -> None:
 
 
 def test_swapped_operations_are_noticed_by_the_prefix_check(monkeypatch: pytest.MonkeyPatch) -> None:
-    original = TargetSession._next_batch
+    original = Intake.next
 
-    def swapped(self: TargetSession) -> Any:
-        return list(reversed(original(self)))
+    async def swapped(self: Intake) -> Any:
+        return list(reversed(await original(self)))
 
     async def scenario() -> None:
         async def plant() -> None:
-            monkeypatch.setattr(TargetSession, "_next_batch", swapped)
+            monkeypatch.setattr(Intake, "next", swapped)
 
         with pytest.raises((AssertionError, TimeoutError)):
             await _prefix_scenario(plant)

@@ -6,16 +6,17 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from tests.product.replication.site import WEB, Site, running, until
 
+from bodydouble.replication.packing import Packer
 from bodydouble.replication.protocol import (
     VERSION,
     Batch,
     Begin,
     Fragment,
     Hello,
-    Item,
     ListRequest,
     Message,
     Refused,
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
 HELLO = Hello(VERSION, "secret", "EVIL", WEB, "replicate", "", True)
+
+
+def batch(*items: tuple[int, Any]) -> Batch:
+    return Packer().batch(items)
 
 
 @asynccontextmanager
@@ -84,7 +89,7 @@ def test_paths_outside_the_roots_end_the_session_unapplied(body: Any) -> None:
         async with running(target), session(target) as wire:
             assert isinstance(await wire.receive(), Welcome)
             await wire.send(Begin("evil/1", 0))
-            await wire.send(Batch([Item(1, body)]))
+            await wire.send(batch((1, body)))
             await ends(wire)
             assert target.volume.picture("/etc") == before
             assert target.volume.applied == []
@@ -99,7 +104,8 @@ def test_gaps_and_repetitions_end_the_session(sequences: list[int]) -> None:
         async with running(target), session(target) as wire:
             await wire.receive()
             await wire.send(Begin("evil/1", 0))
-            await wire.send(Batch([Item(n, MakeDirectory(f"/web/{i}", Metadata())) for i, n in enumerate(sequences)]))
+            for at, number in enumerate(sequences):
+                await wire.send(batch((number, MakeDirectory(f"/web/{at}", Metadata()))))
             await ends(wire)
 
     asyncio.run(scenario())
@@ -142,7 +148,13 @@ def test_raw_garbage_and_giant_frames_leave_the_target_serving() -> None:
 
 
 @pytest.mark.parametrize(
-    "order", [[Begin("evil/1", 7)], [Batch([])], [Begin("x", 0), HELLO], [Begin("x", 0), Begin("x", 0)]]
+    "order",
+    [
+        [Begin("evil/1", 7)],
+        [msgspec.structs.replace(batch((1, RemoveTree("/web/a"))), meta=b"\x90")],
+        [Begin("x", 0), HELLO],
+        [Begin("x", 0), Begin("x", 0)],
+    ],
 )
 def test_messages_out_of_place_end_the_session(order: list[Message]) -> None:
     async def scenario() -> None:
@@ -157,7 +169,7 @@ def test_messages_out_of_place_end_the_session(order: list[Message]) -> None:
 
 
 def test_endless_fragments_are_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bodydouble.replication.target.MAX_OPERATION_BYTES", 1_000_000)
+    monkeypatch.setattr("bodydouble.replication.intake.MAX_OPERATION_BYTES", 1_000_000)
 
     async def scenario() -> None:
         target = victim()
@@ -165,7 +177,7 @@ def test_endless_fragments_are_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
             await wire.receive()
             await wire.send(Begin("evil/1", 0))
             with pytest.raises(ConnectionError):
-                await forever(lambda: wire.send(Fragment(b"x" * 250_000)))
+                await forever(lambda: wire.send(Fragment(b"x" * 250_000, 0)))
             await until(lambda: not target.service.target_connections()[0].connected)
 
     asyncio.run(scenario())
@@ -193,7 +205,7 @@ def test_acknowledgement_comes_only_after_the_journal(monkeypatch: pytest.Monkey
         async with running(target), session(target) as wire:
             await wire.receive()
             await wire.send(Begin("evil/1", 0))
-            await wire.send(Batch([Item(1, MakeDirectory("/web/a", Metadata()))]))
+            await wire.send(batch((1, MakeDirectory("/web/a", Metadata()))))
             await until(lambda: len(order) == 2)
 
     asyncio.run(scenario())

@@ -126,7 +126,7 @@ async def play(  # noqa: C901 - one branch a kind of step
             elif step == "cut":
                 relay.cut()
             elif step == "mirror":
-                connection = source.service._connection(1)
+                connection = source.service.connection(1)
                 if connection.state == "replicating":
                     connection.start_mirror()
             else:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from bodydouble.errors import ConnectionStateError, InputError, ProtocolError
 from bodydouble.replication import states
-from bodydouble.replication.protocol import MAX_FRAME, MirrorStart, RemoveTree, decode, encode, frame_length
+from bodydouble.replication.protocol import MAX_FRAME, MirrorStart, RemoveTree, decode, encode, frame_head
 from bodydouble.replication.queue import SequenceCheck, SourceQueue, weigh
 from bodydouble.replication.rules import Selection, check_set
 from bodydouble.replication.touches import FileWatch, Touches
@@ -208,7 +208,7 @@ def test_states_replicate_only_after_a_mirror_or_a_resumption(stimuli: list[stat
 def test_frame_length_is_checked_before_anything_is_read() -> None:
     for length in (0, MAX_FRAME + 1, 2**32 - 1):
         with pytest.raises(ProtocolError):
-            frame_length(length.to_bytes(4, "big"))
+            frame_head(length.to_bytes(4, "big"))
 
 
 @given(st.binary(max_size=200))

@@ -156,8 +156,10 @@ def test_full_target_queue_stops_reading_and_the_source_sees_it() -> None:
             await protect(source, target.service.port)
             await filled(source, target)
             (session,) = target.service.registry._sessions.values()
-            await until(lambda: session._pending_bytes > 0)
-            assert session._pending_bytes < 50_000 + 512 * 1024
+            intake = session.intake
+            assert intake is not None
+            await until(lambda: intake.pending_bytes > 0)
+            assert intake.pending_bytes < 50_000 + 512 * 1024
             queue = target.service.target_connections()[0]
             assert "queue full" in queue.detail
             assert queue.queue_bytes < 100_000 + 512 * 1024

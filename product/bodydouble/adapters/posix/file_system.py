@@ -75,15 +75,19 @@ class PosixFileSystem:
 
     def _apply(self, operations: Sequence[AnyOperation], durable: bool) -> None:
         batch = Batch(self._tree, durable=durable)
+        done = 0
         try:
             for operation in operations:
                 batch.carry_out(operation)
-        except BaseException:
+                done += 1
+            batch.finish()
+        except BaseException as error:
+            if isinstance(error, FileSystemError):
+                error.done = done
             # What was carried out stays so, with its times; the first failure is the one to report.
             with suppress(FileSystemError):
                 batch.finish()
             raise
-        batch.finish()
 
     async def _in_thread(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, lambda: call(*args, **kwargs))

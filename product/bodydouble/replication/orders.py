@@ -1,0 +1,100 @@
+"""Orders: what an operator says to a connection while it exists (route, transmission, tasks), or to a replica."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bodydouble.errors import InputError
+from bodydouble.replication.schedule import check_schedule
+from bodydouble.vocabulary.events import EventCode
+
+if TYPE_CHECKING:
+    from bodydouble.replication.schedule import Order
+    from bodydouble.replication.service import ReplicationService
+    from bodydouble.vocabulary.records import ConnectionStatus, TargetConnectionStatus
+    from bodydouble.vocabulary.transmission import TransmissionOptions
+
+
+class Orders:
+    """Orders to existing connections and replicas.
+
+    Args:
+        service: has them.
+    """
+
+    def __init__(self, service: ReplicationService) -> None:
+        self._service = service
+
+    async def reroute(self, id_: int, route: str) -> ConnectionStatus:
+        """Reach a connection's target by another of its addresses; no mirror is needed.
+
+        Raises:
+            InputError: there is no such connection, or the route is none.
+        """
+        connection = self._service.connection(id_)
+        check_host(route)
+        connection.reroute(route)
+        self._service.share_compression(connection)
+        await self._service.save_connections()
+        request = connection.record.request
+        text = f"{request.replication_set} to {request.target}:{request.port}: the route is {route} now"
+        self._service.context.events.record(EventCode.ROUTE_CHANGED, text)
+        return connection.status()
+
+    def transmission(self, id_: int) -> TransmissionOptions:
+        """How the connection transmits.
+
+        Raises:
+            InputError: there is no such connection.
+        """
+        return self._service.connection(id_).record.request.transmission
+
+    async def set_transmission(self, id_: int, options: TransmissionOptions) -> ConnectionStatus:
+        """Transmit otherwise from now on.
+
+        Raises:
+            InputError: there is no such connection, or the schedule contradicts itself.
+        """
+        connection = self._service.connection(id_)
+        if options.schedule is not None:
+            check_schedule(options.schedule)
+        connection.transmit(options)
+        self._service.share_compression(connection)
+        await self._service.save_connections()
+        return connection.status()
+
+    async def order_transmission(self, id_: int, order: Order) -> ConnectionStatus:
+        """Start, stop, pause or resume transmission; kept over restarts.
+
+        Raises:
+            InputError: there is no such connection.
+            ConnectionStateError: it does not fit what was ordered before.
+        """
+        connection = self._service.connection(id_)
+        connection.order_transmission(order)
+        await self._service.save_connections()
+        request = connection.record.request
+        text = f"{request.replication_set} to {request.target}:{request.port}: transmission {order} ordered"
+        self._service.context.events.record(EventCode.TRANSMISSION_ORDERED, text)
+        return connection.status()
+
+    async def pause_target(self, source: str, replication_set: str, *, paused: bool) -> TargetConnectionStatus:
+        """Receive and apply nothing for now, or apply again; kept over restarts.
+
+        Raises:
+            InputError: this machine holds no such replica.
+            ConnectionStateError: it is so already.
+        """
+        return await self._service.registry.pause(source, replication_set, paused=paused)
+
+
+def check_host(name: str) -> None:
+    """Refuse what is no host name.
+
+    Raises:
+        InputError: it is none.
+    """
+    try:
+        name.encode("idna")
+    except UnicodeError as error:
+        raise InputError(f"target {name!r} is not a host name: {error}") from error

@@ -1,0 +1,95 @@
+"""Sight: how a stream reads its files and hears of changes: those of this host, or those of a replica it holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bodydouble.replication.feed import GatedFileSystem
+from bodydouble.replication.mapping import PathMap
+from bodydouble.replication.rules import Selection
+from bodydouble.replication.view import MappedFileSystem, MappedFilter
+
+if TYPE_CHECKING:
+    from bodydouble.ports import Attachment, FileFilter, FileSystem, Sink
+    from bodydouble.replication.context import Context
+    from bodydouble.replication.place import Place
+    from bodydouble.vocabulary.mapping import PathMapping
+    from bodydouble.vocabulary.records import ReplicationSet
+
+
+class Sight:
+    """A stream's files.
+
+    Attributes:
+        files: to read from.
+        selection: the set's rules, in the names that the stream uses.
+    """
+
+    files: FileSystem
+    selection: Selection
+
+    async def attach(self, root: str, sink: Sink, carried: Sink) -> list[Attachment]:
+        """Report what applications change beneath a root of the set to ``sink``, what is applied here to ``carried``.
+
+        Raises:
+            FilterError: changes under it cannot be intercepted.
+        """
+        raise NotImplementedError
+
+
+class HostSight(Sight):
+    """This host's own files.
+
+    Args:
+        context: the daemon's surroundings.
+        replication_set: what is replicated.
+        mapping: where the target keeps it.
+        base: the same.
+    """
+
+    def __init__(
+        self, context: Context, replication_set: ReplicationSet, mapping: list[PathMapping], base: str
+    ) -> None:
+        host = context.host
+        case_sensitive = host.file_system.case_sensitive
+        self.selection = Selection(replication_set, case_sensitive=case_sensitive, protected=context.protected)
+        path_map = PathMap(self.selection.roots, mapping, base, self.selection.key)
+        self.selection.together = path_map.together
+        self._feed = context.feed
+        self.files = GatedFileSystem(host.file_system, context.feed)
+        self._filter: FileFilter = host.file_filter
+        if path_map.foreign:
+            here = PathMap(self.selection.roots, [], "", self.selection.key)
+            self.files = MappedFileSystem(self.files, here, plain=True)
+            self._filter = MappedFilter(self._filter, here, case_sensitive=case_sensitive, plain=True)
+
+    async def attach(self, root: str, sink: Sink, carried: Sink) -> list[Attachment]:
+        """See the base."""
+        return [await self._filter.attach(root, sink), self._feed.attach(root, carried)]
+
+
+class ReplicaSight(Sight):
+    """A replica's files, under the names that their source has for them; for a restoration.
+
+    Args:
+        context: the daemon's surroundings.
+        place: the replica's.
+        mapping: where the receiving machine is to have it.
+        base: the same.
+    """
+
+    def __init__(self, context: Context, place: Place, mapping: list[PathMapping], base: str) -> None:
+        host, path_map = context.host, place.path_map
+        self.selection = place.selection
+        there = PathMap(self.selection.roots, mapping, base, self.selection.key)
+        self.selection.together = there.together
+        plain = path_map.foreign or there.foreign
+        self.files = MappedFileSystem(host.file_system, path_map, plain=plain)
+        self._filter = MappedFilter(
+            host.file_filter, path_map, case_sensitive=host.file_system.case_sensitive, plain=plain
+        )
+
+    async def attach(self, root: str, sink: Sink, carried: Sink) -> list[Attachment]:
+        """See the base; nothing is applied to a replica that is being restored from."""
+        del carried
+        return [await self._filter.attach(root, sink)]
