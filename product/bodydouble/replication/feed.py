@@ -184,7 +184,7 @@ def _offer(done: Sequence[AnyOperation], sizes: dict[str, int], listeners: Seque
         for listener in listeners:
             listener.offer(operation)
         following = done[at + 1] if at + 1 < len(done) else None
-        cut = isinstance(following, Truncate) and following.path == operation.path
+        cut = isinstance(following, Truncate) and following.path == operation.path and not following.size
         if isinstance(operation, CreateFile) and not cut:
             # Further on there may be something else of that name: it becomes as long as the file is here.
             for listener in listeners:

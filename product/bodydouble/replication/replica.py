@@ -33,6 +33,7 @@ from bodydouble.replication.protocol import (
 from bodydouble.replication.tasks import to_the_end
 from bodydouble.state.store import make_directories
 from bodydouble.vocabulary import paths
+from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.operations import (
     MAX_TARGET_CHARACTERS,
     AnyOperation,
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from bodydouble.replication.context import Context
+    from bodydouble.replication.protocol import Body
     from bodydouble.replication.rules import Selection
 
 MAX_SKIPPED = 1000
@@ -126,6 +128,7 @@ class Replica:
         self._skipped: dict[str, None] = {}
         self._skipped_bytes = 0
         self._overflow = False
+        self._told_own = False
         self.place: Place
         self._settle_down(None)
 
@@ -161,7 +164,7 @@ class Replica:
         self.mirroring = False
         self._skipped.clear()
         self._skipped_bytes = 0
-        self._overflow = False
+        self._overflow = self._told_own = False
 
     def resume(self, stream: str, applied: int, *, mirroring: bool) -> None:
         """The daemon was restarted where ``stream`` had been applied up to ``applied``."""
@@ -215,6 +218,9 @@ class Replica:
         for item in items:
             if isinstance(item.body, QUESTIONS) and not asked:
                 continue
+            if self._is_own(item.body):
+                answers += self._nothing(item)
+                continue
             if isinstance(item.body, StreamItem):
                 await self._flush(operations, repeat=repeat)
                 operations = []
@@ -224,6 +230,25 @@ class Replica:
         await self._flush(operations, repeat=repeat)
         self.applied = items[-1].sequence
         return answers
+
+    def _is_own(self, body: Body) -> bool:
+        """Whether an element is about what is this machine's own, wherever a source may have something of that name."""
+        named = paths_of(body) if isinstance(body, Operation) else (getattr(body, "path", ""),)
+        return any(path and self.selection.protects(path) for path in named)
+
+    def _nothing(self, item: Item) -> list[AnyMessage]:
+        """The answer about what is this machine's own: there is nothing; the operator hears of it once a stream."""
+        body = item.body
+        if isinstance(body, ListRequest):
+            return [Listing(item.sequence, [], more=False)]
+        if isinstance(body, BlocksRequest):
+            return [Blocks(item.sequence, [])]
+        if not self._told_own:
+            self._told_own = True
+            text = "is this machine's own directory here, what the source has in it is left out"
+            named = next(path for path in self._context.protected)
+            self._context.events.record(EventCode.REPLICATION_ERROR, f"{self.record.source}: {named} {text}")
+        return []
 
     async def _flush(self, operations: list[AnyOperation], *, repeat: bool) -> None:
         if self.mirroring:

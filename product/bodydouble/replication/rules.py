@@ -153,9 +153,13 @@ class Selection:
         return not selected and not scaffold and uniform
 
     def within_roots(self, path: str) -> bool:
-        """Whether ``path`` is at or beneath a root and not the daemon's own."""
+        """Whether ``path`` is at or beneath a root."""
         key = self.key(path)
-        return any(paths.is_beneath(key, root) for root in self._root_keys) and not self._is_protected(key)
+        return any(paths.is_beneath(key, root) for root in self._root_keys)
+
+    def protects(self, path: str) -> bool:
+        """Whether ``path`` is the daemon's own."""
+        return self._is_protected(self.key(path))
 
     def _is_protected(self, key: str) -> bool:
         return any(paths.is_beneath(key, own) for own in self._protected)

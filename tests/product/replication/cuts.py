@@ -63,7 +63,8 @@ class CuttableVolume:
                 self.volume.apply((operation,), bypass_filter=True)
                 self.applied.append(operation)
                 done.append(operation)
-        except FileSystemError:
+        except FileSystemError as error:
+            error.done = len(done)
             self.volume.flush_written(done)
             raise
         if durable:

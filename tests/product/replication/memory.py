@@ -281,11 +281,15 @@ class MemoryVolume:
         assert durable
         if any(not paths.is_beneath(op.path, self.protected) for op in operations):
             await self.gate.wait()
-        for operation in operations:
+        for done, operation in enumerate(operations):
             code = self.fail(operation)
             if code is not None:
-                raise FileSystemError(code, operation.path)
-            self.change(operation)
+                raise FileSystemError(code, operation.path, done=done)
+            try:
+                self.change(operation)
+            except FileSystemError as error:
+                error.done = done
+                raise
             if not paths.is_beneath(operation.path, self.protected):
                 self.applied.append(operation)
                 self.on_applied(operation)
