@@ -168,18 +168,20 @@ class Places:
             return "is to be restored first"
         return "is still being applied" if self._holders.applier(replica).queue.pending else ""
 
-    async def take_over(self, replica: Replica, hello: Hello, targets: Sequence[str], *, fresh: bool) -> None:
-        """Whoever had the place has it no more; what is sent on from here comes by this way from now on."""
+    async def take_over(self, replica: Replica, hello: Hello, targets: Sequence[str]) -> None:
+        """Whoever had the place has it no more."""
         for other in self._neighbours(targets):
             if other is not replica and other.stream:
                 await other.change(complete=False)
                 await self._holders.applier(other).end()
-        if fresh or replica.record.placement.via != hello.placement.via:
+        if replica.record.placement.via != hello.placement.via:
             now = msgspec.structs.replace(replica.record.placement, via=hello.placement.via)
             await replica.change(placement=now)
-            await self.outgoing.greet_again(targets)
 
     def lineage(self, places: Sequence[str]) -> list[str]:
-        """The machines that data in these directories comes through, but for this one."""
-        there = self._neighbours(places)
+        """The machines that data comes through which comes into these directories now, but for this one."""
+        there = [each for each in self._neighbours(places) if self._flows(each)]
         return list(dict.fromkeys(name for each in there for name in each.record.placement.via))
+
+    def _flows(self, replica: Replica) -> bool:
+        return self._holders.session_of(replica) is not None or bool(self._holders.applier(replica).queue.pending)

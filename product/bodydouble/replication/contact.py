@@ -62,14 +62,6 @@ class ConnectionRecord(msgspec.Struct, frozen=True, kw_only=True):
         return self.request.route or self.request.target
 
 
-def placement_of(context: Context, record: ConnectionRecord, replication_set: ReplicationSet) -> Placement:
-    """Where the connection wants its replica, and through which machines its data comes."""
-    request, case_sensitive = record.request, context.host.file_system.case_sensitive
-    roots = roots_of(replication_set, same if case_sensitive else fold)
-    via = [*context.lineage(roots), context.identity]
-    return Placement(request.mapping, request.base, via[-MAX_VIA:], record.id, case_sensitive)
-
-
 def recognised(record: ConnectionRecord, welcome: Welcome) -> ConnectionRecord:
     """The record with the machine that answered; by a route that was changed it must be the one that was met before.
 
@@ -85,17 +77,49 @@ def recognised(record: ConnectionRecord, welcome: Welcome) -> ConnectionRecord:
 
 
 class Contact:
-    """Runs one conversation at a time.
+    """Runs one conversation at a time, and knows through which machines what is said in it came.
+
+    Args:
+        context: the daemon's surroundings.
 
     Attributes:
         parted: why this side ended the last one; empty when it did not.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, context: Context) -> None:
         self.parted = ""
+        self._context = context
+        self._via: list[str] = []
+        self._greeted: list[str] = []
         self._part = asyncio.Event()
         self._silent = asyncio.Event()
         self._silent.set()
+
+    def placement(self, record: ConnectionRecord, replication_set: ReplicationSet, *, idle: bool) -> Placement:
+        """Where the connection wants its replica, and through which machines its data comes.
+
+        Args:
+            record: the connection's.
+            replication_set: what is replicated.
+            idle: nothing is queued that came earlier.
+        """
+        request, case_sensitive = record.request, self._context.host.file_system.case_sensitive
+        self._come_through(replication_set, idle=idle)
+        self._greeted = [*self._via, self._context.identity]
+        return Placement(request.mapping, request.base, self._greeted[-MAX_VIA:], record.id, case_sensitive)
+
+    def _come_through(self, replication_set: ReplicationSet, *, idle: bool) -> None:
+        """Where data comes from now, and where what is still queued came from."""
+        case_sensitive = self._context.host.file_system.case_sensitive
+        now = self._context.lineage(roots_of(replication_set, same if case_sensitive else fold))
+        self._via = now if idle else list(dict.fromkeys([*self._via, *now]))
+
+    async def greet_again(self, replication_set: ReplicationSet) -> None:
+        """Data comes by another way from now on: when the target does not know it, end the conversation first."""
+        self._come_through(replication_set, idle=False)
+        if not set(self._via) <= set(self._greeted):
+            self.part("the data here comes by another way now")
+            await self._silent.wait()
 
     async def talk(self, conversation: Coroutine[Any, Any, None]) -> None:
         """Converse to the end.
@@ -120,7 +144,3 @@ class Contact:
         if not self._silent.is_set():
             self.parted = why
             self._part.set()
-
-    async def ended(self) -> None:
-        """Wait until none runs: nothing more is sent in it."""
-        await self._silent.wait()

@@ -9,7 +9,7 @@ import msgspec
 
 from bodydouble.errors import BodydoubleError, ConnectionStateError, ProtocolError
 from bodydouble.replication import states
-from bodydouble.replication.contact import ConnectionRecord, Contact, RefusedError, placement_of, recognised
+from bodydouble.replication.contact import ConnectionRecord, Contact, RefusedError, recognised
 from bodydouble.replication.mirror import MirrorError
 from bodydouble.replication.packing import Packer
 from bodydouble.replication.protocol import (
@@ -107,7 +107,7 @@ class SourceConnection:
         self.failures = 0
         self.sent_bytes = 0
         self.attached = True
-        self._contact = Contact()
+        self._contact = Contact(context)
         self._kick = asyncio.Event()
         self._suspended = ""
         self._streams = 0
@@ -200,10 +200,9 @@ class SourceConnection:
             await stream.emptied()
 
     async def greet_again(self) -> None:
-        """End the session, if there is one, before this returns; then say anew through where the data here comes."""
-        self._contact.part("the data here comes by another way now")
+        """Data here comes by another way: a target that was not told so hears nothing more before it is."""
+        await self._contact.greet_again(self._find_set())
         self._kick.set()
-        await self._contact.ended()
 
     def start_mirror(self) -> None:
         """Order a mirror.
@@ -347,6 +346,7 @@ class SourceConnection:
     async def _greet(self, wire: Wire) -> Welcome:
         stream = self.stream.name if self.stream is not None and self.stream.alive else ""
         self._offered = self._find_set()
+        idle = not stream or self.stream is None or not len(self.stream.queue)
         await wire.send(
             Hello(
                 version=VERSION,
@@ -356,7 +356,7 @@ class SourceConnection:
                 purpose=self._purpose,
                 stream=stream,
                 recognise_restore=self.record.request.recognise_restore,
-                placement=placement_of(self._context, self.record, self._offered),
+                placement=self._contact.placement(self.record, self._offered, idle=idle),
             )
         )
         answer = await wire.receive()

@@ -236,7 +236,6 @@ class TargetRegistry:
             return self._receiver(hello)
         replica = self._replicas.get(_key(hello.source, hello.replication_set.name))
         self._places.check(hello, targets)
-        fresh = replica is None
         if replica is None:
             if len(self._replicas) >= MAX_REPLICAS:
                 raise SessionRefusedError(f"{MAX_REPLICAS} replicas are kept already", permanent=True)
@@ -244,7 +243,7 @@ class TargetRegistry:
             self._replicas[_key(hello.source, hello.replication_set.name)] = replica
             self._add_applier(replica)
             await self._save_all()
-        await self._places.take_over(replica, hello, targets, fresh=fresh)
+        await self._places.take_over(replica, hello, targets)
         return replica
 
     def _receiver(self, hello: Hello) -> Replica:
@@ -296,13 +295,17 @@ class TargetRegistry:
             older.sever("the source connected again")
         await replica.lock.acquire()
         try:
+            targets = targets_of(self._context, hello)
             if hello.purpose == "replicate":
-                self._places.check(hello, targets_of(self._context, hello))
-        except SessionRefusedError:
+                self._places.check(hello, targets)
+            self._sessions[id(replica)] = session
+            session.replica, session.connection = replica, hello.placement.connection
+            # Before the source is welcome: nothing that it sends may be sent on in a session that was not told of it.
+            await self.outgoing.greet_again(targets)
+        except BaseException:
+            self._sessions.pop(id(replica), None)
             replica.lock.release()
             raise
-        self._sessions[id(replica)] = session
-        session.replica, session.connection = replica, hello.placement.connection
 
     def release(self, replica: Replica, session: TargetSession) -> None:
         """``session`` has ended."""

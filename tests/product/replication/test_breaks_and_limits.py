@@ -9,6 +9,8 @@ import pytest
 from tests.product.replication.site import ROOT, WEB, Relay, Site, mirrored, protect, request, running, same, until
 
 from bodydouble.errors import InputError
+from bodydouble.replication.contact import ConnectionRecord
+from bodydouble.replication.packing import Packer
 from bodydouble.replication.protocol import (
     MAX_BATCH_BYTES,
     MAX_BATCH_OPERATIONS,
@@ -20,8 +22,6 @@ from bodydouble.replication.protocol import (
 )
 from bodydouble.replication.queue import SourceQueue
 from bodydouble.replication.replica import Replica, ReplicaRecord
-from bodydouble.replication.contact import ConnectionRecord
-from bodydouble.replication.packing import Packer
 from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.operations import MakeDirectory, Metadata, Rename, SetMetadata, Write
 from bodydouble.vocabulary.records import ReplicationSet, Rule
