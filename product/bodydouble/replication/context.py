@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bodydouble.replication.feed import Feed
 from bodydouble.replication.rules import fold, same
+from bodydouble.replication.task_runner import TaskRunner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
     from bodydouble.ports import Host
     from bodydouble.replication.settings import ReplicationSettings
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
 
 def _written_here(_places: Sequence[str]) -> list[str]:
     return []
+
+
+def _spawn(part: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+    return asyncio.create_task(part, name=name)
 
 
 @dataclass(slots=True)
@@ -44,6 +50,7 @@ class Context:
         totals: counters.
         feed: what is applied here, for this machine's own streams.
         lineage: the machines that the data in directories of this one comes through.
+        tasks: runs the streams' tasks.
     """
 
     host: Host
@@ -56,9 +63,11 @@ class Context:
     totals: Totals = field(default_factory=Totals)
     feed: Feed = field(init=False)
     lineage: Callable[[Sequence[str]], list[str]] = _written_here
+    tasks: TaskRunner = field(init=False)
 
     def __post_init__(self) -> None:
-        """The feed compares paths as this host's volumes do."""
+        """The feed compares paths as this host's volumes do; a service has a better runner of tasks."""
+        self.tasks = TaskRunner(self, None, _spawn)
         self.feed = Feed(same if self.host.file_system.case_sensitive else fold)
 
     @property

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bodydouble.errors import ProtocolError
 from bodydouble.replication.packing import Unpacker
-from bodydouble.replication.protocol import MAX_OPERATION_BYTES, Batch, Fragment, Item
+from bodydouble.replication.protocol import MAX_OPERATION_BYTES, Batch, Fragment, Item, Task
 from bodydouble.replication.queue import SequenceCheck, weigh
 from bodydouble.vocabulary.operations import Write
 
@@ -77,16 +77,25 @@ class Intake:
         self._arrived.set()
 
     async def next(self) -> list[Item]:
-        """What is to be made durable together: everything that has arrived, within bounds. Waits for the first."""
+        """What is to be made durable together: everything that has arrived, within bounds. Waits for the first.
+
+        A task that runs when it is received is the first of what it comes with.
+        """
         while not self._pending:
             self._arrived.clear()
             await self._arrived.wait()
         batch: list[Item] = []
         size = 0
         while self._pending and len(batch) < MAX_COMMIT_ITEMS and size < MAX_COMMIT_BYTES:
+            if batch and _runs_now(self._pending[0]):
+                break
             item = self._pending.popleft()
             size += weigh(item.body)
             batch.append(item)
         self.pending_bytes -= size
         self._taken.set()
         return batch
+
+
+def _runs_now(item: Item) -> bool:
+    return isinstance(item.body, Task) and item.body.on == "receive"

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bodydouble.errors import InputError
+from bodydouble.errors import ConnectionStateError, InputError
 from bodydouble.replication.schedule import check_schedule
 from bodydouble.vocabulary.events import EventCode
+from bodydouble.vocabulary.tasks import TaskReceipt
 
 if TYPE_CHECKING:
     from bodydouble.replication.schedule import Order
     from bodydouble.replication.service import ReplicationService
     from bodydouble.vocabulary.records import ConnectionStatus, TargetConnectionStatus
+    from bodydouble.vocabulary.tasks import TaskRequest
     from bodydouble.vocabulary.transmission import TransmissionOptions
 
 
@@ -78,6 +80,24 @@ class Orders:
         self._service.context.events.record(EventCode.TRANSMISSION_ORDERED, text)
         return connection.status()
 
+    def queue_task(self, id_: int, request: TaskRequest) -> TaskReceipt:
+        """Queue a task behind what applications did until now.
+
+        Raises:
+            InputError: there is no such connection.
+            ConnectionStateError: it has no stream now, or the queue takes nothing.
+        """
+        connection = self._service.connection(id_)
+        if connection.stream is None or not connection.stream.alive:
+            raise ConnectionStateError(f"connection {id_} is {connection.state}: there is no stream to queue a task in")
+        task = connection.stream.put_task(request)
+        text = f"{connection.where}: task {task.id} ({task.command}, on {task.on}) queued"
+        self._service.context.events.record(EventCode.TASK_QUEUED, text)
+        if task.on == "queue":
+            run = self._service.context.tasks.run(task, connection.where)
+            self._service.spawn_now(run, f"bodydouble-queue-{task.id}")
+        return TaskReceipt(task.id, task.on)
+
     async def pause_target(self, source: str, replication_set: str, *, paused: bool) -> TargetConnectionStatus:
         """Receive and apply nothing for now, or apply again; kept over restarts.
 
@@ -94,6 +114,8 @@ def check_host(name: str) -> None:
     Raises:
         InputError: it is none.
     """
+    if not name:
+        raise InputError("a host is needed: a name or an address")
     try:
         name.encode("idna")
     except UnicodeError as error:

@@ -9,7 +9,8 @@ frame is a whole message, a part of one or its last part; whole messages may com
                                   <-         Refused | Welcome
     Begin (stream, position)      ->
     Batch, Fragment, Ping ...     ->
-                                  <-         Ack, Applied, Standing, Listing, Blocks, Settled, Diverged, Ping ...
+                                  <-         Ack, Applied, Standing, Listing, Blocks, Settled, TaskEnded,
+                                             Diverged, Ping ...
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from bodydouble.vocabulary.operations import (
     Write,
 )
 from bodydouble.vocabulary.records import ReplicationSet, TargetState  # noqa: TC001 - msgspec reads them at run time
+from bodydouble.vocabulary.tasks import Arguments, Command, TaskStage, TaskTimeout  # noqa: TC001 - the same
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,6 +108,16 @@ class RemoveTree(StreamItem, frozen=True, tag="remove-tree"):
     path: str
 
 
+class Task(StreamItem, frozen=True, tag="task"):
+    """Run a script at this point, on the side and at the moment that ``on`` says. It changes no file of the set."""
+
+    id: MachineName
+    on: TaskStage
+    command: Command
+    arguments: Arguments
+    timeout: TaskTimeout
+
+
 Body = (
     MakeDirectory
     | CreateFile
@@ -124,6 +136,7 @@ Body = (
     | ListRequest
     | BlocksRequest
     | RemoveTree
+    | Task
 )
 
 
@@ -264,6 +277,15 @@ class Standing(Message, frozen=True, tag="standing"):
     detail: str
 
 
+class TaskEnded(Message, frozen=True, tag="task-ended"):
+    """A task ended on the target; ``failed``: it was not run, and ``output`` says why."""
+
+    id: str
+    exit_code: int
+    output: str
+    failed: bool
+
+
 class ListedEntry(msgspec.Struct, frozen=True, array_like=True):
     """An entry of the replica, with a digest of its bytes when that was asked for and the file is small."""
 
@@ -314,6 +336,7 @@ AnyMessage = (
     | Listing
     | Blocks
     | Settled
+    | TaskEnded
     | Diverged
 )
 

@@ -29,6 +29,7 @@ from bodydouble.replication.protocol import (
     Settle,
     Settled,
     StreamItem,
+    Task,
 )
 from bodydouble.replication.tasks import to_the_end
 from bodydouble.state.store import make_directories
@@ -180,7 +181,7 @@ class Replica:
             ProtocolError: a path outside the roots or malformed, a number out of range.
         """
         body = item.body
-        if isinstance(body, MirrorStart | MirrorComplete | Settle):
+        if isinstance(body, MirrorStart | MirrorComplete | Settle | Task):
             return
         for path in paths_of(body) if isinstance(body, Operation) else (body.path,):
             self._check_path(path)
@@ -341,7 +342,14 @@ class Replica:
             return [await self._blocks(item.sequence, body)]
         elif isinstance(body, RemoveTree):
             await self._remove_tree(body.path)
+        elif isinstance(body, Task) and body.on == "execute":
+            return [await self.run_task(body)]
         return []
+
+    async def run_task(self, task: Task) -> AnyMessage:
+        """Run a task of the stream; see `TaskRunner.run_durably`."""
+        where = f"{self.record.source}: {self.record.replication_set.name}"
+        return await self._context.tasks.run_durably(task, self.record.number, where)
 
     async def _start_mirror(self) -> None:
         self.mirroring = True

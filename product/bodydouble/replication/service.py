@@ -18,6 +18,7 @@ from bodydouble.replication.rules import Selection, check_set, fold, roots_of, s
 from bodydouble.replication.schedule import check_schedule
 from bodydouble.replication.source import SourceConnection
 from bodydouble.replication.target import TargetRegistry, TargetSession
+from bodydouble.replication.task_runner import TaskRunner
 from bodydouble.replication.tasks import cancel
 from bodydouble.replication.verifier import Verifier
 from bodydouble.vocabulary import paths
@@ -92,7 +93,9 @@ class ReplicationService:
     def __init__(self, host: Host, settings: ReplicationSettings, store: StateStore, events: EventLog) -> None:
         self.ready = asyncio.Event()
         self.port = settings.port
-        self.context = Context(host, settings, events, [store.directory])
+        own = [store.directory] + ([paths.normalise(settings.task_directory)] if settings.task_directory else [])
+        self.context = Context(host, settings, events, own)
+        self.context.tasks = TaskRunner(self.context, store, self.spawn_now)
         self.registry = TargetRegistry(self.context, store)
         self.registry.outgoing = self
         self.context.lineage = self.registry.lineage
@@ -181,6 +184,7 @@ class ReplicationService:
         """End connections and sessions, then note that this run ended in order."""
         await self.verifier.close()
         await cancel(*self._tasks.values())
+        await self.context.tasks.close()
         await self.registry.sever_all("the daemon stops")
         await self.registry.stop()
         try:
@@ -323,14 +327,16 @@ class ReplicationService:
         text = f"{request.replication_set} to {request.target}:{request.port}: disconnects when its queue is sent"
         if not connection.record.draining:
             self.context.events.record(EventCode.DRAINING, text)
+            connection.drain()
+            await self.save_connections()
             self.spawn_now(self._drain(connection), f"bodydouble-drain-{id_}")
 
     async def _drain(self, connection: SourceConnection) -> None:
-        await connection.drained()
+        complete = await connection.drained()
         if connection.record.draining and self._connections.get(connection.record.id) is connection:
-            await self._remove(connection)
+            await self._remove(connection, "" if complete else "what was queued is lost")
 
-    async def _remove(self, connection: SourceConnection) -> None:
+    async def _remove(self, connection: SourceConnection, why: str = "") -> None:
         id_ = connection.record.id
         await self.verifier.forget(id_)
         task = self._tasks.pop(id_, None)
@@ -338,7 +344,7 @@ class ReplicationService:
             await cancel(task)
         self._connections.pop(id_, None)
         await self.save_connections()
-        self._drained(connection.record, "")
+        self._drained(connection.record, why)
 
     def _drained(self, record: ConnectionRecord, why: str) -> None:
         request = record.request

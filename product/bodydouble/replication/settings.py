@@ -39,6 +39,8 @@ class ReplicationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
         mirror_window_bytes: how much of the queue a mirror may fill.
         receive_bytes: how much a target session takes in ahead of what it has applied.
         max_sessions: target sessions at one time.
+        task_directory: scripts that tasks in the stream may run on this machine, as source and as target; empty: none.
+            It is never replicated.
     """
 
     token: Annotated[str, msgspec.Meta(min_length=8)]
@@ -58,6 +60,7 @@ class ReplicationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     mirror_window_bytes: Amount = 8 * MIB
     receive_bytes: Amount = 8 * MIB
     max_sessions: Amount = 64
+    task_directory: str = ""
 
     def __repr__(self) -> str:
         return f"ReplicationSettings(address={self.address!r}, port={self.port}, token=...)"

@@ -11,10 +11,7 @@ from bodydouble.errors import BodydoubleError, ConnectionStateError, ProtocolErr
 from bodydouble.replication import states
 from bodydouble.replication.contact import ConnectionRecord, Contact, RefusedError, recognised
 from bodydouble.replication.mirror import MirrorError
-from bodydouble.replication.packing import Packer
 from bodydouble.replication.protocol import (
-    MAX_BATCH_BYTES,
-    MAX_BATCH_OPERATIONS,
     VERSION,
     Ack,
     AnyMessage,
@@ -29,6 +26,7 @@ from bodydouble.replication.protocol import (
     Refused,
     Settled,
     Standing,
+    TaskEnded,
     Welcome,
     Wire,
 )
@@ -36,6 +34,7 @@ from bodydouble.replication.rules import fold, same
 from bodydouble.replication.sight import HostSight
 from bodydouble.replication.spill import QueueExhaustedError
 from bodydouble.replication.stream import SourceStream
+from bodydouble.replication.task_runner import ended_there
 from bodydouble.replication.tasks import run_together
 from bodydouble.replication.transmission import Transmission
 from bodydouble.vocabulary.events import EventCode
@@ -121,9 +120,8 @@ class SourceConnection:
             port=record.request.port,
             state="connecting",
         )
-        clock = context.host.clock
         options = record.request.transmission
-        self.transmission = Transmission(options, record.transmission, clock, lambda: self.sent_bytes)
+        self.transmission = Transmission(options, record.transmission, context, lambda: self.sent_bytes)
 
     # --- what the operator sees and does ---
 
@@ -191,13 +189,15 @@ class SourceConnection:
         self.transmission.order(order, self.stream)
         self.record = msgspec.structs.replace(self.record, transmission=self.transmission.mode)
 
-    async def drained(self) -> None:
-        """Queue nothing more and wait until what is queued is safe on the target, or is lost."""
+    def drain(self) -> None:
+        """Queue nothing more; what is queued is still sent."""
         self.record = msgspec.structs.replace(self.record, draining=True)
-        stream = self.stream
-        if stream is not None:
-            stream.shut_off()
-            await stream.emptied()
+        if self.stream is not None:
+            self.stream.shut_off()
+
+    async def drained(self) -> bool:
+        """Wait until what is queued is safe on the target (True), or is lost."""
+        return self.stream is not None and await self.stream.emptied()
 
     async def greet_again(self) -> None:
         """Data here comes by another way: a target that was not told so hears nothing more before it is."""
@@ -313,7 +313,8 @@ class SourceConnection:
         except (QueueExhaustedError, DivergedError, MirrorError, ConnectionStateError) as error:
             await self._stream_ended(error)
         except RefusedError as error:
-            self._problem("refused" if error.permanent else "unreachable", str(error))
+            passing: Stimulus = "broken" if self._session_open else "unreachable"
+            self._problem("refused" if error.permanent else passing, str(error))
         except (OSError, ProtocolError) as error:
             self._problem("broken" if self._session_open else "unreachable", str(error) or type(error).__name__)
         except BodydoubleError as error:
@@ -392,7 +393,7 @@ class SourceConnection:
         await run_together(
             failed=stream.failed(),
             receive=self._receive(wire, stream),
-            send=self._send(wire, stream),
+            send=self.transmission.send(wire, stream, self.where),
             ping=wire.ping(self._context.settings.ping_interval),
             completed=self._until_restored(),
         )
@@ -463,16 +464,6 @@ class SourceConnection:
 
     # --- the conversation ---
 
-    async def _send(self, wire: Wire, stream: SourceStream) -> None:
-        packer = Packer(self.record.request.transmission.compression)
-        while True:
-            await self.transmission.turn(stream)
-            if packer.level != self.record.request.transmission.compression:
-                packer = Packer(self.record.request.transmission.compression)
-            taken = stream.queue.take(MAX_BATCH_BYTES, MAX_BATCH_OPERATIONS)
-            for message in packer.messages(taken):
-                await wire.send(message)
-
     async def _receive(self, wire: Wire, stream: SourceStream) -> None:
         while True:
             self._handle(await wire.receive(), stream)
@@ -488,6 +479,8 @@ class SourceConnection:
             stream.answer(message.sequence, message)
         elif isinstance(message, Standing):
             self._target_stands(message)
+        elif isinstance(message, TaskEnded):
+            self._event(EventCode.TASK_ENDED, f"{self.where}: {ended_there(message)}")
         elif isinstance(message, Diverged):
             raise DivergedError(message.detail)
         elif isinstance(message, Refused):
@@ -503,7 +496,9 @@ class SourceConnection:
         self.state, self.detail = states.after(self.state, stimulus), detail
         return before != (self.state, self.detail)
 
-    def _where(self) -> str:
+    @property
+    def where(self) -> str:
+        """The connection in words."""
         request = self.record.request
         return f"{request.replication_set} to {request.target}:{request.port}"
 
@@ -512,17 +507,17 @@ class SourceConnection:
 
     def _announce_connected(self, stream: SourceStream, position: int) -> None:
         self._move("queue-full" if stream.halted else "mirror" if stream.mirroring else "resume", stream.halted)
-        self._event(EventCode.CONNECTED, f"{self._where()}: connected")
+        self._event(EventCode.CONNECTED, f"{self.where}: connected")
         if position:
-            self._event(EventCode.RESUMED, f"{self._where()}: resumed after operation {position}, no mirror needed")
+            self._event(EventCode.RESUMED, f"{self.where}: resumed after operation {position}, no mirror needed")
 
     def _announce_restore_required(self) -> None:
         if self._move("restore-required", "the target stood in; restore the data first, then connect"):
-            self._event(EventCode.RESTORE_REQUIRED, f"{self._where()}: {self.detail}")
+            self._event(EventCode.RESTORE_REQUIRED, f"{self.where}: {self.detail}")
 
     def _announce_mirror_required(self) -> None:
         if self._move("mirror-required", "transmission is pending until an operator starts a mirror"):
-            self._event(EventCode.MIRROR_REQUIRED, f"{self._where()}: {self.detail}")
+            self._event(EventCode.MIRROR_REQUIRED, f"{self.where}: {self.detail}")
 
     def _mirror_changed(self, begins: bool, whole: bool) -> None:
         self._trust(trusted=not begins)
@@ -532,7 +527,7 @@ class SourceConnection:
             self._move("complete")
         if whole:
             code = EventCode.MIRROR_STARTED if begins else EventCode.MIRROR_COMPLETE
-            self._event(code, f"{self._where()}: mirror {'started' if begins else 'complete'}")
+            self._event(code, f"{self.where}: mirror {'started' if begins else 'complete'}")
         if whole and not begins:
             self.completed.set()
 
@@ -540,18 +535,16 @@ class SourceConnection:
         """The target's side changed; when it takes nothing more for now, what applications do is queued here."""
         before, self.target_state = self.target_state, message.state
         if message.state == "queue-full" != before:
-            self._event(EventCode.TARGET_QUEUE_FULL, f"{self._where()}: the target's queue is full, transmission waits")
+            self._event(EventCode.TARGET_QUEUE_FULL, f"{self.where}: the target's queue is full, transmission waits")
         elif message.state == "paused" != before:
-            self._event(
-                EventCode.TARGET_PAUSED, f"{self._where()}: the target is paused, it receives and does not apply"
-            )
+            self._event(EventCode.TARGET_PAUSED, f"{self.where}: the target is paused, it receives and does not apply")
         elif before == "paused":
-            self._event(EventCode.TARGET_RESUMED, f"{self._where()}: the target applies again")
+            self._event(EventCode.TARGET_RESUMED, f"{self.where}: the target applies again")
 
     def _halted(self, why: str) -> None:
         """The queue is exhausted: what applications do from here on is not queued, so only a mirror finds it."""
         self._trust(trusted=False)
-        self._event(EventCode.QUEUE_EXHAUSTED, f"{self._where()}: {why}; replication pauses, applications go on")
+        self._event(EventCode.QUEUE_EXHAUSTED, f"{self.where}: {why}; replication pauses, applications go on")
         if self.state in ("mirroring", "replicating"):
             self._move("queue-full", why)
 
@@ -568,18 +561,19 @@ class SourceConnection:
         was_open = self._session_open
         changed = self._move(stimulus, detail)
         if was_open:
-            self._event(EventCode.DISCONNECTED, f"{self._where()}: connection lost ({detail})")
+            self._event(EventCode.DISCONNECTED, f"{self.where}: connection lost ({detail})")
             self._come_back()
         elif changed and stimulus == "refused":
-            self._event(EventCode.REPLICATION_ERROR, f"{self._where()}: {detail}")
+            self._event(EventCode.REPLICATION_ERROR, f"{self.where}: {detail}")
 
     def _come_back(self) -> None:
-        """Reconnect, unless an operator has to; a session that was ended from here comes back in any case."""
-        if self.record.request.auto_reconnect or self._contact.parted or self._purpose == "restore":
-            self._event(EventCode.AUTO_RECONNECTING, f"{self._where()}: reconnecting")
+        """Reconnect, unless an operator has to; what was ended from here, or is ordered, comes back in any case."""
+        ordered = self._contact.parted or self.mirror_ordered or self._purpose == "restore"
+        if self.record.request.auto_reconnect or ordered:
+            self._event(EventCode.AUTO_RECONNECTING, f"{self.where}: reconnecting")
         else:
             self.attached = False
-            self._event(EventCode.DISCONNECTED, f"{self._where()}: stays disconnected until an operator connects")
+            self._event(EventCode.DISCONNECTED, f"{self.where}: stays disconnected until an operator connects")
 
     async def _stream_ended(self, error: BodydoubleError) -> None:
         """The stream cannot be continued: what follows is another one with a mirror."""
@@ -590,11 +584,11 @@ class SourceConnection:
             if self._context.settings.queue_full == "stop":
                 self._replication_stopped = True
                 text = "everything queued was sent; replication stays stopped until an operator mirrors"
-            self._event(EventCode.QUEUE_EXHAUSTED, f"{self._where()}: {text}")
+            self._event(EventCode.QUEUE_EXHAUSTED, f"{self.where}: {text}")
         elif isinstance(error, QueueExhaustedError):
-            self._event(EventCode.AUTO_DISCONNECT, f"{self._where()}: {error}; auto-disconnect")
-            self._event(EventCode.AUTO_DISCONNECTED, f"{self._where()}: disconnected, the queue was dropped")
+            self._event(EventCode.AUTO_DISCONNECT, f"{self.where}: {error}; auto-disconnect")
+            self._event(EventCode.AUTO_DISCONNECTED, f"{self.where}: disconnected, the queue was dropped")
             self._come_back()
         elif not isinstance(error, ConnectionStateError):
-            self._event(EventCode.REPLICATION_ERROR, f"{self._where()}: {error}; a remirror is needed")
+            self._event(EventCode.REPLICATION_ERROR, f"{self.where}: {error}; a remirror is needed")
         self._move("broken", str(error))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from bodydouble.errors import ConnectionStateError, ProtocolError
 from bodydouble.replication.journal.journal import Journal
 from bodydouble.replication.mirror import Mirror, MirrorPlan
-from bodydouble.replication.protocol import MirrorComplete, MirrorStart
+from bodydouble.replication.protocol import MirrorComplete, MirrorStart, Task
 from bodydouble.replication.questions import AnswerLostError
 from bodydouble.replication.queue import SourceQueue
 from bodydouble.replication.spill import QueueExhaustedError, Spill
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from bodydouble.replication.verification import Findings
     from bodydouble.vocabulary.operations import AnyOperation
     from bodydouble.vocabulary.records import MirrorKind, OrphanAction
+    from bodydouble.vocabulary.tasks import TaskRequest
     from bodydouble.vocabulary.verification import VerificationOptions
 
 
@@ -91,6 +92,7 @@ class SourceStream:
         self._verification: Verification | None = None
         self._on_halt = on_halt
         self._alerted = False
+        self._tasks = 0
         self._spill = self._make_spill(queue_name)
         self._spill_task: asyncio.Task[None] | None = None
 
@@ -133,6 +135,9 @@ class SourceStream:
         self._ended.set()
         self._acknowledged.set()
         self._detach()
+        for body in self.queue.unacknowledged():
+            if isinstance(body, Task):
+                self.report(EventCode.TASK_REFUSED, f"task {body.id} ({body.command}) was dropped with the queue")
         self.dropped_operations = self.dropped_operations or len(self.queue) > 0
         self.queue = SourceQueue(0)
         for future in self._answers.values():
@@ -148,11 +153,12 @@ class SourceStream:
         """Queue nothing that applications do from now on; what is queued is still sent."""
         self._detach()
 
-    async def emptied(self) -> None:
-        """Wait until nothing is queued, or the stream has ended."""
+    async def emptied(self) -> bool:
+        """Wait until nothing is queued (True), or the stream has ended before that."""
         while len(self.queue) and not self._closed:
             self._acknowledged.clear()
             await self._acknowledged.wait()
+        return not self._closed
 
     def fail(self, error: Exception) -> None:
         """End the stream because of ``error``, which `failed` then raises."""
@@ -262,6 +268,19 @@ class SourceStream:
             self._mirror.appeared(path)
         if self._verification is not None:
             self._verification.appeared(path)
+
+    def put_task(self, request: TaskRequest) -> Task:
+        """Queue a task behind what applications did until now.
+
+        Raises:
+            ConnectionStateError: nothing can be queued.
+        """
+        self._tasks += 1
+        id_ = f"{self.name}/task-{self._tasks}"
+        task = Task(id_, request.on, request.command, request.arguments, request.timeout)
+        if request.on != "queue" and not self._queue_operation(task):
+            raise ConnectionStateError(f"the queue takes nothing: {self.halted or self.failure or 'it has ended'}")
+        return task
 
     # --- mirrors ---
 

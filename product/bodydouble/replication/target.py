@@ -33,6 +33,7 @@ from bodydouble.replication.protocol import (
     Ping,
     Refused,
     Standing,
+    Task,
     Welcome,
     Wire,
 )
@@ -526,7 +527,11 @@ class TargetSession:
 
     async def _commit_all(self, applier: Applier, intake: Intake) -> None:
         while True:
-            await self._commit(applier, await intake.next())
+            batch = await intake.next()
+            task = batch[0].body
+            if isinstance(task, Task) and task.on == "receive":
+                self._wire.post(await applier.replica.run_task(task))
+            await self._commit(applier, batch)
 
     async def _commit(self, applier: Applier, batch: list[Item]) -> None:
         """Acknowledge only what survives a power cut, or it loses what was confirmed."""

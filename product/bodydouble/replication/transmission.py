@@ -7,13 +7,17 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from bodydouble.replication.bandwidth import TokenBucket
+from bodydouble.replication.packing import Packer
+from bodydouble.replication.protocol import MAX_BATCH_BYTES, MAX_BATCH_OPERATIONS, Task
 from bodydouble.replication.schedule import Course, Facts
+from bodydouble.replication.task_runner import at_tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from bodydouble.ports import WallClock
+    from bodydouble.replication.context import Context
+    from bodydouble.replication.protocol import Wire
     from bodydouble.replication.schedule import Decision, Order
     from bodydouble.replication.stream import SourceStream
     from bodydouble.vocabulary.transmission import TransmissionMode, TransmissionOptions, TransmissionState
@@ -63,7 +67,7 @@ class Transmission:
     Args:
         options: limit, compression, schedule.
         mode: what an operator ordered last.
-        clock: the calendar.
+        context: the daemon's surroundings.
         sent_bytes: gives what the connection has sent so far.
     """
 
@@ -71,13 +75,13 @@ class Transmission:
         self,
         options: TransmissionOptions,
         mode: TransmissionMode,
-        clock: WallClock,
+        context: Context,
         sent_bytes: Callable[[], int],
     ) -> None:
         self.throttle = Throttle()
         self._options = options
         self._mode = mode
-        self._clock = clock
+        self._context = context
         self._sent_bytes = sent_bytes
         self._course: Course | None = None
 
@@ -122,7 +126,7 @@ class Transmission:
         queue = None if stream is None else stream.queue
         return Facts(
             loop=asyncio.get_running_loop().time(),
-            wall=self._clock.now(),
+            wall=self._context.host.clock.now(),
             queue_bytes=0 if queue is None else queue.bytes,
             queue_operations=0 if queue is None else len(queue),
             sent_bytes=self._sent_bytes(),
@@ -140,6 +144,20 @@ class Transmission:
         self._step(stream)
 
     # --- sending ---
+
+    async def send(self, wire: Wire, stream: SourceStream, where: str) -> None:
+        """Send what is queued, when it may be sent, until cancelled."""
+        packer = Packer(self._options.compression)
+        while True:
+            await self.turn(stream)
+            if packer.level != self._options.compression:
+                packer = Packer(self._options.compression)
+            for part in at_tasks(stream.queue.take(MAX_BATCH_BYTES, MAX_BATCH_OPERATIONS)):
+                body = part[0].body
+                if isinstance(body, Task) and body.on == "transmit":
+                    await self._context.tasks.run(body, where)
+                for message in packer.messages(part):
+                    await wire.send(message)
 
     async def turn(self, stream: SourceStream) -> None:
         """Return when there is something to send and it may be sent."""
