@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from bodydouble import __version__
-from bodydouble.cli import daemon, failover, observation, replication, restoration, services, verification
+from bodydouble.cli import connection, daemon, failover, observation, replication, restoration, services, verification
 from bodydouble.cli.session import Group, Session, examples
 from bodydouble.control.settings import DEFAULT_PORT
 
@@ -114,6 +114,10 @@ for _command in (
     replication.disconnect,
     replication.connections,
     replication.mirror,
+    connection.connection,
+    connection.transmission,
+    connection.target,
+    connection.queue_task,
     verification.verify,
     verification.verification,
     failover.monitor,

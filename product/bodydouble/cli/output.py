@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         RestorationStatus,
         ServiceStatus,
         TargetConnectionStatus,
+        TargetState,
     )
     from bodydouble.vocabulary.records import Progress as Done
     from bodydouble.vocabulary.verification import VerificationDetails, VerificationReport
@@ -84,34 +85,56 @@ def sets_table(sets: Sequence[ReplicationSet]) -> Table:
 
 
 def connections_table(connections: Sequence[ConnectionStatus]) -> Table:
-    """The source's connections."""
+    """The source's connections, with the states of both sides and of transmission."""
     table = _table(
-        "Connections", "ID", "Replication set", "Target", "State", "Mirror", "Queue", "Acknowledged", "Detail"
-    )
+        "Connections", "ID", "Replication set", "Target", "State", "Target state", "Transmission", "Mirror", "Queue",
+        "Acknowledged", "Detail",
+    )  # fmt: skip
     for item in connections:
         queue = f"{item.queue_operations} ops, {item.queue_bytes} bytes"
         acknowledged = f"{item.acknowledged} of {item.generated}, {item.applied} applied"
-        target = f"{item.target}:{item.port}"
-        mirror = _progress(item.mirror)
-        full = "the target's queue is full" if item.target_state == "queue-full" else ""
-        detail = "; ".join(part for part in (item.detail, full) if part)
-        _row(table, item.id, item.replication_set, target, item.state, mirror, queue, acknowledged, detail)
+        next_ = item.transmission_next if item.transmission == "scheduled" else None
+        transmission = item.transmission + (f", next {next_:%a %H:%M} UTC" if next_ is not None else "")
+        detail = "; ".join(
+            part for part in (_placed(item), "disconnects" if item.draining else "", item.detail) if part
+        )
+        _row(
+            table, item.id, item.replication_set, _reached(item), item.state, _side(item.target_state), transmission,
+            _progress(item.mirror), queue, acknowledged, detail,
+        )  # fmt: skip
     return table
+
+
+def _reached(item: ConnectionStatus) -> str:
+    by = f" by {item.route}" if item.route not in ("", item.target) else ""
+    return f"{item.target}:{item.port}{by}"
+
+
+def _placed(item: ConnectionStatus) -> str:
+    """The mapping, unless it is One To One."""
+    pairs = [f"{each.source}={each.target}" for each in item.mapping]
+    return ", ".join([*pairs, *([f"base {item.base}"] if item.base else [])])
 
 
 def target_table(connections: Sequence[TargetConnectionStatus]) -> Table:
     """The target's side of connections."""
-    table = _table("Sources replicated here", "Source", "Replication set", "State", "Applied")
+    table = _table(
+        "Sources replicated here", "Source", "Replication set", "State", "Source is", "Queue", "Applied", "Kept in",
+        "Detail",
+    )  # fmt: skip
     for item in connections:
-        state = "Mirroring" if item.mirroring else "OK" if item.connected else "Not connected"
+        connected = "connected" if item.connected else "not connected"
+        queue = f"{item.queue_operations} ops, {item.queue_bytes} bytes"
         _row(
-            table,
-            item.source,
-            item.replication_set,
-            "Restore required" if item.restore_required else state,
-            item.applied,
-        )
+            table, item.source, item.replication_set, _side(item.state), connected, queue, item.applied,
+            "\n".join(item.places), item.detail,
+        )  # fmt: skip
     return table
+
+
+def _side(state: TargetState) -> str:
+    """A target's state in the guides' spelling."""
+    return "OK" if state == "ok" else state.replace("-", " ").capitalize()
 
 
 def verifications_table(reports: Sequence[VerificationReport]) -> Table:

@@ -7,10 +7,19 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
-from bodydouble.cli import output
-from bodydouble.cli.session import Command, Group, Session, examples, pass_session, path_argument
+from bodydouble.cli import output, schedules
+from bodydouble.cli.session import (
+    Command,
+    Group,
+    Session,
+    examples,
+    mapping_argument,
+    pass_session,
+    path_argument,
+)
 from bodydouble.errors import ConnectionStateError
 from bodydouble.vocabulary.records import ConnectRequest, MirrorKind, OrphanAction, ReplicationSet, Rule
+from bodydouble.vocabulary.transmission import TransmissionOptions
 
 if TYPE_CHECKING:
     from bodydouble.control.client import ControlClient
@@ -80,6 +89,9 @@ def delete_set(session: Session, name: str) -> None:
     epilog=examples(
         "bodydouble connect IIS 10.0.0.20 --wait",
         "bodydouble connect web target --mirror checksum --orphans delete",
+        "bodydouble connect web target --base /replicas/source1",
+        r"bodydouble connect IIS target --map C:\InetPub=D:\Backup\InetPub --route 10.1.0.20",
+        'bodydouble connect web target --bandwidth 2MB --compression 1 --schedule "start at 10MB; stop when empty"',
     ),
 )
 @click.argument("replication_set")
@@ -89,6 +101,13 @@ def delete_set(session: Session, name: str) -> None:
 @click.option("--orphans", type=click.Choice(get_args(OrphanAction)), default="keep", show_default=True)
 @click.option("--no-remirror", is_flag=True, help="After an auto-reconnect wait for an operator's mirror.")
 @click.option("--no-recognise-restore", is_flag=True, help="Remirror over a stand-in, as versions up to 4.1 did.")
+@click.option("--map", "maps", multiple=True, metavar="PATH=PATH", help="Keep PATH of the set elsewhere on the target.")
+@click.option("--base", default="", metavar="DIR", help="Keep everything else beneath DIR on the target.")
+@click.option("--route", default="", metavar="ADDRESS", help="The target's address to use, if not TARGET itself.")
+@click.option("--no-auto-reconnect", is_flag=True, help="Once lost, stay disconnected until somebody connects.")
+@click.option("--bandwidth", metavar="RATE", help="Send at most so many bytes a second (500kB, 2MB).")
+@click.option("--compression", type=click.IntRange(0, 19), default=0, show_default=True, help="zstd's level; 0: none.")
+@click.option("--schedule", metavar="TEXT|FILE", help="When to transmit; see `bodydouble transmission schedule`.")
 @click.option("--wait", is_flag=True, help="Return when the mirror is complete.")
 @pass_session
 def connect(
@@ -101,11 +120,19 @@ def connect(
     orphans: OrphanAction,
     no_remirror: bool,
     no_recognise_restore: bool,
+    maps: tuple[str, ...],
+    base: str,
+    route: str,
+    no_auto_reconnect: bool,
+    bandwidth: str | None,
+    compression: int,
+    schedule: str | None,
     wait: bool,
 ) -> None:
-    """Connect REPLICATION_SET to TARGET, One To One, and begin to mirror and replicate.
+    """Connect REPLICATION_SET to TARGET and begin to mirror and replicate.
 
-    TARGET is the route: the name or address by which this source reaches the target.
+    TARGET is the name or address by which this source reaches the target. Without --map and --base the mapping is One
+    To One: the target keeps the source's directory structure.
     """
     request = ConnectRequest(
         replication_set=replication_set,
@@ -115,6 +142,15 @@ def connect(
         orphans=orphans,
         remirror_after_reconnect=not no_remirror,
         recognise_restore=not no_recognise_restore,
+        route=route,
+        mapping=mapping_argument(maps),
+        base=path_argument(base) if base else "",
+        auto_reconnect=not no_auto_reconnect,
+        transmission=TransmissionOptions(
+            bandwidth=None if bandwidth is None else schedules.size(bandwidth),
+            compression=compression,
+            schedule=None if schedule is None else schedules.read(schedule),
+        ),
     )
 
     async def action(client: ControlClient) -> ConnectionStatus:
@@ -124,12 +160,20 @@ def connect(
     output.show(session, [session.talk(action)], output.connections_table)
 
 
-@click.command(cls=Command, epilog=examples("bodydouble disconnect 1"))
+@click.command(cls=Command, epilog=examples("bodydouble disconnect 1", "bodydouble disconnect 1 --drain --wait"))
 @click.argument("connection", type=int)
+@click.option("--drain", is_flag=True, help="Send what is queued until now first; otherwise it is dropped.")
+@click.option("--wait", is_flag=True, help="Return when that is done.")
 @pass_session
-def disconnect(session: Session, connection: int) -> None:
+def disconnect(session: Session, connection: int, drain: bool, wait: bool) -> None:
     """End the connection with the number CONNECTION."""
-    session.talk(lambda client: client.disconnect(connection))
+
+    async def action(client: ControlClient) -> None:
+        await client.disconnect(connection, drain=drain)
+        while wait and any(status.id == connection for status in await client.connections()):  # noqa: ASYNC110 - remote
+            await asyncio.sleep(POLL)
+
+    session.talk(action)
 
 
 @click.command(cls=Command, epilog=examples("bodydouble connections"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from bodydouble.cli import output
-from bodydouble.cli.session import Command, Session, examples, pass_session
+from bodydouble.cli.session import Command, Session, examples, mapping_argument, pass_session, path_argument
 from bodydouble.errors import ConnectionStateError
 from bodydouble.vocabulary.records import MirrorKind, OrphanAction, RestoreRequest
 
@@ -25,6 +25,7 @@ REPLICATION_PORT = 6320
     epilog=examples(
         "bodydouble --host target restore WEB1 IIS --to 10.0.0.10 --wait",
         "bodydouble restore WEB1 IIS --to rebuilt --orphans keep",
+        r"bodydouble restore WEB1 IIS --to rebuilt --map C:\InetPub=E:\InetPub",
     ),
 )
 @click.argument("original_source")
@@ -33,6 +34,8 @@ REPLICATION_PORT = 6320
 @click.option("--port", type=click.IntRange(1, 65535), default=REPLICATION_PORT, show_default=True)
 @click.option("--mirror", "kind", type=click.Choice(get_args(MirrorKind)), default="checksum", show_default=True)
 @click.option("--orphans", type=click.Choice(get_args(OrphanAction)), default="delete", show_default=True)
+@click.option("--map", "maps", multiple=True, metavar="PATH=PATH", help="Restore PATH of the set elsewhere.")
+@click.option("--base", default="", metavar="DIR", help="Restore everything else beneath DIR.")
 @click.option("--wait", is_flag=True, help="Return when the restoration is complete.")
 @pass_session
 def restore(
@@ -44,6 +47,8 @@ def restore(
     port: int,
     kind: MirrorKind,
     orphans: OrphanAction,
+    maps: tuple[str, ...],
+    base: str,
     wait: bool,
 ) -> None:
     """Restore REPLICATION_SET of ORIGINAL_SOURCE from this machine, which stood in for it.
@@ -57,6 +62,8 @@ def restore(
         port=port,
         mirror=kind,
         orphans=orphans,
+        mapping=mapping_argument(maps),
+        base=path_argument(base) if base else "",
     )
 
     async def action(client: ControlClient) -> RestorationStatus:

@@ -14,10 +14,11 @@ from bodydouble.cli.secret import read_token
 from bodydouble.control.client import ControlClient
 from bodydouble.control.settings import DEFAULT_PORT
 from bodydouble.errors import BodydoubleError, ControlError, InputError, PathError
+from bodydouble.vocabulary.mapping import PathMapping
 from bodydouble.vocabulary.paths import normalise
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 T = TypeVar("T")
@@ -126,6 +127,21 @@ def path_argument(text: str) -> str:
         return normalise(text)
     except PathError as error:
         raise InputError(str(error)) from error
+
+
+def mapping_argument(texts: Iterable[str]) -> list[PathMapping]:
+    """Mappings as people write them, ``FROM=TO``.
+
+    Raises:
+        InputError: one is none.
+    """
+    found = []
+    for text in texts:
+        source, separator, place = text.partition("=")
+        if not separator:
+            raise InputError(f"{text!r} is no mapping: expected the source's path, =, and the target's")
+        found.append(PathMapping(path_argument(source), path_argument(place)))
+    return found
 
 
 def examples(*lines: str) -> str:

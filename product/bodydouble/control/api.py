@@ -7,8 +7,14 @@ GET /v1/statistics?after=AT                `Sample` list, taken after AT
 GET, POST /v1/replication-sets             `ReplicationSet` list; save one
 DELETE /v1/replication-sets/{name}
 GET, POST /v1/connections                  `ConnectionStatus` list; `ConnectRequest` to `ConnectionStatus`
-DELETE /v1/connections/{id}
+DELETE /v1/connections/{id}?drain=BOOL     with ``drain`` the queue is sent first, and the connection goes then
 POST /v1/connections/{id}/mirror           `ConnectionStatus`
+PUT /v1/connections/{id}/route             `RouteChange` to `ConnectionStatus`
+POST /v1/connections/{id}/tasks            `TaskRequest` to `TaskReceipt`; how it ends is an event
+GET, PUT /v1/connections/{id}/transmission `TransmissionOptions`; put answers `ConnectionStatus`
+POST /v1/connections/{id}/transmission/{order}   start, stop, pause, resume: `ConnectionStatus`
+GET /v1/replicas                           `TargetConnectionStatus` list
+POST /v1/replicas/pause, .../resume        `ReplicaName` to `TargetConnectionStatus`
 POST /v1/connections/{id}/verification     `VerificationOptions` to `VerificationReport`, which runs on
 DELETE /v1/connections/{id}/verification   stop it
 GET, PUT, DELETE /v1/connections/{id}/verification-schedule   `VerificationSchedule`, null when there is none
@@ -38,15 +44,15 @@ from starlette.applications import Starlette
 from bodydouble import __version__
 from bodydouble.control.access import TokenGate
 from bodydouble.control.answers import EXCEPTION_HANDLERS, answer, not_found, read_body, read_query
-from bodydouble.control.routing import connection_of, set_of
+from bodydouble.control.connections import connection_routes
 from bodydouble.control.routing import delete as _delete
 from bodydouble.control.routing import done as _done
 from bodydouble.control.routing import get as _get
 from bodydouble.control.routing import post as _post
+from bodydouble.control.routing import set_of
 from bodydouble.control.verification import verification_routes
 from bodydouble.errors import ServiceError
 from bodydouble.vocabulary.records import (
-    ConnectRequest,
     DaemonStatus,
     FailbackDecision,
     MonitorRequest,
@@ -86,7 +92,7 @@ def build_app(backends: Backends, token: str) -> ASGIApp:
     routes = [
         *_observation(backends),
         *_replication_sets(backends),
-        *_connections(backends),
+        *connection_routes(backends),
         *verification_routes(backends),
         *_failover(backends),
         *_restoration(backends),
@@ -136,30 +142,6 @@ def _replication_sets(backends: Backends) -> list[Route]:
         _get("replication-sets", sets),
         _post("replication-sets", save),
         _delete("replication-sets/{name}", delete),
-    ]
-
-
-def _connections(backends: Backends) -> list[Route]:
-    service = backends.replication
-
-    async def connections(_request: Request) -> Response:
-        return answer(service.connections())
-
-    async def connect(request: Request) -> Response:
-        return answer(await service.connect(await read_body(request, ConnectRequest)))
-
-    async def disconnect(request: Request) -> Response:
-        await service.disconnect(connection_of(request, service))
-        return _done()
-
-    async def mirror(request: Request) -> Response:
-        return answer(await service.start_mirror(connection_of(request, service)))
-
-    return [
-        _get("connections", connections),
-        _post("connections", connect),
-        _delete("connections/{id:int}", disconnect),
-        _post("connections/{id:int}/mirror", mirror),
     ]
 
 

@@ -19,12 +19,17 @@ from bodydouble.vocabulary.records import (
     FailbackDecision,
     MonitorRequest,
     MonitorStatus,
+    ReplicaName,
     ReplicationSet,
     RestorationStatus,
     RestoreRequest,
+    RouteChange,
     Sample,
     ServiceStatus,
+    TargetConnectionStatus,
 )
+from bodydouble.vocabulary.tasks import TaskReceipt, TaskRequest
+from bodydouble.vocabulary.transmission import TransmissionOptions
 from bodydouble.vocabulary.verification import (
     VerificationDetails,
     VerificationOptions,
@@ -34,6 +39,8 @@ from bodydouble.vocabulary.verification import (
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from bodydouble.replication.schedule import Order
 
 T = TypeVar("T")
 
@@ -126,13 +133,44 @@ class ControlClient:
         """Connect a replication set to a target."""
         return await self._call("POST", "connections", ConnectionStatus, request)
 
-    async def disconnect(self, id_: int) -> None:
-        """Disconnect."""
-        await self._send("DELETE", f"connections/{id_}")
+    async def disconnect(self, id_: int, *, drain: bool = False) -> None:
+        """Disconnect; with ``drain`` what is queued is sent first, and this answers before that is done."""
+        await self._send("DELETE", f"connections/{id_}" + ("?drain=true" if drain else ""))
 
     async def mirror(self, id_: int) -> ConnectionStatus:
         """Start a mirror (an operator's remirror) on a connection."""
         return await self._call("POST", f"connections/{id_}/mirror", ConnectionStatus)
+
+    async def reroute(self, id_: int, route: str) -> ConnectionStatus:
+        """Reach a connection's target by another address."""
+        return await self._call("PUT", f"connections/{id_}/route", ConnectionStatus, RouteChange(route))
+
+    async def queue_task(self, id_: int, request: TaskRequest) -> TaskReceipt:
+        """Queue a task in a connection's stream; how it ends is an event."""
+        return await self._call("POST", f"connections/{id_}/tasks", TaskReceipt, request)
+
+    async def transmission(self, id_: int) -> TransmissionOptions:
+        """How a connection transmits."""
+        return await self._call("GET", f"connections/{id_}/transmission", TransmissionOptions)
+
+    async def set_transmission(self, id_: int, options: TransmissionOptions) -> ConnectionStatus:
+        """Transmit otherwise from now on."""
+        return await self._call("PUT", f"connections/{id_}/transmission", ConnectionStatus, options)
+
+    async def order_transmission(self, id_: int, order: Order) -> ConnectionStatus:
+        """Start, stop, pause or resume a connection's transmission."""
+        return await self._call("POST", f"connections/{id_}/transmission/{order}", ConnectionStatus)
+
+    async def replicas(self) -> list[TargetConnectionStatus]:
+        """The replicas on this machine."""
+        return await self._call("GET", "replicas", list[TargetConnectionStatus])
+
+    async def pause_target(self, source: str, replication_set: str, *, paused: bool) -> TargetConnectionStatus:
+        """Have this machine receive and not apply, or apply again."""
+        word = "pause" if paused else "resume"
+        return await self._call(
+            "POST", f"replicas/{word}", TargetConnectionStatus, ReplicaName(source, replication_set)
+        )
 
     # --- verification ---------------------------------------------------------------------------------------------
 

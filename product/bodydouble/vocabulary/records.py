@@ -128,6 +128,13 @@ class RouteChange(Record, frozen=True):
     route: str
 
 
+class ReplicaName(Record, frozen=True):
+    """Names a replica on a target: its source and the set."""
+
+    source: str
+    replication_set: str
+
+
 SourceState = Literal[
     "connecting",
     "mirroring",

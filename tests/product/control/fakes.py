@@ -26,6 +26,8 @@ from bodydouble.vocabulary.records import (
     RestoreRequest,
     TargetConnectionStatus,
 )
+from bodydouble.vocabulary.tasks import TaskReceipt, TaskRequest
+from bodydouble.vocabulary.transmission import TransmissionOptions
 from bodydouble.vocabulary.verification import (
     Difference,
     VerificationDetails,
@@ -67,8 +69,47 @@ class FakeVerifier:
         return VerificationDetails(ended, [Difference("C:/InetPub/gone.htm", "missing")] * self.found)
 
 
+class FakeOrders:
+    """Notes what was ordered, and answers as the service does."""
+
+    def __init__(self, service: FakeReplication) -> None:
+        self.service = service
+        self.heard: list[Any] = []
+        self.options = TransmissionOptions()
+
+    async def reroute(self, id_: int, route: str) -> ConnectionStatus:
+        self.heard.append(("route", id_, route))
+        return msgspec.structs.replace(self.service.connected[id_], route=route)
+
+    def transmission(self, id_: int) -> TransmissionOptions:
+        assert id_ in self.service.connected
+        return self.options
+
+    async def set_transmission(self, id_: int, options: TransmissionOptions) -> ConnectionStatus:
+        self.options = options
+        return self.service.connected[id_]
+
+    async def order_transmission(self, id_: int, order: str) -> ConnectionStatus:
+        if order == "resume":
+            raise ConnectionStateError("transmission is started: resume is not possible")
+        self.heard.append((order, id_))
+        return msgspec.structs.replace(self.service.connected[id_], transmission="paused")
+
+    def queue_task(self, id_: int, request: TaskRequest) -> TaskReceipt:
+        self.heard.append(request)
+        return TaskReceipt(f"stream-{id_}/task-1", request.on)
+
+    async def pause_target(self, source: str, replication_set: str, *, paused: bool) -> TargetConnectionStatus:
+        self.heard.append((source, replication_set, paused))
+        (status,) = self.service.target_connections()
+        return msgspec.structs.replace(status, state="paused" if paused else "ok")
+
+
 class FakeReplication:
     def __init__(self) -> None:
+        self.orders = FakeOrders(self)
+        self.drained: list[int] = []
+        self.asked: list[ConnectRequest] = []
         self.verifier = FakeVerifier()
         self.schedules: dict[int, VerificationSchedule] = {}
         self.saved: dict[str, ReplicationSet] = {}
@@ -109,7 +150,12 @@ class FakeReplication:
     def target_connections(self) -> list[TargetConnectionStatus]:
         return [
             TargetConnectionStatus(
-                source="WEB1", replication_set="IIS", connected=True, mirroring=False, restore_required=True
+                source="WEB1",
+                replication_set="IIS",
+                connected=True,
+                mirroring=False,
+                restore_required=True,
+                state="restore-required",
             )
         ]
 
@@ -117,13 +163,15 @@ class FakeReplication:
         if request.replication_set not in self.saved:
             raise InputError(f"no replication set {request.replication_set!r}")
         id_ = len(self.connected) + 1
+        self.asked.append(request)
         self.connected[id_] = ConnectionStatus(
             id=id_, replication_set=request.replication_set, target=request.target, port=request.port, state="mirroring"
         )
         return self.connected[id_]
 
-    async def disconnect(self, id_: int) -> None:
+    async def disconnect(self, id_: int, *, drain: bool = False) -> None:
         del self.connected[id_]
+        self.drained += [id_] if drain else []
 
     async def start_mirror(self, id_: int) -> ConnectionStatus:
         if self.connected[id_].state == "stopped":

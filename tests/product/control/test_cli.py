@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 ADDRESS = "Local Area Connection=10.0.0.10/24"
 OWN = ("daemon", "status", "events", "repset", "connect", "disconnect", "connections", "mirror", "monitor", "failover",
-       "failback", "restore", "service", "verify", "verification")  # fmt: skip
+       "failback", "restore", "service", "verify", "verification", "connection", "transmission", "target",
+       "queue-task")  # fmt: skip
 
 
 class Console:
