@@ -89,6 +89,7 @@ class OrderWatch:
         target: the replica's volume.
         elapsed: seconds since the run began.
         standing_in: whether applications may write to the replica now, because its machine stands in.
+        place: where the replica is kept, if not where the source has it.
     """
 
     def __init__(
@@ -98,7 +99,10 @@ class OrderWatch:
         history: History,
         elapsed: Callable[[], float],
         standing_in: Callable[[], bool],
+        *,
+        place: str = "",
     ) -> None:
+        self._place = place or source.root
         self._source = source
         self._target = target
         self._history = history
@@ -132,11 +136,11 @@ class OrderWatch:
             self._history.lab_errors.append(problem)
 
     def _follow(self, operation: AnyOperation) -> None:
-        if touches(operation, self._source.root):
+        if touches(operation, self._place):
             self._compare(f"{type(operation).__name__} {operation.path}")
 
     def _compare(self, after: str) -> None:
-        state = self._target.shadow.value(self._source.root)
+        state = self._target.shadow.value(self._place)
         number = self._source.find(state, self._reached)
         self._history.order_checked += 1
         self._violated = number is None and len(self._history.order_violations) < MOST_VIOLATIONS

@@ -201,7 +201,7 @@ def test_a_bomb_is_refused_without_room_for_it(where: str) -> None:
     packer = ZstdCompressor()
     bomb = packer.compress(bytes(BOMB), ZstdCompressor.FLUSH_FRAME)
     assert len(bomb) < 50_000
-    unpack = {
+    unpack: Any = {
         "meta": lambda: Unpacker().items(Batch(1, META | ANEW, [], bomb, b"", b"")),
         "large": lambda: Unpacker().items(Batch(1, LARGE, [MAX_FRAME], msgspec.msgpack.encode([]), b"", bomb)),
         "fragment": lambda: Unpacker().data(Fragment(bomb, FRAGMENT_BYTES)),
