@@ -76,7 +76,7 @@ def limit(session: Session, number: int, rate: str) -> None:
     epilog=examples("bodydouble transmission compression 1 1", "bodydouble transmission compression 1 0"),
 )
 @click.argument("number", type=int)
-@click.argument("level", type=click.IntRange(0, 19))
+@click.argument("level", type=click.IntRange(0, 9))
 @pass_session
 def compression(session: Session, number: int, level: int) -> None:
     """Compress by zstd's LEVEL, 0: not at all. All connections to the same route do it alike."""

@@ -106,7 +106,7 @@ def delete_set(session: Session, name: str) -> None:
 @click.option("--route", default="", metavar="ADDRESS", help="The target's address to use, if not TARGET itself.")
 @click.option("--no-auto-reconnect", is_flag=True, help="Once lost, stay disconnected until somebody connects.")
 @click.option("--bandwidth", metavar="RATE", help="Send at most so many bytes a second (500kB, 2MB).")
-@click.option("--compression", type=click.IntRange(0, 19), default=0, show_default=True, help="zstd's level; 0: none.")
+@click.option("--compression", type=click.IntRange(0, 9), default=0, show_default=True, help="zstd's level; 0: none.")
 @click.option("--schedule", metavar="TEXT|FILE", help="When to transmit; see `bodydouble transmission schedule`.")
 @click.option("--wait", is_flag=True, help="Return when the mirror is complete.")
 @pass_session

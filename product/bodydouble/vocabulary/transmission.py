@@ -17,8 +17,8 @@ Seconds = Annotated[float, msgspec.Meta(ge=1)]
 Bytes = Annotated[int, msgspec.Meta(ge=1)]
 Rate = Annotated[int, msgspec.Meta(ge=1024)]
 """Bytes a second."""
-Level = Annotated[int, msgspec.Meta(ge=0, le=19)]
-"""Of zstd; 0: nothing is compressed."""
+Level = Annotated[int, msgspec.Meta(ge=0, le=9)]
+"""Of zstd; 0: nothing is compressed. Higher levels than 9 would hold up whoever writes to the protected files."""
 
 MAX_TIMES = 100
 
