@@ -252,6 +252,7 @@ def test_operations_before_a_failing_one_stay_and_later_ones_do_not_begin(body: 
                 ]
             )
         assert caught.value.path == f"{root}/missing"
+        assert caught.value.done == 1
         assert [(entry.path, entry.mtime_ns) for entry in await files.list_directory(root)] == [(f"{root}/before", T1)]
 
     body.run(case)

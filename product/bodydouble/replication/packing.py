@@ -9,7 +9,7 @@ last times. Contents of less than 1 KiB are not compressed (Double-Take's guides
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import msgspec
 from backports.zstd import (
@@ -31,7 +31,7 @@ from bodydouble.replication.protocol import (
     Fragment,
     Item,
 )
-from bodydouble.vocabulary.operations import CreateFile, MakeSymbolicLink, SetTimes, Truncate, Write
+from bodydouble.vocabulary.operations import Write
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +50,8 @@ META, LARGE, ANEW = 1, 2, 4
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[Body])
-_TIMED = (Write, CreateFile, Truncate, SetTimes, MakeSymbolicLink)
+_TIMES = {kind: tuple(name for name in kind.__struct_fields__ if name.endswith("mtime_ns")) for kind in get_args(Body)}
+"""The fields of each kind of element that are times of last writes, most of them close to each other."""
 
 
 class Packer:
@@ -196,7 +197,7 @@ def _lean(items: Sequence[tuple[int, Body]]) -> tuple[list[Body], list[int], lis
     lengths: list[int] = []
     small: list[bytes] = []
     large: list[bytes] = []
-    before, time = "", 0
+    before, clock = "", _Clock()
     for _, body in items:
         path = getattr(body, "path", "")
         said = "" if path == before else path
@@ -204,29 +205,23 @@ def _lean(items: Sequence[tuple[int, Body]]) -> tuple[list[Body], list[int], lis
         if isinstance(body, Write):
             lengths.append(len(body.data))
             (large if len(body.data) >= SMALL_BYTES else small).append(body.data)
-            bodies.append(Write(said, body.offset, b"", body.mtime_ns - time))
-            time = body.mtime_ns
-        elif isinstance(body, _TIMED):
-            bodies.append(msgspec.structs.replace(body, path=said, mtime_ns=body.mtime_ns - time))
-            time = body.mtime_ns
+            bodies.append(Write(said, body.offset, b"", clock.lean(body.mtime_ns)))
+        elif path:
+            times = {name: clock.lean(getattr(body, name)) for name in _TIMES[type(body)]}
+            bodies.append(msgspec.structs.replace(body, path=said, **times))
         else:
-            bodies.append(msgspec.structs.replace(body, path=said) if path else body)
+            bodies.append(body)
     return bodies, lengths, small, large
 
 
 def _restored(first: int, bodies: list[Body], lengths: list[int], contents: tuple[bytes, bytes]) -> list[Item]:
     items: list[Item] = []
-    before, time = "", 0
+    before, clock = "", _Clock()
     places = [0, 0]
     sizes = iter(lengths)
     for number, lean in enumerate(bodies, first):
         body = lean
-        if hasattr(body, "path"):
-            before = body.path or before
-        if isinstance(body, _TIMED):
-            time += body.mtime_ns
-            if not -MAX_TIME_NS <= time <= MAX_TIME_NS:
-                raise ProtocolError(f"a time of {time} ns")
+        before = getattr(body, "path", "") or before
         if isinstance(body, Write):
             size = next(sizes, -1)
             which = int(size >= SMALL_BYTES)
@@ -234,12 +229,38 @@ def _restored(first: int, bodies: list[Body], lengths: list[int], contents: tupl
             if size < 0 or body.data:
                 raise ProtocolError("a write without its length, or with its bytes in the wrong place")
             places[which] += size
-            body = Write(before, body.offset, data, time)
-        elif isinstance(body, _TIMED):
-            body = msgspec.structs.replace(body, path=before, mtime_ns=time)
-        elif hasattr(body, "path") and not body.path:
-            body = msgspec.structs.replace(body, path=before)
+            body = Write(before, body.offset, data, clock.full(body.mtime_ns))
+        elif hasattr(body, "path"):
+            times = {name: clock.full(getattr(body, name)) for name in _TIMES[type(body)]}
+            body = msgspec.structs.replace(body, path=before, **times)
         items.append(Item(number, body))
     if next(sizes, None) is not None:
         raise ProtocolError("lengths of more writes than there are")
     return items
+
+
+class _Clock:
+    """Times as differences to the one before; 0 stays 0."""
+
+    def __init__(self) -> None:
+        self._now = 0
+
+    def lean(self, time: int) -> int:
+        """What is said of a time."""
+        if not time:
+            return 0
+        apart, self._now = time - self._now, time
+        return apart if apart < 0 else apart + 1
+
+    def full(self, lean: int) -> int:
+        """The time.
+
+        Raises:
+            ProtocolError: it is out of range.
+        """
+        if not lean:
+            return 0
+        self._now += lean if lean < 0 else lean - 1
+        if not -MAX_TIME_NS <= self._now <= MAX_TIME_NS:
+            raise ProtocolError(f"a time of {self._now} ns")
+        return self._now
