@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import pytest
+from tests.conformance.decorated import Decorated
 
 from bodydouble.adapters.linux import (
     FilterSettings,
@@ -257,6 +258,14 @@ def _body(kind: str, directory: Path) -> Iterator[Body]:
 def body(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Body]:
     """Every body."""
     yield from _body(request.param, tmp_path)
+
+
+@pytest.fixture(params=[*BODIES, "linux mapped", "windows mapped", "linux fed", "windows fed"])
+def files_body(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Body]:
+    """Every body, and two of them with their files behind the product's own decorators."""
+    kind, _, decorator = request.param.partition(" ")
+    for made in _body(kind, tmp_path):
+        yield Decorated(made, decorator) if decorator else made
 
 
 @pytest.fixture(params=[FUSE, "windows"])

@@ -29,6 +29,12 @@ T1, T2, T3 = (year * 365 * 86400 * SECOND for year in (33, 34, 35))
 NOTHING = Metadata()
 
 
+@pytest.fixture
+def body(files_body: Body) -> Body:
+    """Every body, and the product's decorators over two of them."""
+    return files_body
+
+
 async def code_of(file_system: FileSystem, *operations: object) -> str:
     with pytest.raises(FileSystemError) as caught:
         await file_system.apply(operations)  # type: ignore[arg-type]

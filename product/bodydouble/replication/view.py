@@ -61,7 +61,9 @@ class MappedFileSystem:
         return [self._seen(entry, within(path, paths.name(entry.path))) for entry in entries]
 
     async def stat(self, path: str) -> Entry | None:
-        """See the port."""
+        """See the port; nothing is where no root is."""
+        if self._map.there(path) is None:
+            return None
         try:
             entry = await self._files.stat(self._there(path))
         except FileSystemError as error:
