@@ -117,7 +117,7 @@ class Applier:
         """Apply nothing from now on, durably; what is being applied is applied to its end.
 
         Raises:
-            FileSystemError: it could not be made durable; nothing has changed.
+            FileSystemError: it could not be made durable, and holds until a restart only.
         """
         await self.replica.change(paused=True)
         await self.stop()

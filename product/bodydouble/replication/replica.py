@@ -219,8 +219,8 @@ class Replica:
         for item in items:
             if isinstance(item.body, QUESTIONS) and not asked:
                 continue
-            if self._is_own(item.body):
-                answers += self._nothing(item)
+            if own := self._own(item.body):
+                answers += self._nothing(item, own)
                 continue
             if isinstance(item.body, StreamItem):
                 await self._flush(operations, repeat=repeat)
@@ -232,12 +232,12 @@ class Replica:
         self.applied = items[-1].sequence
         return answers
 
-    def _is_own(self, body: Body) -> bool:
-        """Whether an element is about what is this machine's own, wherever a source may have something of that name."""
+    def _own(self, body: Body) -> str:
+        """What of this machine's own an element is about, wherever a source may have something of that name."""
         named = paths_of(body) if isinstance(body, Operation) else (getattr(body, "path", ""),)
-        return any(path and self.selection.protects(path) for path in named)
+        return next((path for path in named if path and self.selection.protects(path)), "")
 
-    def _nothing(self, item: Item) -> list[AnyMessage]:
+    def _nothing(self, item: Item, own: str) -> list[AnyMessage]:
         """The answer about what is this machine's own: there is nothing; the operator hears of it once a stream."""
         body = item.body
         if isinstance(body, ListRequest):
@@ -246,9 +246,10 @@ class Replica:
             return [Blocks(item.sequence, [])]
         if not self._told_own:
             self._told_own = True
-            text = "is this machine's own directory here, what the source has in it is left out"
-            named = next(path for path in self._context.protected)
-            self._context.events.record(EventCode.REPLICATION_ERROR, f"{self.record.source}: {named} {text}")
+            text = (
+                f"{self.record.source}: {own} is this machine's own: what the source has there is left out"
+            )
+            self._context.events.record(EventCode.REPLICATION_ERROR, text)
         return []
 
     async def _flush(self, operations: list[AnyOperation], *, repeat: bool) -> None:

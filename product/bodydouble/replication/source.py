@@ -155,12 +155,14 @@ class SourceConnection:
 
         What was lost for a while and may be resumed needs none; what goes elsewhere on the target needs one.
         """
-        earlier = self.record.request
-        self.record = msgspec.structs.replace(self.record, request=request, draining=False)
+        record, earlier = self.record, self.record.request
+        self.record = msgspec.structs.replace(record, request=request, draining=False)
         self.attached = True
         self.transmission.change(request.transmission, self.stream)
-        if self.stream is not None and self.stream.failure is not None:
-            self.renew(str(self.stream.failure))
+        if self.record.route != record.route:
+            self.reroute(request.route)
+        if record.draining or (self.stream is not None and self.stream.failure is not None):
+            self.renew("connected again")  # what applications do was queued no more
         if (earlier.mapping, earlier.base) != (request.mapping, request.base):
             self.renew("the mapping was changed")
         elif self.state not in ("mirroring", "replicating", "queue-full", "disconnected"):

@@ -251,8 +251,8 @@ class TargetRegistry:
         """This machine's own data, while it is restored."""
         key = _key(hello.source, hello.replication_set.name)
         replica = self._receiving.get(key)
-        asked = (hello.replication_set, hello.placement)
-        if replica is None or (replica.record.replication_set, replica.record.placement) != asked:
+        asked = (hello.replication_set, _where(hello.placement))
+        if replica is None or (replica.record.replication_set, _where(replica.record.placement)) != asked:
             if replica is not None:
                 self._context.feed.leave(replica.place.host_files)
             record = self._new_record(hello)

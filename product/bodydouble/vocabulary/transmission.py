@@ -14,7 +14,7 @@ import msgspec
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 TimeOfDay = Annotated[str, msgspec.Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 Seconds = Annotated[float, msgspec.Meta(ge=1)]
-Bytes = Annotated[int, msgspec.Meta(ge=1)]
+Amount = Annotated[int, msgspec.Meta(ge=1)]
 Rate = Annotated[int, msgspec.Meta(ge=1024)]
 """Bytes a second."""
 Level = Annotated[int, msgspec.Meta(ge=0, le=9)]
@@ -72,13 +72,13 @@ class TransmissionSchedule(_Strict, frozen=True):
         windows: when transmission is allowed at all; they start nothing. What one interrupts goes on in the next.
     """
 
-    start_bytes: Bytes | None = None
-    start_operations: Bytes | None = None
+    start_bytes: Amount | None = None
+    start_operations: Amount | None = None
     start_every: Seconds | None = None
     start_at: Annotated[list[Moment], msgspec.Meta(max_length=MAX_TIMES)] = []
     stop_empty: bool = False
     stop_after: Seconds | None = None
-    stop_bytes: Bytes | None = None
+    stop_bytes: Amount | None = None
     windows: Annotated[list[Window], msgspec.Meta(max_length=MAX_TIMES)] = []
 
 

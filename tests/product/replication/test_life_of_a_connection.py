@@ -415,3 +415,38 @@ def test_draining_ends_with_the_daemon_whose_queue_it_is() -> None:
             assert any("its queue ended with the daemon" in event.text for event in source.events.after(0))
 
     run(scenario())
+
+
+def test_connecting_again_ends_a_drain_and_misses_nothing() -> None:
+    async def scenario() -> None:
+        source, target = seeded(), Site("WEB2")
+        async with running(source, target):
+            await protect(source, target.service.port)
+            await mirrored(source, target)
+            await source.service.orders.order_transmission(1, "pause")
+            source.put(f"{ROOT}/order", b"placed")
+            await source.service.disconnect(1, drain=True)
+            source.put(f"{ROOT}/unseen", b"x")
+            await source.service.connect(request(target.service.port))
+            await source.service.orders.order_transmission(1, "resume")
+            await mirrored(source, target)
+            source.put(f"{ROOT}/later", b"x")
+            await until(lambda: same(source, target))
+            assert not status(source).draining
+
+    run(scenario())
+
+
+def test_connecting_by_another_route_changes_the_route() -> None:
+    async def scenario() -> None:
+        source, target = seeded(), Site("WEB2")
+        async with running(source, target):
+            await protect(source, target.service.port)
+            await mirrored(source, target)
+            await source.service.connect(request(target.service.port, route="localhost"))
+            source.put(f"{ROOT}/more", b"x")
+            await until(lambda: same(source, target) and source.state() == "replicating")
+            assert status(source).route == "localhost"
+            assert source.codes().count(EventCode.MIRROR_STARTED) == 1
+
+    run(scenario())
