@@ -71,7 +71,8 @@ class Feed:
 
     def locks(self, path: str) -> list[asyncio.Lock]:
         """What is to be held while ``path`` is read for a stream."""
-        return [each.lock for each in self._replicas if overlap([path], each.places, self.key)]
+        key = self.key(path)
+        return [each.lock for each in self._replicas if each.concerns(key)]
 
 
 class FeedAttachment:
@@ -111,6 +112,11 @@ class FeedingFileSystem:
         self.lock = lock
         self._files = files
         self._feed = feed
+        self._keys = [feed.key(place) for place in places]
+
+    def concerns(self, key: str) -> bool:
+        """Whether a path, in the form in which paths are compared, is in the replica or above it."""
+        return any(paths.is_beneath(key, place) or paths.is_beneath(place, key) for place in self._keys)
 
     @property
     def case_sensitive(self) -> bool:

@@ -246,9 +246,7 @@ class Replica:
             return [Blocks(item.sequence, [])]
         if not self._told_own:
             self._told_own = True
-            text = (
-                f"{self.record.source}: {own} is this machine's own: what the source has there is left out"
-            )
+            text = f"{self.record.source}: {own} is this machine's own: what the source has there is left out"
             self._context.events.record(EventCode.REPLICATION_ERROR, text)
         return []
 

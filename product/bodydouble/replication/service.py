@@ -88,13 +88,15 @@ class ReplicationService:
         settings: see `ReplicationSettings`.
         store: where sets, connections and replicas are kept; its directory is never replicated.
         events: the events log.
+
+    Raises:
+        InputError: ``task_directory`` is no absolute path.
     """
 
     def __init__(self, host: Host, settings: ReplicationSettings, store: StateStore, events: EventLog) -> None:
         self.ready = asyncio.Event()
         self.port = settings.port
-        own = [store.directory] + ([paths.normalise(settings.task_directory)] if settings.task_directory else [])
-        self.context = Context(host, settings, events, own)
+        self.context = Context(host, settings, events, [store.directory, *_task_directory(settings)])
         self.context.tasks = TaskRunner(self.context, store, self.spawn_now)
         self.registry = TargetRegistry(self.context, store)
         self.registry.outgoing = self
@@ -522,6 +524,15 @@ class ReplicationService:
             operations_acknowledged=totals.acknowledged,
             operations_applied=totals.applied,
         )
+
+
+def _task_directory(settings: ReplicationSettings) -> list[str]:
+    if not settings.task_directory:
+        return []
+    try:
+        return [paths.normalise(settings.task_directory)]
+    except PathError as error:
+        raise InputError(f"replication.task_directory: {error}") from error
 
 
 def normal_mapping(request: Mapped) -> Mapped:

@@ -12,7 +12,8 @@ from tests.product.replication.cuts import CuttableVolume, PowerLost
 from tests.product.replication.site import ROOT, Relay, Site, mirrored, protect, request, running, same, until
 from tests.product.replication.test_target_queue import START, TargetMachine
 
-from bodydouble.errors import ConnectionStateError, PathError
+from bodydouble.errors import ConnectionStateError, InputError, PathError
+from bodydouble.replication.groups import Group
 from bodydouble.replication.protocol import Task
 from bodydouble.replication.task_runner import TaskRunner, script_path
 from bodydouble.vocabulary.events import EventCode
@@ -347,6 +348,20 @@ def runs_when_cut_at(step: int) -> list[str]:
     for part in (before, after):
         asyncio.run(part())
     return [ran[2]["BODYDOUBLE_TASK_REPEATED"] for ran in fake.ran]
+
+
+def test_a_task_is_alone_in_its_group() -> None:
+    group = Group(lambda path: path)
+    assert group.take(BEHIND[1])
+    assert not group.take(TASK)
+    alone = Group(lambda path: path)
+    assert alone.take(TASK)
+    assert not alone.take(BEHIND[1])
+
+
+def test_a_task_directory_that_is_no_path_is_named() -> None:
+    with pytest.raises(InputError, match=r"replication\.task_directory: .*absolute"):
+        run(Site("WEB1", task_directory="tasks").start())
 
 
 @pytest.mark.parametrize("command", ["../x", "a/../../x", "/etc/x", "a\x00b", "."])
