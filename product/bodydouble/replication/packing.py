@@ -3,8 +3,8 @@
 The bytes of writes lie behind each other, apart from everything else, so that bytes which cannot be compressed do not
 get between names, times and kinds, which repeat from element to element. An element that is about the same path as the
 one before says no path, and a time is the difference to the time before. What is left is compressed as one run over the
-whole session, because names come again and again; bytes are compressed frame by frame, unless that gained nothing the
-last times. Contents of less than 1 KiB are not compressed (Double-Take's guides).
+whole session, because names come again and again; bytes are compressed frame by frame, and sent as they are where that
+gains less than 3 %. Contents of less than 1 KiB are not compressed (Double-Take's guides).
 """
 
 from __future__ import annotations
@@ -42,7 +42,6 @@ SMALL_BYTES = 1024
 WINDOW_LOG = 20
 """No frame needs a longer window, and no peer may make this side allocate more."""
 MAX_TIME_NS = 2**63 - 1
-_TRIES_APART = 16
 _WORTH = 0.97
 
 META, LARGE, ANEW = 1, 2, 4
@@ -68,7 +67,6 @@ class Packer:
             CompressionParameter.window_log: WINDOW_LOG,
         }
         self._run: ZstdCompressor | None = None
-        self._skip = 0
 
     def messages(self, taken: Sequence[Queued]) -> list[Fragment | Batch]:
         """Frames for consecutive elements; a write that is too long for one frame is preceded by its data."""
@@ -112,17 +110,11 @@ class Packer:
         return self._run.compress(meta, ZstdCompressor.FLUSH_BLOCK)
 
     def _payload(self, data: bytes) -> tuple[bytes, bool]:
-        """The bytes, compressed where that is worth it."""
+        """The bytes, compressed where that is worth it; zstd finds out fast where it is not."""
         if not self.level or len(data) < SMALL_BYTES:
             return data, False
-        if self._skip:
-            self._skip -= 1
-            return data, False
         packed = compress(data, options=self._options)
-        if len(packed) <= _WORTH * len(data):
-            return packed, True
-        self._skip = _TRIES_APART
-        return data, False
+        return (packed, True) if len(packed) <= _WORTH * len(data) else (data, False)
 
 
 class Unpacker:

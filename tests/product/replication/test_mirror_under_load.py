@@ -139,7 +139,8 @@ async def play(  # noqa: C901 - one branch a kind of step
 
 def settled(source: Site) -> bool:
     status = source.service.connections()[0]
-    return status.state == "replicating" and status.queue_operations == 0
+    applied = status.applied == status.generated  # what is acknowledged need not be applied yet
+    return status.state == "replicating" and status.queue_operations == 0 and applied
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
