@@ -1,6 +1,6 @@
 """The ports: all that the product asks of the host it runs on. Everything else is plain asyncio.
 
-A host body (Linux adapters, the simulated Windows) implements these seven protocols; `Host` carries one of each.
+A host body (Linux adapters, the simulated Windows) implements these eight protocols; `Host` carries one of each.
 Tests in ``tests/conformance`` hold every implementation to the text below. Paths are in product form (see
 `bodydouble.vocabulary.operations`). No method blocks the event loop.
 """
@@ -187,6 +187,13 @@ class WallClock(Protocol):
         """The present instant, aware, UTC."""
 
 
+class Entropy(Protocol):
+    """Where secrets come from."""
+
+    def random_bytes(self, size: int) -> bytes:
+        """``size`` bytes that nobody can foresee: for keys and one-time codes, and for nothing else."""
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
     """One of each port: what a host body hands to the product."""
@@ -198,3 +205,4 @@ class Host:
     scripts: Scripts
     pinger: Pinger
     clock: WallClock
+    entropy: Entropy

@@ -1,4 +1,4 @@
-"""Serves the control API over HTTP/1.1 on the running loop.
+"""Serves the control API over HTTP/1.1 and TLS on the running loop.
 
 uvicorn's protocol class is served directly with ``loop.create_server``. `uvicorn.Server` adds a main loop that wakes
 ten times a second only to refresh the Date header and to look at its exit flag, and it takes the process's signals:
@@ -20,12 +20,16 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from bodydouble.control.settings import ControlSettings
+    from bodydouble.security.trust import Trust
 
 MAX_CONNECTIONS = 256
 """Connections served at once; more are answered with 503."""
 
 GRACE = 2.0
 """Seconds that requests under way may take to end once the server closes."""
+
+HANDSHAKE_SECONDS = 5.0
+"""For the TLS handshake."""
 
 MIN_TOKEN_CHARACTERS = 8
 
@@ -36,14 +40,21 @@ class ControlServer:
     Args:
         settings: address, port and token.
         app: the ASGI application.
+        trust: has the certificate; loaded before this runs.
 
     Raises:
-        InputError: the token is too short to be a secret.
+        InputError: the token is too short to be a secret, or plain HTTP would leave the machine.
     """
 
-    def __init__(self, settings: ControlSettings, app: ASGIApp) -> None:
+    def __init__(self, settings: ControlSettings, app: ASGIApp, trust: Trust) -> None:
         if len(settings.token) < MIN_TOKEN_CHARACTERS:
             raise InputError(f"control.token: expected at least {MIN_TOKEN_CHARACTERS} characters")
+        if settings.plain_http and not settings.on_loopback:
+            raise InputError(
+                f"control.plain_http: the address is {settings.address}: without TLS the API is served on a loopback "
+                "address only; set control.address to 127.0.0.1, or leave plain_http out"
+            )
+        self._trust = trust
         self._settings = settings
         self._config = Config(
             app,
@@ -81,8 +92,10 @@ class ControlServer:
     async def _listen(self) -> asyncio.Server:
         loop = asyncio.get_running_loop()
         address, port = self._settings.address, self._settings.port
+        secured = None if self._settings.plain_http else self._trust.controlled()
+        limit = None if secured is None else HANDSHAKE_SECONDS
         try:
-            return await loop.create_server(self._protocol, address, port)
+            return await loop.create_server(self._protocol, address, port, ssl=secured, ssl_handshake_timeout=limit)
         except OSError as error:
             raise InputError(f"control: cannot listen on {address} port {port}: {error}") from error
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bodydouble.ports import Host
     from bodydouble.replication.settings import ReplicationSettings
+    from bodydouble.security.trust import Trust
     from bodydouble.state.events import EventLog
 
 
@@ -28,6 +29,7 @@ class Context:
         host: the ports.
         settings: of the replication service.
         events: the events log.
+        trust: this machine's certificate and the machines that it is paired with.
         protected: directories that are never replicated, neither sent nor written: first the daemon's own state.
         source_name: what this machine calls itself towards targets: its permanent name.
         incarnation: this run of the daemon; no two runs share it.
@@ -37,6 +39,7 @@ class Context:
     host: Host
     settings: ReplicationSettings
     events: EventLog
+    trust: Trust
     protected: list[str]
     source_name: str = ""
     incarnation: str = ""

@@ -9,12 +9,13 @@ import msgspec
 
 from bodydouble.errors import ConnectionStateError, FileSystemError, InputError, PathError
 from bodydouble.replication.context import Context
-from bodydouble.replication.protocol import Wire
+from bodydouble.replication.protocol import PROTOCOL, Wire
 from bodydouble.replication.rules import check_set
 from bodydouble.replication.source import ConnectionRecord, SourceConnection
 from bodydouble.replication.target import TargetRegistry, TargetSession
 from bodydouble.replication.tasks import cancel
 from bodydouble.replication.verifier import Verifier
+from bodydouble.security.listener import Limits, PeerListener
 from bodydouble.vocabulary import paths
 from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.records import ReplicationSet
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
 
     from bodydouble.ports import Host
     from bodydouble.replication.settings import ReplicationSettings
+    from bodydouble.security.pairing import Pairing
+    from bodydouble.security.trust import Trust
     from bodydouble.state.events import EventLog
     from bodydouble.state.store import StateStore
-    from bodydouble.vocabulary.records import ConnectionStatus, ConnectRequest, TargetConnectionStatus
+    from bodydouble.vocabulary.records import ConnectionStatus, ConnectRequest, Peer, TargetConnectionStatus
     from bodydouble.vocabulary.verification import VerificationOptions, VerificationReport, VerificationSchedule
 
 _SAVE_RETRY_SECONDS = 5.0
@@ -73,12 +76,26 @@ class ReplicationService:
         settings: see `ReplicationSettings`.
         store: where sets, connections and replicas are kept; its directory is never replicated.
         events: the events log.
+        trust: this machine's certificate and peers; loaded before this runs.
+        pairing: attends machines that come to the same port to be paired.
     """
 
-    def __init__(self, host: Host, settings: ReplicationSettings, store: StateStore, events: EventLog) -> None:
+    def __init__(
+        self,
+        host: Host,
+        settings: ReplicationSettings,
+        store: StateStore,
+        events: EventLog,
+        *,
+        trust: Trust,
+        pairing: Pairing,
+    ) -> None:
         self.ready = asyncio.Event()
         self.port = settings.port
-        self.context = Context(host, settings, events, [store.directory])
+        self.context = Context(host, settings, events, trust, [store.directory])
+        limits = Limits(settings.handshake_timeout, settings.max_handshakes, settings.max_handshakes_per_address)
+        self._listener = PeerListener(PROTOCOL, trust, pairing, events=events, limits=limits, attend=self._attend)
+        trust.subscribe(self._peers_changed)
         self.registry = TargetRegistry(self.context, store)
         self.verifier = Verifier(self.context, store, self.spawn_now)
         self._store = store
@@ -138,12 +155,7 @@ class ReplicationService:
 
     async def _listen(self) -> asyncio.Server:
         settings = self.context.settings
-        try:
-            server = await asyncio.start_server(self._accept, settings.address, settings.port)
-        except OSError as error:
-            raise InputError(
-                f"replication: cannot listen on {settings.address} port {settings.port}: {error}"
-            ) from error
+        server = await self._listener.open(settings.address, settings.port, self.spawn)
         if not settings.port:
             self.port = server.sockets[0].getsockname()[1]
         return server
@@ -171,18 +183,19 @@ class ReplicationService:
             raise ConnectionStateError("replication is not running yet")
         return self._group.create_task(part, name=name)
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._group is None or not self.ready.is_set() or self._sessions >= self.context.settings.max_sessions:
-            writer.transport.abort()
+    async def _attend(self, peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._sessions >= self.context.settings.max_sessions:
             return
         self._sessions += 1
-        wire = Wire(reader, writer, self.context.settings.peer_timeout)
-        session = TargetSession(self.context, self.registry, self, wire)
-        task = self._group.create_task(session.run(), name=f"bodydouble-session-{self.registry.next_session()}")
-        task.add_done_callback(self._session_ended)
+        try:
+            wire = Wire(reader, writer, self.context.settings.peer_timeout, peer)
+            await TargetSession(self.context, self.registry, self, wire).run()
+        finally:
+            self._sessions -= 1
 
-    def _session_ended(self, _task: asyncio.Task[None]) -> None:
-        self._sessions -= 1
+    def _peers_changed(self) -> None:
+        for connection in self._connections.values():
+            connection.retry()
 
     # --- replication sets ---
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from bodydouble.errors import BodydoubleError, ConnectionStateError, ProtocolError
+from bodydouble.errors import BodydoubleError, ConnectionStateError, PairingError, ProtocolError
 from bodydouble.replication import states
 from bodydouble.replication.mirror import MirrorError
 from bodydouble.replication.protocol import (
     FRAGMENT_BYTES,
     MAX_BATCH_BYTES,
     MAX_BATCH_OPERATIONS,
+    PROTOCOL,
     VERSION,
     Ack,
     AnyMessage,
@@ -37,6 +39,7 @@ from bodydouble.replication.protocol import (
 from bodydouble.replication.spill import QueueExhaustedError
 from bodydouble.replication.stream import SourceStream
 from bodydouble.replication.tasks import run_together
+from bodydouble.security.tls import certificate_of
 from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.operations import Write
 from bodydouble.vocabulary.records import (
@@ -55,6 +58,7 @@ if TYPE_CHECKING:
     from bodydouble.replication.context import Context
     from bodydouble.replication.queue import Queued
     from bodydouble.replication.states import Stimulus
+    from bodydouble.vocabulary.records import Peer, Role
 
 
 MAX_RESTORE_FAILURES = 10
@@ -84,12 +88,14 @@ class ConnectionRecord(msgspec.Struct, frozen=True, kw_only=True):
         trusted: the last mirror completed and this machine did not crash since; otherwise sizes and times prove
             nothing and a ``difference`` mirror compares checksums.
         verification: when to verify by itself.
+        peer: fingerprint of the target that was met first; another machine at its address is refused.
     """
 
     id: int
     request: ConnectRequest
     trusted: bool = False
     verification: VerificationSchedule | None = None
+    peer: str = ""
 
 
 class SourceConnection:
@@ -161,7 +167,7 @@ class SourceConnection:
 
     def reconnect(self, request: ConnectRequest) -> None:
         """Try again at once, with the mirror options of ``request``; what a mirror needs is ordered with it."""
-        self.record = msgspec.structs.replace(self.record, request=request)
+        self.record = msgspec.structs.replace(self.record, request=request, peer="")
         if self.state not in ("mirroring", "replicating", "queue-full"):
             self.mirror_ordered = True
         self._kick.set()
@@ -212,6 +218,11 @@ class SourceConnection:
         if self.stream is not None:
             self.stream.fail(ConnectionStateError(why))
         self._kick.set()
+
+    def retry(self) -> None:
+        """Whom this machine is paired with has changed: what was refused may be possible now."""
+        if self.state == "error":
+            self._kick.set()
 
     def suspend(self, why: str) -> None:
         """Make no attempt, and replicate nothing, until `release`: the data here is being restored."""
@@ -269,8 +280,9 @@ class SourceConnection:
             if self.stream is not None and self.stream.failure is not None:
                 raise self.stream.failure
             wire = await self._open()
-            welcome = await self._greet(wire)
-            await self._converse(wire, welcome)
+            with self._context.trust.held(wire.peer, wire.transport):
+                welcome = await self._greet(wire)
+                await self._converse(wire, welcome)
         except (QueueExhaustedError, DivergedError, MirrorError, ConnectionStateError) as error:
             await self._stream_ended(error)
         except RefusedError as error:
@@ -289,13 +301,51 @@ class SourceConnection:
     async def _open(self) -> Wire:
         request, settings = self.record.request, self._context.settings
         try:
+            context = self._context.trust.towards(self._wanted_role(), PROTOCOL)
             async with asyncio.timeout(settings.connect_timeout):
-                reader, writer = await asyncio.open_connection(request.target, request.port)
+                reader, writer = await asyncio.open_connection(
+                    request.target, request.port, ssl=context, server_hostname=""
+                )
+        except PairingError as error:
+            raise RefusedError(str(error), permanent=True) from error
+        except ssl.SSLCertVerificationError as error:
+            raise RefusedError(
+                f"what answers at {request.target}:{request.port} is not paired with this machine as a "
+                f"{self._wanted_role()}",
+                permanent=True,
+            ) from error
         except TimeoutError as error:
             raise ConnectionAbortedError(f"no connection within {settings.connect_timeout:g} s") from error
         except UnicodeError as error:  # what getaddrinfo makes of names such as "a..b"
             raise ConnectionAbortedError(f"{request.target!r} is not a host name: {error}") from error
-        return Wire(reader, writer, settings.peer_timeout)
+        try:
+            return Wire(reader, writer, settings.peer_timeout, self._recognised(writer))
+        except BaseException:
+            writer.transport.abort()
+            raise
+
+    def _wanted_role(self) -> Role:
+        return "source" if self._purpose == "restore" else "target"
+
+    def _recognised(self, writer: asyncio.StreamWriter) -> Peer:
+        """Who answered.
+
+        Raises:
+            RefusedError: not the machine that answered before, one that was removed, or one of another version.
+        """
+        connection: ssl.SSLObject = writer.get_extra_info("ssl_object")
+        peer = self._context.trust.find(certificate_of(connection))
+        where = f"{self.record.request.target}:{self.record.request.port}"
+        if peer is None or self._wanted_role() not in peer.roles:
+            raise RefusedError(f"what answers at {where} is paired no more", permanent=True)
+        if self.record.peer not in ("", peer.fingerprint):
+            raise RefusedError(
+                f"at {where} answers {peer.name}, another machine than before; connect again if that is meant",
+                permanent=True,
+            )
+        if connection.selected_alpn_protocol() != PROTOCOL:
+            raise RefusedError(f"{peer.name} does not speak {PROTOCOL}: install the same version", permanent=True)
+        return peer
 
     async def _greet(self, wire: Wire) -> Welcome:
         stream = self.stream.name if self.stream is not None and self.stream.alive else ""
@@ -303,7 +353,6 @@ class SourceConnection:
         await wire.send(
             Hello(
                 version=VERSION,
-                token=self._context.settings.token,
                 source=self._context.source_name,
                 replication_set=self._offered,
                 purpose=self._purpose,
@@ -311,14 +360,31 @@ class SourceConnection:
                 recognise_restore=self.record.request.recognise_restore,
             )
         )
-        answer = await wire.receive()
-        while isinstance(answer, Ping):
-            answer = await wire.receive()
+        answer = await self._answer(wire)
+        await self._met(wire.peer)
         if isinstance(answer, Refused):
             raise RefusedError(answer.detail, permanent=answer.permanent)
         if not isinstance(answer, Welcome):
             raise ProtocolError(f"{type(answer).__name__} in answer to Hello")
         return answer
+
+    async def _answer(self, wire: Wire) -> AnyMessage:
+        try:
+            while isinstance(answer := await wire.receive(), Ping):
+                continue
+        except ConnectionError as error:
+            # TLS 1.3: a target that does not accept this machine's certificate ends the connection only now.
+            raise ConnectionResetError(
+                f"{wire.peer.name} gave no answer ({error}); if this lasts, see whether this machine is paired there"
+            ) from error
+        return answer
+
+    async def _met(self, peer: Peer) -> None:
+        """An answer shows that the peer has pinned this machine; from now on it has to be this peer."""
+        await self._context.trust.finish(peer.fingerprint)
+        if self.record.peer != peer.fingerprint:
+            self.record = msgspec.structs.replace(self.record, peer=peer.fingerprint)
+            self._on_change()
 
     async def _converse(self, wire: Wire, welcome: Welcome) -> None:
         if self._restore_blocks(welcome):

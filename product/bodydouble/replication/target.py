@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import re
 from collections import deque
 from contextlib import suppress
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from bodydouble.errors import BodydoubleError, FileSystemError, InputError, PathError, ProtocolError
+from bodydouble.errors import BodydoubleError, FileSystemError, InputError, PairingError, PathError, ProtocolError
 from bodydouble.replication.applier import Applier
 from bodydouble.replication.journal.journal import Journal
 from bodydouble.replication.protocol import (
@@ -48,6 +47,7 @@ if TYPE_CHECKING:
     from bodydouble.replication.applier import Spawn
     from bodydouble.replication.context import Context
     from bodydouble.state.store import StateStore
+    from bodydouble.vocabulary.records import Peer
 
 MAX_COMMIT_BYTES = 4 * 1024 * 1024
 MAX_COMMIT_ITEMS = 4096
@@ -101,7 +101,6 @@ class TargetRegistry:
         self._sessions: dict[int, TargetSession] = {}
         self._spawn: Spawn | None = None
         self._next_number = 1
-        self._session_number = 0
         self._refusals: dict[str, str] = {}
 
     async def load(self, *, clean: bool) -> None:
@@ -196,13 +195,17 @@ class TargetRegistry:
 
     # --- sessions ---
 
-    async def admit(self, hello: Hello) -> Replica:
+    async def admit(self, hello: Hello, peer: Peer) -> Replica:
         """The replica that ``hello`` is for; made when there is none yet.
 
+        Args:
+            hello: what was asked.
+            peer: who asked it.
+
         Raises:
-            SessionRefusedError: wrong version or token, a set that cannot be, or another source has the same place.
+            SessionRefusedError: the peer may not, a set that cannot be, or another source has the same place.
         """
-        self._check(hello)
+        self._check(hello, peer)
         key = _key(hello.source, hello.replication_set.name)
         if hello.purpose == "restore":
             replica = self._receiving.get(key)
@@ -227,9 +230,8 @@ class TargetRegistry:
         self._next_number += 1
         return ReplicaRecord(number=self._next_number - 1, source=hello.source, replication_set=hello.replication_set)
 
-    def _check(self, hello: Hello) -> None:
-        if not hmac.compare_digest(hello.token.encode(), self._context.settings.token.encode()):
-            raise SessionRefusedError("the token is not this target's", permanent=True)
+    def _check(self, hello: Hello, peer: Peer) -> None:
+        check_rights(hello, peer)
         if hello.version != VERSION:
             raise SessionRefusedError(f"protocol version {hello.version}, this side speaks {VERSION}", permanent=True)
         if not 0 < len(hello.source) <= MAX_NAME or len(hello.stream) > MAX_NAME * 2:
@@ -304,10 +306,21 @@ class TargetRegistry:
         self._refusals[source] = refusal
         return known != refusal
 
-    def next_session(self) -> int:
-        """A number for a session's name."""
-        self._session_number += 1
-        return self._session_number
+
+def check_rights(hello: Hello, peer: Peer) -> None:
+    """What a paired machine may ask for.
+
+    Raises:
+        SessionRefusedError: it has not the role for it, or calls itself by a name that is not its own.
+    """
+    role = "target" if hello.purpose == "restore" else "source"
+    if role not in peer.roles:
+        raise SessionRefusedError(f"{peer.name} is not paired with this machine as a {role} of it", permanent=True)
+    if hello.source.casefold() != peer.name.casefold():
+        raise SessionRefusedError(
+            f"{peer.name} called itself {hello.source[:MAX_NAME]!r}; a machine that was renamed has to be paired again",
+            permanent=True,
+        )
 
 
 def _weight(items: list[Item]) -> int:
@@ -362,20 +375,22 @@ class TargetSession:
     async def run(self) -> None:
         """From Hello to the end; problems with the peer end the session and nothing else."""
         try:
-            await self._attend(await self._hello())
-        except (OSError, ProtocolError, FileSystemError) as error:
+            hello = await self._hello()
+            await self._context.trust.finish(self._wire.peer.fingerprint)
+            await self._attend(hello)
+        except (OSError, ProtocolError, FileSystemError, PairingError) as error:
             self._lost(error)
         finally:
             await self._wire.close()
 
     async def _attend(self, hello: Hello) -> None:
         try:
-            replica = await self._registry.admit(hello)
+            replica = await self._registry.admit(hello, self._wire.peer)
             await self._registry.claim(replica, self, hello)
         except SessionRefusedError as error:
-            if self._registry.is_news(hello.source[:MAX_NAME], str(error)):
-                who = hello.source[:MAX_NAME]
-                self._event(EventCode.REPLICATION_ERROR, f"source {who!r} was refused: {error}")
+            who = self._wire.peer.name
+            if self._registry.is_news(who, str(error)):
+                self._event(EventCode.REPLICATION_ERROR, f"{who} was refused: {error}")
             await self._wire.send(Refused(str(error), error.permanent))
             return
         await self._serve(hello, replica)
@@ -392,8 +407,7 @@ class TargetSession:
 
     def _lost(self, error: Exception) -> None:
         if isinstance(error, ProtocolError | FileSystemError):
-            who = "a peer" if self.replica is None else self.replica.record.source
-            self._event(EventCode.REPLICATION_ERROR, f"session with {who} ended: {error}")
+            self._event(EventCode.REPLICATION_ERROR, f"session with {self._wire.peer.name} ended: {error}")
 
     async def _serve(self, hello: Hello, replica: Replica) -> None:
         try:
