@@ -152,7 +152,7 @@ def changed(host: str, port: int) -> str:
     place = f"--host {host} --port {port}"
     return (
         f"; whoever answers at {host} port {port} does not show the certificate that was trusted: it was set up anew, "
-        f"or somebody is in between. If it is right: 'bodydouble {place} trust --forget', then 'bodydouble {place} trust'"
+        f"or somebody is in between. If it is right: bodydouble {place} trust --forget, and trust it again"
     )
 
 

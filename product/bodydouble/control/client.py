@@ -81,13 +81,8 @@ class ControlClient:
         self._place = f"{host} port {port}"
         if certificate is None and not is_loopback(host):
             raise InputError(f"{self._place}: plain HTTP is spoken to this machine itself only")
-        literal = f"[{host}]" if ":" in host else host
-        try:
-            base = httpx.URL(f"{'http' if certificate is None else 'https'}://{literal}:{port}/v1/")
-        except httpx.InvalidURL as error:
-            raise InputError(f"not the name or address of a machine: {host!r}") from error
         self._http = httpx.AsyncClient(
-            base_url=base,
+            base_url=_base("http" if certificate is None else "https", host, port),
             headers={b"authorization": f"Bearer {token}".encode(), b"connection": b"close"},
             trust_env=False,
             # Without TLS it is never used, and spares reading the system's certificate store.
@@ -300,12 +295,22 @@ def _service(name: str) -> str:
     return f"services/{quote(name, safe='')}"
 
 
+def _base(scheme: str, host: str, port: int) -> httpx.URL:
+    literal = f"[{host}]" if ":" in host else host
+    try:
+        return httpx.URL(f"{scheme}://{literal}:{port}/v1/")
+    except httpx.InvalidURL as error:
+        raise InputError(f"not the name or address of a machine: {host!r}") from error
+
+
 async def fetch_certificate(host: str, port: int) -> bytes:
     """The certificate that whoever answers there shows, in DER; it proves that it has the key, and nothing is sent.
 
     Raises:
+        InputError: ``host`` cannot be the name or address of a machine.
         UnreachableError: nobody answers, or not with TLS.
     """
+    _base("https", host, port)
     context = client_context(None, [HTTP_PROTOCOL], [])
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT):

@@ -29,8 +29,8 @@ class Context:
         host: the ports.
         settings: of the replication service.
         events: the events log.
-        trust: this machine's certificate and the machines that it is paired with.
         protected: directories that are never replicated, neither sent nor written: first the daemon's own state.
+        trust: this machine's certificate and the machines that it is paired with.
         source_name: what this machine calls itself towards targets: its permanent name.
         incarnation: this run of the daemon; no two runs share it.
         totals: counters.
@@ -39,8 +39,8 @@ class Context:
     host: Host
     settings: ReplicationSettings
     events: EventLog
-    trust: Trust
     protected: list[str]
+    trust: Trust
     source_name: str = ""
     incarnation: str = ""
     totals: Totals = field(default_factory=Totals)

@@ -78,6 +78,9 @@ class ReplicationService:
         events: the events log.
         trust: this machine's certificate and peers; loaded before this runs.
         pairing: attends machines that come to the same port to be paired.
+
+    Raises:
+        InputError: a setting is out of range.
     """
 
     def __init__(
@@ -92,7 +95,8 @@ class ReplicationService:
     ) -> None:
         self.ready = asyncio.Event()
         self.port = settings.port
-        self.context = Context(host, settings, events, trust, [store.directory])
+        _check_accepted(settings)
+        self.context = Context(host, settings, events, [store.directory], trust)
         limits = Limits(settings.handshake_timeout, settings.max_handshakes, settings.max_handshakes_per_address)
         self._listener = PeerListener(PROTOCOL, trust, pairing, events=events, limits=limits, attend=self._attend)
         trust.subscribe(self._peers_changed)
@@ -418,6 +422,15 @@ class ReplicationService:
             operations_acknowledged=totals.acknowledged,
             operations_applied=totals.applied,
         )
+
+
+def _check_accepted(settings: ReplicationSettings) -> None:
+    """Raises InputError: a directory that cannot be."""
+    for root in settings.accepted_roots or ():
+        try:
+            paths.normalise(root)
+        except PathError as error:
+            raise InputError(f"replication.accepted_roots: {error}") from error
 
 
 def _normalised(replication_set: ReplicationSet) -> ReplicationSet:

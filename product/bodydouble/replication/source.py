@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from bodydouble.errors import BodydoubleError, ConnectionStateError, PairingError, ProtocolError
 from bodydouble.replication import states
+from bodydouble.replication.dialling import dial
 from bodydouble.replication.mirror import MirrorError
 from bodydouble.replication.protocol import (
     FRAGMENT_BYTES,
     MAX_BATCH_BYTES,
     MAX_BATCH_OPERATIONS,
-    PROTOCOL,
     VERSION,
     Ack,
     AnyMessage,
@@ -39,7 +38,6 @@ from bodydouble.replication.protocol import (
 from bodydouble.replication.spill import QueueExhaustedError
 from bodydouble.replication.stream import SourceStream
 from bodydouble.replication.tasks import run_together
-from bodydouble.security.tls import certificate_of
 from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.operations import Write
 from bodydouble.vocabulary.records import (
@@ -58,7 +56,7 @@ if TYPE_CHECKING:
     from bodydouble.replication.context import Context
     from bodydouble.replication.queue import Queued
     from bodydouble.replication.states import Stimulus
-    from bodydouble.vocabulary.records import Peer, Role
+    from bodydouble.vocabulary.records import Peer
 
 
 MAX_RESTORE_FAILURES = 10
@@ -279,7 +277,7 @@ class SourceConnection:
         try:
             if self.stream is not None and self.stream.failure is not None:
                 raise self.stream.failure
-            wire = await self._open()
+            wire = await dial(self._context, self.record.request, self._purpose, self.record.peer)
             with self._context.trust.held(wire.peer, wire.transport):
                 welcome = await self._greet(wire)
                 await self._converse(wire, welcome)
@@ -289,6 +287,8 @@ class SourceConnection:
             self._problem("refused" if error.permanent else "unreachable", str(error))
         except (OSError, ProtocolError) as error:
             self._problem("broken" if self._session_open else "unreachable", str(error) or type(error).__name__)
+        except PairingError as error:
+            self._problem("refused", str(error))
         except BodydoubleError as error:
             await self._drop_stream()
             self._problem("refused", str(error))
@@ -297,55 +297,6 @@ class SourceConnection:
             self.target_state = "unknown"
             if wire is not None:
                 await wire.close()
-
-    async def _open(self) -> Wire:
-        request, settings = self.record.request, self._context.settings
-        try:
-            context = self._context.trust.towards(self._wanted_role(), PROTOCOL)
-            async with asyncio.timeout(settings.connect_timeout):
-                reader, writer = await asyncio.open_connection(
-                    request.target, request.port, ssl=context, server_hostname=""
-                )
-        except PairingError as error:
-            raise RefusedError(str(error), permanent=True) from error
-        except ssl.SSLCertVerificationError as error:
-            raise RefusedError(
-                f"what answers at {request.target}:{request.port} is not paired with this machine as a "
-                f"{self._wanted_role()}",
-                permanent=True,
-            ) from error
-        except TimeoutError as error:
-            raise ConnectionAbortedError(f"no connection within {settings.connect_timeout:g} s") from error
-        except UnicodeError as error:  # what getaddrinfo makes of names such as "a..b"
-            raise ConnectionAbortedError(f"{request.target!r} is not a host name: {error}") from error
-        try:
-            return Wire(reader, writer, settings.peer_timeout, self._recognised(writer))
-        except BaseException:
-            writer.transport.abort()
-            raise
-
-    def _wanted_role(self) -> Role:
-        return "source" if self._purpose == "restore" else "target"
-
-    def _recognised(self, writer: asyncio.StreamWriter) -> Peer:
-        """Who answered.
-
-        Raises:
-            RefusedError: not the machine that answered before, one that was removed, or one of another version.
-        """
-        connection: ssl.SSLObject = writer.get_extra_info("ssl_object")
-        peer = self._context.trust.find(certificate_of(connection))
-        where = f"{self.record.request.target}:{self.record.request.port}"
-        if peer is None or self._wanted_role() not in peer.roles:
-            raise RefusedError(f"what answers at {where} is paired no more", permanent=True)
-        if self.record.peer not in ("", peer.fingerprint):
-            raise RefusedError(
-                f"at {where} answers {peer.name}, another machine than before; connect again if that is meant",
-                permanent=True,
-            )
-        if connection.selected_alpn_protocol() != PROTOCOL:
-            raise RefusedError(f"{peer.name} does not speak {PROTOCOL}: install the same version", permanent=True)
-        return peer
 
     async def _greet(self, wire: Wire) -> Welcome:
         stream = self.stream.name if self.stream is not None and self.stream.alive else ""

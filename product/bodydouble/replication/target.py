@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from bodydouble.errors import BodydoubleError, FileSystemError, InputError, PairingError, PathError, ProtocolError
+from bodydouble.errors import FileSystemError, PairingError, ProtocolError
+from bodydouble.replication.admission import MAX_STREAM, SessionRefusedError, check_hello, check_roots
 from bodydouble.replication.applier import Applier
 from bodydouble.replication.journal.journal import Journal
 from bodydouble.replication.protocol import (
     MAX_OPERATION_BYTES,
-    VERSION,
     Ack,
     AnyMessage,
     Applied,
@@ -33,7 +33,7 @@ from bodydouble.replication.protocol import (
 )
 from bodydouble.replication.queue import SequenceCheck, weigh
 from bodydouble.replication.replica import Replica, ReplicaRecord
-from bodydouble.replication.rules import check_set
+from bodydouble.replication.rules import Selection
 from bodydouble.replication.target_queue import TargetQueue
 from bodydouble.replication.tasks import run_together, to_the_end
 from bodydouble.vocabulary import paths
@@ -47,25 +47,13 @@ if TYPE_CHECKING:
     from bodydouble.replication.applier import Spawn
     from bodydouble.replication.context import Context
     from bodydouble.state.store import StateStore
-    from bodydouble.vocabulary.records import Peer
+    from bodydouble.vocabulary.records import Peer, ReplicationSet
 
 MAX_COMMIT_BYTES = 4 * 1024 * 1024
 MAX_COMMIT_ITEMS = 4096
 MAX_REPLICAS = 1000
-MAX_NAME = 255
+MAX_REPLICAS_OF_ONE = 200
 _QUEUE_NAME = re.compile(r"target-queue-([0-9]+)")
-
-
-class SessionRefusedError(BodydoubleError):
-    """A source gets no session.
-
-    Attributes:
-        permanent: trying again soon is pointless.
-    """
-
-    def __init__(self, detail: str, *, permanent: bool) -> None:
-        super().__init__(detail)
-        self.permanent = permanent
 
 
 class OutgoingConnections(Protocol):
@@ -205,19 +193,14 @@ class TargetRegistry:
         Raises:
             SessionRefusedError: the peer may not, a set that cannot be, or another source has the same place.
         """
-        self._check(hello, peer)
+        check_hello(hello, peer)
+        check_roots(self._selection(hello.replication_set), self._context.settings.accepted_roots)
         key = _key(hello.source, hello.replication_set.name)
         if hello.purpose == "restore":
-            replica = self._receiving.get(key)
-            if replica is None or replica.record.replication_set != hello.replication_set:
-                record = self._new_record(hello)
-                replica = self._receiving[key] = Replica(self._context, record, self._save, purpose_restore=True)
-                self._add_applier(replica)
-            return replica
+            return self._receiver(key, hello)
         replica = self._replicas.get(key)
         if replica is None:
-            if len(self._replicas) >= MAX_REPLICAS:
-                raise SessionRefusedError(f"{MAX_REPLICAS} replicas are kept already", permanent=True)
+            _check_room(self._replicas, key)
             replica = Replica(self._context, self._new_record(hello), self._save)
         self._check_place(replica, hello)
         if key not in self._replicas:
@@ -226,20 +209,23 @@ class TargetRegistry:
             await self._save_all()
         return replica
 
+    def _receiver(self, key: tuple[str, str], hello: Hello) -> Replica:
+        """The data of this machine that a restoration is for."""
+        replica = self._receiving.get(key)
+        if replica is None:
+            _check_room(self._receiving, key)
+            record = self._new_record(hello)
+            replica = self._receiving[key] = Replica(self._context, record, self._save, purpose_restore=True)
+            self._add_applier(replica)
+        return replica
+
+    def _selection(self, replication_set: ReplicationSet) -> Selection:
+        case_sensitive = self._context.host.file_system.case_sensitive
+        return Selection(replication_set, case_sensitive=case_sensitive, protected=self._context.protected)
+
     def _new_record(self, hello: Hello) -> ReplicaRecord:
         self._next_number += 1
         return ReplicaRecord(number=self._next_number - 1, source=hello.source, replication_set=hello.replication_set)
-
-    def _check(self, hello: Hello, peer: Peer) -> None:
-        check_rights(hello, peer)
-        if hello.version != VERSION:
-            raise SessionRefusedError(f"protocol version {hello.version}, this side speaks {VERSION}", permanent=True)
-        if not 0 < len(hello.source) <= MAX_NAME or len(hello.stream) > MAX_NAME * 2:
-            raise SessionRefusedError("the source's name is missing or too long", permanent=True)
-        try:
-            check_set(hello.replication_set)
-        except (InputError, PathError) as error:
-            raise SessionRefusedError(str(error), permanent=True) from error
 
     def _check_place(self, replica: Replica, hello: Hello) -> None:
         """No two connected sources may write to one place."""
@@ -307,18 +293,11 @@ class TargetRegistry:
         return known != refusal
 
 
-def check_rights(hello: Hello, peer: Peer) -> None:
-    """What a paired machine may ask for.
-
-    Raises:
-        SessionRefusedError: it has not the role for it, or calls itself by a name that is not its own.
-    """
-    role = "target" if hello.purpose == "restore" else "source"
-    if role not in peer.roles:
-        raise SessionRefusedError(f"{peer.name} is not paired with this machine as a {role} of it", permanent=True)
-    if hello.source.casefold() != peer.name.casefold():
+def _check_room(replicas: dict[tuple[str, str], Replica], key: tuple[str, str]) -> None:
+    """Raises SessionRefusedError: one more cannot be kept, of this source or at all."""
+    if len(replicas) >= MAX_REPLICAS or sum(source == key[0] for source, _ in replicas) >= MAX_REPLICAS_OF_ONE:
         raise SessionRefusedError(
-            f"{peer.name} called itself {hello.source[:MAX_NAME]!r}; a machine that was renamed has to be paired again",
+            f"no more replicas are kept: {MAX_REPLICAS} at most, and {MAX_REPLICAS_OF_ONE} of one source",
             permanent=True,
         )
 
@@ -445,7 +424,7 @@ class TargetSession:
         if blocked:
             return False
         message = await self._wire.receive()
-        if not isinstance(message, Begin):
+        if not isinstance(message, Begin) or len(message.stream) > MAX_STREAM:
             raise ProtocolError(f"{type(message).__name__} instead of Begin")
         if message.position == 0 and message.stream != replica.stream:
             await self._begin(replica, hello, message.stream)

@@ -56,7 +56,7 @@ async def resolved(stage: Stage, name: str) -> str:
 
 async def daemon_says(host: LabHost) -> dict[str, Any]:
     control = host.control
-    async with ControlClient(control.address, control.port, control.token) as client:
+    async with ControlClient(control.address, control.port, control.token, control.certificate) as client:
         seen = {
             "status": await client.status(),
             "service": await client.service("W3SVC"),

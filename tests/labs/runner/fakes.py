@@ -52,7 +52,7 @@ class FakeHost:
 
     @property
     def control(self) -> ControlAddress:
-        return ControlAddress(self.address, 6330, "token")
+        return ControlAddress(self.address, 6330, "token", b"a certificate")
 
     def interface_on(self, segment: str) -> str | None:
         return "Local Area Connection" if segment == "lan" else None

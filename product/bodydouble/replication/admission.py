@@ -1,0 +1,77 @@
+"""What a paired machine may ask for: under which name, in which role, and where on this machine's volumes. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bodydouble.errors import BodydoubleError, InputError, PathError
+from bodydouble.replication.protocol import VERSION
+from bodydouble.replication.rules import check_set
+from bodydouble.vocabulary import paths
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bodydouble.replication.protocol import Hello
+    from bodydouble.replication.rules import Selection
+    from bodydouble.vocabulary.records import Peer
+
+MAX_NAME = 255
+MAX_STREAM = 2 * MAX_NAME
+
+
+class SessionRefusedError(BodydoubleError):
+    """A source gets no session.
+
+    Attributes:
+        permanent: trying again soon is pointless.
+    """
+
+    def __init__(self, detail: str, *, permanent: bool) -> None:
+        super().__init__(detail)
+        self.permanent = permanent
+
+
+def check_hello(hello: Hello, peer: Peer) -> None:
+    """Refuse what a machine may not ask for, whatever it is paired as, and what its role does not cover.
+
+    Raises:
+        SessionRefusedError: another version, a name that is not its own, a role that it has not, a set that cannot be.
+    """
+    if hello.version != VERSION:
+        raise SessionRefusedError(f"protocol version {hello.version}, this side speaks {VERSION}", permanent=True)
+    role = "target" if hello.purpose == "restore" else "source"
+    if role not in peer.roles:
+        raise SessionRefusedError(f"{peer.name} is not paired with this machine as a {role} of it", permanent=True)
+    if hello.source.casefold() != peer.name.casefold():
+        raise SessionRefusedError(
+            f"{peer.name} called itself {hello.source[:MAX_NAME]!r}; a machine that was renamed has to be paired again",
+            permanent=True,
+        )
+    if len(hello.stream) > MAX_STREAM:
+        raise SessionRefusedError("the stream's name is too long", permanent=True)
+    try:
+        check_set(hello.replication_set)
+    except (InputError, PathError) as error:
+        raise SessionRefusedError(str(error), permanent=True) from error
+
+
+def check_roots(selection: Selection, accepted: Sequence[str] | None) -> None:
+    """Refuse a set that reaches beyond what others may write to on this machine.
+
+    Args:
+        selection: the set on this machine's volumes.
+        accepted: directories, see `ReplicationSettings.accepted_roots`.
+
+    Raises:
+        SessionRefusedError: one of the set's roots lies beneath none of them.
+    """
+    if accepted is None:
+        return
+    beneath = [selection.key(paths.normalise(root)) for root in accepted]
+    for root in selection.roots:
+        if not any(paths.is_beneath(selection.key(root), each) for each in beneath):
+            raise SessionRefusedError(
+                f"{root} is beneath none of the directories that this machine accepts (replication.accepted_roots)",
+                permanent=True,
+            )
