@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bodydouble.vocabulary.records import Peer
 
     Attend = Callable[["Peer", asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
+    _Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
     Spawn = Callable[[Coroutine[Any, Any, None], str], asyncio.Task[None]]
 
 SHUTDOWN_SECONDS = 5.0
@@ -95,36 +96,46 @@ class PeerListener:
 
     async def _receive(self, newcomer: _Newcomer) -> None:
         """From the first byte to the end of the connection."""
+        pairing = self._pairing.listens()
         try:
-            await self._serve(newcomer)
+            streams = await self._handshake(newcomer, pairing=pairing)
+            if streams is not None:
+                await self._hand_on(newcomer, *streams, pairing=pairing)
         finally:
             self._room.leave(newcomer)
             newcomer.turn_out()
 
-    async def _serve(self, newcomer: _Newcomer) -> None:
-        pairing = self._pairing.listens()
+    async def _handshake(self, newcomer: _Newcomer, *, pairing: bool) -> _Streams | None:
         try:
-            reader, writer = await self._secure(newcomer, self._trust.listening(self._protocol, pairing=pairing))
+            return await self._secure(newcomer, self._trust.listening(self._protocol, pairing=pairing))
         except ssl.SSLError as error:
             self._note(newcomer, f"TLS: {error.reason or 'no handshake'}")
-            return
-        except OSError as error:
-            if isinstance(error, ConnectionAbortedError):
-                self._note(newcomer, "no handshake came in time")
-            return
-        peer, chosen = self._trust.find(_certificate(writer)), _chosen(writer)
-        if peer is not None and chosen == self._protocol:
-            self._room.leave(newcomer)
-            with self._trust.held(peer, writer.transport):
-                await self._attend(peer, reader, writer)
-        elif chosen == PAIRING_PROTOCOL and pairing:
-            await self._pairing.attend(reader, writer)
-        else:
-            self._note(newcomer, "it speaks another protocol" if peer is not None else "it showed no certificate")
+        except ConnectionAbortedError:
+            self._note(newcomer, "no handshake came in time")
+        except OSError:
+            return None  # it went away by itself
+        return None
 
-    async def _secure(
-        self, newcomer: _Newcomer, context: ssl.SSLContext
-    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _hand_on(
+        self, newcomer: _Newcomer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, pairing: bool
+    ) -> None:
+        """Serve a connection whose TLS handshake is over, to its end."""
+        try:
+            peer, chosen = self._trust.find(_certificate(writer)), _chosen(writer)
+            if peer is not None and chosen == self._protocol:
+                self._room.leave(newcomer)
+                with self._trust.held(peer, writer.transport):
+                    await self._attend(peer, reader, writer)
+            elif chosen == PAIRING_PROTOCOL and pairing:
+                await self._pairing.attend(reader, writer)
+            else:
+                self._note(newcomer, "it showed no certificate" if peer is None else "it speaks another protocol")
+        finally:
+            writer.transport.abort()
+
+    async def _secure(self, newcomer: _Newcomer, context: ssl.SSLContext) -> _Streams:
+        if newcomer.transport.is_closing():  # it was turned out already: TLS would wait for an end that has been told
+            raise ConnectionResetError
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(loop=loop)
         protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
