@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 
 class FileSystem(Protocol):
-    """The host's volumes, read and written by the product itself."""
+    """The host's volumes, read and written by the product itself.
+
+    A path means what has exactly these names, in any case where the system ignores it. Another way to the same file (an
+    8.3 alias, a stream, a device) is not there: ``not_found``, or ``denied``.
+    """
 
     @property
     def case_sensitive(self) -> bool:

@@ -194,7 +194,9 @@ class TargetRegistry:
             SessionRefusedError: the peer may not, a set that cannot be, or another source has the same place.
         """
         check_hello(hello, peer)
-        check_roots(self._selection(hello.replication_set), self._context.settings.accepted_roots)
+        selection = self._selection(hello.replication_set)
+        check_roots(selection, self._context.settings.accepted_roots)
+        await self._check_places(selection)
         key = _key(hello.source, hello.replication_set.name)
         if hello.purpose == "restore":
             return self._receiver(key, hello)
@@ -218,6 +220,14 @@ class TargetRegistry:
             replica = self._receiving[key] = Replica(self._context, record, self._save, purpose_restore=True)
             self._add_applier(replica)
         return replica
+
+    async def _check_places(self, selection: Selection) -> None:
+        """Raises SessionRefusedError: a root is no path of this kind of host, or its volume does not answer."""
+        for root in selection.roots:
+            try:
+                await self._context.host.file_system.stat(root)
+            except FileSystemError as error:
+                raise SessionRefusedError(f"{root} cannot be replicated to: {error}", permanent=True) from error
 
     def _selection(self, replication_set: ReplicationSet) -> Selection:
         case_sensitive = self._context.host.file_system.case_sensitive
