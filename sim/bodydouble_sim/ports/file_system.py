@@ -54,11 +54,14 @@ class SimFileSystem:
 
     def _exact(self, path: str) -> str:
         """The path, if it is spelled with names and not with 8.3 aliases or streams, which mean something else."""
-        if "~" not in path and path.find(":", 2) < 0:
-            return path
-        link = self._on(path).stat(path) or self._on(path).stat(path.rpartition("/")[0])
-        if link is not None and not fold(path).startswith(fold(link.path)):
-            raise FileSystemError("not_found", path, f"an alias of {link.path}")
+        if path.find(":", 2) > 0:
+            raise FileSystemError("not_found", path, "a stream, and no file")
+        if "~" in path:
+            found, parent = self._on(path).stat(path), path.rpartition("/")[0]
+            above = None if found is not None else self._on(path).stat(parent)
+            for entry, asked in ((found, path), (above, parent)):
+                if entry is not None and fold(entry.path) != fold(asked):
+                    raise FileSystemError("not_found", path, f"an alias of {entry.path}")
         return path
 
     async def list_directory(self, path: str) -> list[Entry]:
@@ -72,7 +75,7 @@ class SimFileSystem:
         if path[:1].upper() not in self._volumes:
             return None
         entry = self._on(path).stat(path)
-        return entry if entry is not None and fold(entry.path) == fold(path) else None
+        return entry if entry is not None and path.find(":", 2) < 0 and fold(entry.path) == fold(path) else None
 
     async def read(self, path: str, offset: int, size: int) -> bytes:
         """See `bodydouble.ports.FileSystem.read`: the bytes are those of one instant between call and answer."""
