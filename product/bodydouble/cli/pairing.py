@@ -162,8 +162,12 @@ async def _judged(host: str, port: int, pin: str | None) -> bytes:
     if pin is not None:
         return await pinned(host, port, read_fingerprint(pin))
     certificate = await fetch_certificate(host, port)
-    if not sys.stdin.isatty():
+    if not _can_ask():
         raise not_known(host, port, certificate)
     click.echo(f"The daemon at {host} port {port} shows the certificate\n  {fingerprint_of(certificate)}", err=True)
     click.confirm("Is that what 'bodydouble pair list' says on its machine?", abort=True, err=True)
     return certificate
+
+
+def _can_ask() -> bool:
+    return sys.stdin.isatty()
