@@ -12,7 +12,7 @@ from hashlib import sha256
 
 import msgspec
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from cryptography.x509.oid import NameOID
@@ -99,11 +99,11 @@ def public_key_of(certificate: bytes) -> Ed25519PublicKey:
         raise InputError(f"a certificate of {len(certificate)} bytes: at most {MAX_CERTIFICATE} are allowed")
     try:
         parsed = x509.load_der_x509_certificate(certificate)
-        key = parsed.public_key()
+        key, end = parsed.public_key(), parsed.not_valid_after_utc
         parsed.verify_directly_issued_by(parsed)
-    except (ValueError, TypeError, InvalidSignature, x509.InvalidVersion) as error:
-        raise InputError(f"not a self-signed certificate: {error}") from error
-    if not isinstance(key, Ed25519PublicKey) or parsed.not_valid_after_utc != _END:
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, x509.InvalidVersion) as error:
+        raise InputError(f"not a self-signed certificate: {error or type(error).__name__}") from error
+    if not isinstance(key, Ed25519PublicKey) or end != _END:
         raise InputError("not a certificate of a daemon: expected Ed25519, valid without end")
     return key
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import contextmanager
 from datetime import datetime  # noqa: TC003 - msgspec reads it at run time
 from typing import TYPE_CHECKING
@@ -22,7 +23,6 @@ from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.records import Peer, PeerState, Roles
 
 if TYPE_CHECKING:
-    import asyncio
     import ssl
     from collections.abc import Callable, Iterator
 
@@ -109,6 +109,7 @@ class Trust:
         self._contexts: dict[tuple[str, str, bool], ssl.SSLContext] = {}
         self._held: dict[str, list[asyncio.WriteTransport]] = {}
         self._listeners: list[Callable[[], None]] = []
+        self._changing = asyncio.Lock()
 
     async def load(self) -> None:
         """Read the credential and the peers; the first start makes a credential, durably before it is used.
@@ -175,12 +176,14 @@ class Trust:
             PairingError: see `check_new`.
             FileSystemError: it could not be saved, and is not trusted.
         """
-        self.check_new(name, certificate)
-        earlier = self._peers.get(fingerprint_of(certificate))
-        state: PeerState = "unfinished" if earlier is None else earlier.state
-        since = self._host.clock.now()
-        await self._put(PinnedPeer(name=name, certificate=certificate, roles=roles, state=state, since=since))
-        return self._peers[fingerprint_of(certificate)].shown()
+        async with self._changing:
+            self.check_new(name, certificate)
+            earlier = self._peers.get(fingerprint_of(certificate))
+            state: PeerState = "unfinished" if earlier is None else earlier.state
+            since = self._host.clock.now()
+            pinned = PinnedPeer(name=name, certificate=certificate, roles=roles, state=state, since=since)
+            await self._put(pinned)
+        return pinned.shown()
 
     async def finish(self, fingerprint: str) -> Peer:
         """The peer is known to have pinned this machine, too.
@@ -189,14 +192,16 @@ class Trust:
             PairingError: it was removed meanwhile.
             FileSystemError: it could not be saved, and stays unfinished.
         """
-        peer = self._peers.get(fingerprint)
-        if peer is None:
-            raise PairingError("the pairing was removed meanwhile")
-        if peer.state != "paired":
-            await self._put(msgspec.structs.replace(peer, state="paired"))
-            roles = " and ".join(peer.roles)
-            self._events.record(EventCode.PAIRED, f"paired with {peer.name} ({roles}), certificate {fingerprint}")
-        return self._peers[fingerprint].shown()
+        async with self._changing:
+            peer = self._peers.get(fingerprint)
+            if peer is None:
+                raise PairingError("the pairing was removed meanwhile")
+            if peer.state != "paired":
+                peer = msgspec.structs.replace(peer, state="paired")
+                await self._put(peer)
+                roles = " and ".join(peer.roles)
+                self._events.record(EventCode.PAIRED, f"paired with {peer.name} ({roles}), certificate {fingerprint}")
+        return peer.shown()
 
     async def remove(self, name: str) -> None:
         """Trust a machine no more; its connections end at once.
@@ -204,11 +209,12 @@ class Trust:
         Raises:
             InputError: no such machine is paired.
         """
-        found = [each for each in self._peers.values() if each.name.casefold() == name.casefold()]
-        if not found:
-            raise InputError(f"no machine {name!r} is paired")
-        fingerprint = found[0].fingerprint
-        await self._save([each for each in self._peers.values() if each.fingerprint != fingerprint])
+        async with self._changing:
+            found = [each for each in self._peers.values() if each.name.casefold() == name.casefold()]
+            if not found:
+                raise InputError(f"no machine {name!r} is paired")
+            fingerprint = found[0].fingerprint
+            await self._save([each for each in self._peers.values() if each.fingerprint != fingerprint])
         for transport in self._held.pop(fingerprint, []):
             transport.abort()
         self._events.record(EventCode.PEER_REMOVED, f"{found[0].name} is paired no more, certificate {fingerprint}")

@@ -143,12 +143,14 @@ def test_a_signature_is_the_owners() -> None:
     assert not signed_by(A.certificate, B.sign(b"said"), b"said")
 
 
+@pytest.mark.filterwarnings("ignore:Parsed a")
 @given(st.binary(max_size=2000))
 def test_what_is_no_certificate_cannot_be_pinned(content: bytes) -> None:
     with pytest.raises(InputError):
         public_key_of(content)
 
 
+@pytest.mark.filterwarnings("ignore:Parsed a")  # the parser's own remarks about what it then refuses
 @given(st.integers(0, 304), st.integers(1, 255))
 def test_a_damaged_certificate_cannot_be_pinned(at: int, change: int) -> None:
     damaged = bytearray(A.certificate)

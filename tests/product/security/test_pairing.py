@@ -208,6 +208,28 @@ def test_roles_that_cannot_be_are_refused(roles: Any) -> None:
     run(scenario())
 
 
+def test_changes_at_the_same_time_lose_nothing_and_are_told_once() -> None:
+    async def scenario() -> None:
+        async with strangers() as (offers, _):
+            names = [f"WEB{number}" for number in range(10, 15)]
+            certificates = [credential_of(name).certificate for name in names]
+            pins = [offers.trust.pin(*each, ("source",)) for each in zip(names, certificates, strict=True)]
+            await asyncio.gather(*pins)
+            prints = [credential_of(name).fingerprint for name in names]
+            await asyncio.gather(
+                *(offers.trust.finish(each) for each in prints * 3),
+                offers.trust.remove("WEB12"),
+                return_exceptions=True,
+            )
+            assert [peer.name for peer in offers.trust.peers()] == ["WEB10", "WEB11", "WEB13", "WEB14"]
+            assert len(texts(offers, EventCode.PAIRED)) == len(names)
+            await offers.stop()
+            await offers.start()
+            assert {"WEB10", "WEB11", "WEB13", "WEB14"} <= {peer.name for peer in offers.trust.peers()}
+
+    run(scenario())
+
+
 # --- breaks -----------------------------------------------------------------------------------------------------------
 
 
