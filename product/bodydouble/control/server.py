@@ -14,7 +14,9 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+from bodydouble.control.access import AUTHORISED
 from bodydouble.errors import InputError
+from bodydouble.security.attempts import WaitingRoom
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -32,6 +34,32 @@ HANDSHAKE_SECONDS = 5.0
 """For the TLS handshake."""
 
 MIN_TOKEN_CHARACTERS = 8
+
+
+MAX_STRANGERS = 64
+STRANGERS_OF_ONE = 16
+"""Connections that have shown no token yet, at one time, and from one address: the oldest makes room."""
+
+
+class _Connection(H11Protocol):
+    """uvicorn's protocol; in the waiting room until a request has shown the token."""
+
+    def __init__(self, room: WaitingRoom[_Connection], config: Config, state: ServerState) -> None:
+        super().__init__(config=config, server_state=state, app_state={AUTHORISED: self._authorised})
+        self._room = room
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        leaving = self._room.enter(self, _peer(self)[0])
+        if leaving is not None:
+            leaving.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._authorised()
+        super().connection_lost(exc)
+
+    def _authorised(self) -> None:
+        self._room.leave(self)
 
 
 class ControlServer:
@@ -55,6 +83,7 @@ class ControlServer:
                 "address only; set control.address to 127.0.0.1, or leave plain_http out"
             )
         self._trust = trust
+        self._room: WaitingRoom[_Connection] = WaitingRoom(MAX_STRANGERS, STRANGERS_OF_ONE)
         self._settings = settings
         self._config = Config(
             app,
@@ -100,7 +129,7 @@ class ControlServer:
             raise InputError(f"control: cannot listen on {address} port {port}: {error}") from error
 
     def _protocol(self) -> asyncio.Protocol:
-        return H11Protocol(config=self._config, server_state=self._state, app_state={})
+        return _Connection(self._room, self._config, self._state)
 
     async def _end_requests(self) -> None:
         # A set of protocols iterates by address: sorted, because the order of closing shows on the wire.

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
@@ -14,7 +15,7 @@ from tests.product.failover.fakes import SOURCE, request
 
 from bodydouble.control.answers import MAX_BODY
 from bodydouble.control.client import ControlClient, fetch_certificate
-from bodydouble.control.server import ControlServer
+from bodydouble.control.server import STRANGERS_OF_ONE, ControlServer
 from bodydouble.control.settings import ControlSettings
 from bodydouble.errors import ControlError, InputError, UnreachableError
 from bodydouble.security.tls import http_client_context
@@ -153,6 +154,35 @@ def test_plain_http_is_served_on_loopback_only(address: str) -> None:
         ControlServer(ControlSettings(token=TOKEN, address=address, plain_http=True), app, no_trust)
     with pytest.raises(InputError, match="plain HTTP"):
         ControlClient("10.0.0.1", 1, TOKEN, None)
+
+
+def asked_again(connection: ssl.SSLSocket) -> bytes:
+    """The answer to a request for the events, of which there are none."""
+    head = b"GET /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "
+    connection.sendall(head + TOKEN.encode() + b"\r\n\r\n")
+    answer = b""
+    while not answer.endswith(b"[]"):
+        answer += (piece := connection.recv(10_000))
+        assert piece, answer
+    return answer
+
+
+def test_connections_without_a_token_keep_nobody_out_and_do_not_pile_up(served: Served) -> None:
+    with ExitStack() as stack:
+        silent = [stack.enter_context(secured(served)) for _ in range(STRANGERS_OF_ONE)]
+        kept = stack.enter_context(secured(served))
+        assert asked_again(kept).startswith(b"HTTP/1.1 200")
+        more = [stack.enter_context(secured(served)) for _ in range(2 * STRANGERS_OF_ONE)]
+        assert raw(served, "GET", "/v1/status")[0] == 200
+        assert all(_ended(each) for each in (*silent, *more[:STRANGERS_OF_ONE]))
+        assert asked_again(kept).startswith(b"HTTP/1.1 200"), "it has shown its token, and stays"
+
+
+def _ended(connection: ssl.SSLSocket) -> bool:
+    try:
+        return connection.recv(1) == b""
+    except (ssl.SSLError, ConnectionError):
+        return True
 
 
 # --- strictness -----------------------------------------------------------------------------------------------------

@@ -60,7 +60,7 @@ class NetnsHost:
         """
         self.name = name
         self.computer_name = spec.computer_name
-        self._address = spec.ip
+        self.address = spec.ip
         self.paths = HostPaths(f"{HOSTS_DIRECTORY}/{name}")
         self.drives = Drives(self.paths.drives)
         self._wire = wire
@@ -91,7 +91,7 @@ class NetnsHost:
             shown = read_shown((self.paths.state / f"{CERTIFICATE_FILE}.json").read_bytes())
         except (OSError, InputError) as error:
             raise LabError(f"{self.name}: the product has no certificate, so it is not installed: {error}") from error
-        return ControlAddress(self._address, CONTROL_PORT, self._token, shown.certificate)
+        return ControlAddress(self.address, CONTROL_PORT, self._token, shown.certificate)
 
     def interface_on(self, segment: str) -> str:
         """The adapter's name; there is one segment only (see `requirements.of_scenario`)."""
@@ -131,8 +131,8 @@ class NetnsHost:
         self._machine = None
         if machine.running():
             raise FaultError(f"{self.name}: init still runs after the power was cut")
-        if self._cable and await self._pinger.ping(self._address, WITNESS_TIMEOUT) is not None:
-            raise FaultError(f"{self.name}: {self._address} still answers after the power was cut")
+        if self._cable and await self._pinger.ping(self.address, WITNESS_TIMEOUT) is not None:
+            raise FaultError(f"{self.name}: {self.address} still answers after the power was cut")
 
     def check_silence(self) -> None:
         """End the watch over the wire that began when the power was cut, if there is one.
