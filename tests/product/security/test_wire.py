@@ -72,14 +72,16 @@ def test_a_sender_waits_for_a_receiver_that_does_not_read() -> None:
     run(scenario())
 
 
-@pytest.mark.parametrize("orderly", [True, False], ids=["with close_notify", "cut off"])
-def test_the_end_of_a_connection_is_a_lost_connection_however_it_came(orderly: bool) -> None:
+@pytest.mark.parametrize("how", ["with close_notify", "half closed", "cut off"])
+def test_the_end_of_a_connection_is_a_lost_connection_however_it_came(how: str) -> None:
     async def scenario() -> None:
         async with wires() as (here, there, relay):
             await here.send(Ping())
             assert isinstance(await there.receive(), Ping)
-            if orderly:
+            if how == "with close_notify":
                 await here.close()
+            elif how == "half closed":
+                relay._writers[1].write_eof()  # TCP's end of one direction, of which TLS says nothing
             else:
                 relay.cut()
             with pytest.raises(ConnectionError):
