@@ -105,9 +105,9 @@ class Daemon:
 
     async def _serve(self, writer: asyncio.Task[None]) -> None:
         """Start the services in the order in which they need each other, then wait."""
-        await self.trust.load()
         async with asyncio.TaskGroup() as group:
             group.create_task(_outlast(writer), name="events log guard")
+            await self.trust.load()
             group.create_task(self.replication.run(), name="replication")
             # Failover may have to mark sources at once, in the state that the replication service loads first.
             await self.replication.ready.wait()
