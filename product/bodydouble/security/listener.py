@@ -127,7 +127,8 @@ class PeerListener:
                 with self._trust.held(peer, writer.transport):
                     await self._attend(peer, reader, writer)
             elif chosen == PAIRING_PROTOCOL and pairing:
-                await self._pairing.attend(reader, writer)
+                if reason := await self._pairing.attend(reader, writer):
+                    self._note(newcomer, reason)
             else:
                 self._note(newcomer, "it showed no certificate" if peer is None else "it speaks another protocol")
         finally:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -98,32 +99,45 @@ class Pairing:
         """Whether there is an offer that somebody may use."""
         return self._offer is not None and self._offer.listens(_now())
 
-    async def attend(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One conversation with a machine that came to be paired; its failure is an event and nothing else."""
+    async def attend(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> str:
+        """One conversation with a machine that came to be paired.
+
+        Returns:
+            Why it never came to a proof, which anybody can bring about as often as they like; empty when it did. How
+            that went is an event.
+        """
         line, offer = _Line(reader, writer), self._offer
         try:
             async with asyncio.timeout(CONVERSATION_SECONDS):
-                if offer is not None:
-                    await self._converse(line, offer)
+                offering, ask, proof = await self._listen(line, offer)
+        except (OSError, PairingError, TimeoutError) as error:
+            await line.close()
+            return f"pairing: {_words(error)}"
+        try:
+            async with asyncio.timeout(CONVERSATION_SECONDS):
+                await self._conclude(line, offering, ask, proof)
         except (OSError, PairingError, FileSystemError, TimeoutError) as error:
-            self._events.record(EventCode.PAIRING_FAILED, f"a pairing failed: {_words(error)}")
+            self._events.record(EventCode.PAIRING_FAILED, f"a pairing with {ask.name} failed: {_words(error)}")
         finally:
             await line.close()
+        return ""
 
-    async def _converse(self, line: _Line, offer: OpenOffer) -> None:
+    async def _listen(self, line: _Line, offer: OpenOffer | None) -> tuple[_Offered, Ask, Proof]:
         ask = await line.receive(Ask)
-        fingerprint = fingerprint_of(ask.certificate)
-        if not offer.open_to(fingerprint, _now()):
+        if offer is None or not offer.open_to(fingerprint_of(ask.certificate), _now()):
             raise PairingError("the code was used already, or is no longer valid")
         name = await self._trust.name()
-        offering = Offering(offer.code, self._trust.credential.certificate, name, ask, self._entropy)
-        await line.send(offering.reply())
-        proof = await line.receive(Proof)
-        self._judge(offering, proof, offer)
+        exchange = Offering(offer.code, self._trust.credential.certificate, name, ask, self._entropy)
+        await line.send(exchange.reply())
+        return _Offered(offer, exchange), ask, await line.receive(Proof)
+
+    async def _conclude(self, line: _Line, offered: _Offered, ask: Ask, proof: Proof) -> None:
+        offer, fingerprint = offered.offer, fingerprint_of(ask.certificate)
+        self._judge(offered.exchange, proof, offer)
         if not offer.open_to(fingerprint, _now()):
             raise PairingError("the code was used by another machine meanwhile")
         offer.use(fingerprint, ask.name)
-        await self._pin(line, offering, offer, ask)
+        await self._pin(line, offered.exchange, offer, ask)
 
     def _judge(self, offering: Offering, proof: Proof, offer: OpenOffer) -> None:
         """Raises PairingError: the proof is wrong; after too many of them the code is void."""
@@ -182,6 +196,14 @@ class Pairing:
         await line.send(Pinned())
         await line.receive(Paired)
         return await self._trust.finish(peer.fingerprint)
+
+
+@dataclass(frozen=True, slots=True)
+class _Offered:
+    """An offer that somebody tries, and the exchange about it."""
+
+    offer: OpenOffer
+    exchange: Offering
 
 
 class _Line:

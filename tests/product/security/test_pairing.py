@@ -159,6 +159,30 @@ def test_an_offer_that_has_ended_pairs_nobody(end: str, monkeypatch: pytest.Monk
     run(scenario())
 
 
+def test_a_flood_of_conversations_that_prove_nothing_is_one_event_and_costs_no_try() -> None:
+    async def scenario() -> None:
+        async with strangers() as (offers, accepts):
+            code = offered(offers)
+            context = client_context(None, [PAIRING_PROTOCOL], [])
+            for say in (b"", b"\0\0\0\1\xc0", b"\xff\xff\xff\xff", b"\0\0\0\x05hello") * 5:
+                reader, writer = await asyncio.open_connection(
+                    "127.0.0.1", offers.service.port, ssl=context, server_hostname=""
+                )
+                writer.write(say)
+                if not say:
+                    writer.close()
+                with suppress(OSError):
+                    assert await reader.read() == b""
+                writer.transport.abort()
+            await until(lambda: texts(offers, EventCode.UNPAIRED_ATTEMPT))
+            assert len(texts(offers, EventCode.UNPAIRED_ATTEMPT)) == 1
+            assert texts(offers, EventCode.PAIRING_FAILED) == []
+            assert offers.pairing.status().tries == MAX_TRIES
+            await accept(accepts, offers.service.port, code)
+
+    run(scenario())
+
+
 def test_a_machine_without_an_offer_does_not_speak_of_pairing() -> None:
     async def scenario() -> None:
         async with strangers() as (offers, accepts):
