@@ -18,8 +18,10 @@ from bodydouble.control.settings import ControlSettings  # noqa: TC001 - msgspec
 from bodydouble.control.statistics import StatisticsRing
 from bodydouble.failover.service import FailoverService
 from bodydouble.replication.service import ReplicationService
-from bodydouble.replication.settings import ReplicationSettings  # noqa: TC001 - msgspec reads the annotations
+from bodydouble.replication.settings import ReplicationSettings
 from bodydouble.restore.service import RestorationService
+from bodydouble.security.pairing import Pairing
+from bodydouble.security.trust import Trust
 from bodydouble.state.events import EventLog
 from bodydouble.state.store import StateStore
 from bodydouble.vocabulary.events import EventCode
@@ -39,7 +41,7 @@ class DaemonSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 
     state_directory: str
     control: ControlSettings
-    replication: ReplicationSettings
+    replication: ReplicationSettings = ReplicationSettings()
 
 
 class Daemon:
@@ -56,12 +58,25 @@ class Daemon:
     def __init__(self, host: Host, settings: DaemonSettings) -> None:
         store = StateStore(host.file_system, settings.state_directory, host.clock)
         self.events = EventLog(host.file_system, settings.state_directory, host.clock)
-        self.replication = ReplicationService(host, settings.replication, store, self.events)
+        self.trust = Trust(host, store, self.events)
+        self.pairing = Pairing(self.trust, host.entropy, self.events)
+        self.replication = ReplicationService(
+            host, settings.replication, store, self.events, trust=self.trust, pairing=self.pairing
+        )
         self.restoration = RestorationService(self.replication)
         self.failover = FailoverService(host, store, self.events, self.replication.stand_in)
         self.statistics = StatisticsRing(host.clock, self.replication, self.failover)
-        backends = Backends(host, self.events, self.replication, self.restoration, self.failover, self.statistics)
-        self.control = ControlServer(settings.control, build_app(backends, settings.control.token))
+        backends = Backends(
+            host,
+            self.events,
+            self.replication,
+            self.restoration,
+            self.failover,
+            self.statistics,
+            self.trust,
+            self.pairing,
+        )
+        self.control = ControlServer(settings.control, build_app(backends, settings.control.token), self.trust)
         self.ready = asyncio.Event()
 
     async def run(self) -> None:
@@ -92,6 +107,7 @@ class Daemon:
         """Start the services in the order in which they need each other, then wait."""
         async with asyncio.TaskGroup() as group:
             group.create_task(_outlast(writer), name="events log guard")
+            await self.trust.load()
             group.create_task(self.replication.run(), name="replication")
             # Failover may have to mark sources at once, in the state that the replication service loads first.
             await self.replication.ready.wait()

@@ -10,6 +10,7 @@ BodydoubleError
 ├── ServiceError               a service could not be queried, started or stopped
 ├── ScriptError                a script could not be run (a script that ran and failed is a result, not an error)
 ├── ProtocolError              a replication peer sent what the protocol does not allow
+├── PairingError               two machines were not paired, and neither believes it
 ├── ConnectionStateError       the requested action does not fit the connection's or the monitor's state
 ├── StateError                 the product's own files on disk cannot be understood
 └── ControlError               the control API answered with an error (client side)
@@ -74,6 +75,10 @@ class ScriptError(BodydoubleError):
 
 class ProtocolError(BodydoubleError):
     """A replication peer sent a frame that the protocol does not allow at this point."""
+
+
+class PairingError(BodydoubleError):
+    """Two machines could not be paired, or a machine is not paired that has to be; the message says what to do."""
 
 
 class ConnectionStateError(BodydoubleError):

@@ -1,6 +1,6 @@
 """The ports: all that the product asks of the host it runs on. Everything else is plain asyncio.
 
-A host body (Linux adapters, the simulated Windows) implements these seven protocols; `Host` carries one of each.
+A host body (Linux adapters, the simulated Windows) implements these eight protocols; `Host` carries one of each.
 Tests in ``tests/conformance`` hold every implementation to the text below. Paths are in product form (see
 `bodydouble.vocabulary.operations`). No method blocks the event loop.
 """
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 
 class FileSystem(Protocol):
-    """The host's volumes, read and written by the product itself."""
+    """The host's volumes, read and written by the product itself.
+
+    A path means what has exactly these names, in any case where the system ignores it. Another way to the same file (an
+    8.3 alias, a stream, a device) is not there: ``not_found``, or ``denied``.
+    """
 
     @property
     def case_sensitive(self) -> bool:
@@ -188,6 +192,13 @@ class WallClock(Protocol):
         """The present instant, aware, UTC."""
 
 
+class Entropy(Protocol):
+    """Where secrets come from."""
+
+    def random_bytes(self, size: int) -> bytes:
+        """``size`` bytes that nobody can foresee: for keys and one-time codes, and for nothing else."""
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
     """One of each port: what a host body hands to the product."""
@@ -199,3 +210,4 @@ class Host:
     scripts: Scripts
     pinger: Pinger
     clock: WallClock
+    entropy: Entropy

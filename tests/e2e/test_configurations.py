@@ -11,6 +11,7 @@ import random
 from collections import defaultdict
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,7 +21,7 @@ from bodydouble.errors import FileSystemError
 from bodydouble.replication import feed as feed_module
 from bodydouble.vocabulary.mapping import PathMapping
 from bodydouble.vocabulary.operations import CreateFile, MakeDirectory, Metadata, RemoveFile, Rename, Truncate, Write
-from bodydouble.vocabulary.records import ConnectRequest, ReplicationSet, Rule
+from bodydouble.vocabulary.records import AcceptRequest, ConnectRequest, OfferRequest, ReplicationSet, Rule
 from bodydouble.vocabulary.transmission import TransmissionOptions, TransmissionSchedule, Window
 from bodydouble_labs.history import History
 from bodydouble_labs.providers.sim_host import SimHost
@@ -60,7 +61,8 @@ class Box:
         self.written = 0
 
     def talk(self) -> ControlClient:
-        return ControlClient(self.ip, self.host.control.port, self.host.control.token)
+        control = self.host.control
+        return ControlClient(self.ip, control.port, control.token, control.certificate)
 
     # --- what applications do ---
 
@@ -147,6 +149,7 @@ class Lab:
             for box in self.boxes.values():
                 await box.machine.wait_booted()
                 await box.host.install_bodydouble()
+            await self.console.spawn(self._pair(), name="console")
             await self.console.spawn(main(), name="console")
 
         try:
@@ -155,6 +158,13 @@ class Lab:
             self.world.close()
 
     # --- the operator ---
+
+    async def _pair(self) -> None:
+        """Each machine with each other one, as an operator pairs them."""
+        for one, other in combinations(self.boxes.values(), 2):
+            async with one.talk() as offering, other.talk() as accepting:
+                offer = await offering.offer_pairing(OfferRequest())
+                await accepting.accept_pairing(AcceptRequest(host=one.ip, code=offer.code))
 
     async def connect(self, source: str, target: str, replication_set: ReplicationSet = DATA, **fields: Any) -> int:
         box = self.boxes[source]

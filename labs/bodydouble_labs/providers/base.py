@@ -37,11 +37,16 @@ class CommandResult:
 
 @dataclass(frozen=True, slots=True)
 class ControlAddress:
-    """Where a host's product daemon is controlled; the address is the host's own, not one that fails over."""
+    """Where a host's product daemon is controlled; the address is the host's own, not one that fails over.
+
+    Attributes:
+        certificate: the daemon's, as the operator read it at the host's console.
+    """
 
     address: str
     port: int
     token: str
+    certificate: bytes
 
 
 class LabHost(Protocol):
@@ -51,7 +56,14 @@ class LabHost(Protocol):
     """The scenario's key (``source``)."""
     computer_name: str
     """The Windows name (``SOURCE``)."""
-    control: ControlAddress
+
+    @property
+    def control(self) -> ControlAddress:
+        """Where its product is controlled.
+
+        Raises:
+            LabError: the product is not installed.
+        """
 
     def interface_on(self, segment: str) -> str | None:
         """Name of its adapter on a segment, as the product's Identity port spells it on this body; None without one."""

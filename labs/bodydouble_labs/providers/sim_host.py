@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bodydouble.control.settings import ControlSettings
 from bodydouble.daemon import Daemon, DaemonSettings
-from bodydouble.replication.settings import ReplicationSettings
+from bodydouble.security.trust import CERTIFICATE_FILE, read_shown
 from bodydouble.vocabulary.paths import normalise
 from bodydouble_labs.errors import FaultError, LabError
 from bodydouble_labs.history import Tree, TreeEntry
@@ -28,7 +28,6 @@ CONTROL_PORT = 6330
 EVERYWHERE = "0.0.0.0"  # noqa: S104 - inside the simulated network
 SERVICE = "Bodydouble"
 STATE_DIRECTORY = "C:/Program Files/Bodydouble/State"
-REPLICATION_TOKEN = "every machine of this scenario"  # noqa: S105 - a secret of simulated machines
 READY_WITHIN = 60.0
 """Seconds that the product's control API may take to answer after the service was started."""
 
@@ -40,10 +39,19 @@ class SimHost:
         self.name = name
         self.computer_name = spec.computer_name
         self.machine = machine
-        self.control = ControlAddress(spec.ip, CONTROL_PORT, f"operator of {spec.computer_name}")
+        self._address = spec.ip
+        self._token = f"operator of {spec.computer_name}"
+        self._certificate = b""
         self.witnesses = {letter: VolumeWitness(volume) for letter, volume in machine.volumes.items()}
         self._wires = [WireWitness(nic) for nic in machine.nics]
         self._daemon: Daemon | None = None
+
+    @property
+    def control(self) -> ControlAddress:
+        """See `bodydouble_labs.providers.base.LabHost.control`."""
+        if not self._certificate:
+            raise LabError(f"{self.name}: the product is not installed")
+        return ControlAddress(self._address, CONTROL_PORT, self._token, self._certificate)
 
     @property
     def connected(self) -> bool:
@@ -64,13 +72,14 @@ class SimHost:
         if started.exit_code:
             raise LabError(f"{self.name}: the product's service does not start: {started.output.strip()}")
         await self._wait_for_daemon()
+        path = f"{STATE_DIRECTORY}/{CERTIFICATE_FILE}.json"
+        self._certificate = read_shown(self.volume_of(path).read(path)).certificate
 
     async def _run_daemon(self) -> None:
         """One run of the product's service."""
         settings = DaemonSettings(
             state_directory=STATE_DIRECTORY,
-            control=ControlSettings(token=self.control.token, address=EVERYWHERE, port=CONTROL_PORT),
-            replication=ReplicationSettings(token=REPLICATION_TOKEN),
+            control=ControlSettings(token=self._token, address=EVERYWHERE, port=CONTROL_PORT),
         )
         self._daemon = daemon = Daemon(self.machine.host(), settings)
         await daemon.run()

@@ -30,7 +30,7 @@ class Console:
         """The client that speaks to a host's daemon."""
         if host.name not in self._clients:
             control = host.control
-            self._clients[host.name] = ControlClient(control.address, control.port, control.token)
+            self._clients[host.name] = ControlClient(control.address, control.port, control.token, control.certificate)
         return self._clients[host.name]
 
     async def close(self) -> None:

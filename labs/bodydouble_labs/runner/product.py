@@ -1,4 +1,4 @@
-"""Steps at the product: protect, wait, fail back, decide, restore; asked of it only through its control API."""
+"""Steps at the product: pair, protect, wait, fail back, decide, restore; asked of it only through its control API."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from bodydouble.errors import ControlError
 from bodydouble.vocabulary.records import (
+    AcceptRequest,
     ConnectRequest,
     FailbackDecision,
     InterfaceAddress,
     MonitorRequest,
     MonitorScripts,
+    OfferRequest,
     ReplicationSet,
     RestoreRequest,
     Rule,
@@ -25,12 +27,20 @@ if TYPE_CHECKING:
     from bodydouble_labs.providers.base import LabHost
     from bodydouble_labs.runner.bench import Bench
     from bodydouble_labs.scenario.network import HostSpec
-    from bodydouble_labs.scenario.steps import DecideStep, FailbackStep, ProtectStep, RestoreStep, WaitForStep
+    from bodydouble_labs.scenario.steps import DecideStep, FailbackStep, PairStep, ProtectStep, RestoreStep, WaitForStep
 
 CONFLICT = 409
 BROKEN = ("error", "stopped")
 QUIET_LOOKS = 2
 """Looks in a row that must find the connection quiet before it counts as converged."""
+
+
+async def pair(bench: Bench, step: PairStep) -> None:
+    """Have one server offer a code, and type it in at the other one."""
+    offering, accepting = bench.host(step.pair), bench.host(step.on)
+    offer = await asked("offering a pairing", bench.console.of(offering).offer_pairing(OfferRequest()))
+    request = AcceptRequest(host=bench.address(step.pair), code=offer.code)
+    await asked("accepting the pairing", bench.console.of(accepting).accept_pairing(request))
 
 
 async def protect(bench: Bench, step: ProtectStep) -> None:

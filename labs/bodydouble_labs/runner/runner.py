@@ -44,6 +44,7 @@ ACTIONS: dict[str, Callable[[Bench, Any], Awaitable[None]]] = {
     "workload": clients.workload,
     "run_for": clients.run_for,
     "verify": clients.verify,
+    "pair": product.pair,
     "protect": product.protect,
     "wait_for": product.wait_for,
     "failback": product.failback,
@@ -52,7 +53,7 @@ ACTIONS: dict[str, Callable[[Bench, Any], Awaitable[None]]] = {
 }
 """What carries out each action."""
 
-PRODUCT_ACTIONS = ("protect", "wait_for", "failback", "decide", "restore")
+PRODUCT_ACTIONS = ("pair", "protect", "wait_for", "failback", "decide", "restore")
 """Actions whose time limit judges the product (``fail``); that of all others judges the lab (``invalid``)."""
 
 LIMIT = 300.0

@@ -10,6 +10,7 @@ from bodydouble_labs.scenario.steps import (
     DecideStep,
     FailbackStep,
     FaultStep,
+    PairStep,
     ProtectStep,
     RestoreStep,
     RunForStep,
@@ -136,6 +137,10 @@ def _check_timeline(document: Document, scenario: Scenario) -> None:
             _check_server(document, scenario, (*path, key), name)
             if name != connection.source:
                 raise document.error((*path, key), f"expected the source {connection.source!r}")
+        if isinstance(step, PairStep):
+            _check_server(document, scenario, (*path, "pair"), step.pair)
+            if step.pair == step.on:
+                raise document.error((*path, "pair"), "a server cannot be paired with itself")
         if isinstance(step, RunForStep) and step.within is not None:
             raise document.error((*path, "within"), "'run_for' lasts as long as it says; it takes no 'within'")
         if isinstance(step, WorkloadStep):
@@ -147,14 +152,23 @@ def _check_timeline(document: Document, scenario: Scenario) -> None:
     check_faults(document, scenario)
 
 
+def _check_protected_before(document: Document, index: int, step: ProtectStep, done: set[str]) -> None:
+    place = ("timeline", index, "protect")
+    if step.protect == "connection" and "replication-set" not in done:
+        raise document.error(place, "'protect: replication-set' has to come before")
+    if step.protect == "connection" and "pair" not in done:
+        raise document.error(place, "'pair: HOST' has to come before: only paired servers replicate")
+
+
 def _check_protect_order(document: Document, scenario: Scenario) -> None:
     """What needs the replication set, the connection or the monitor comes after it."""
     done: set[str] = set()
     for index, step in enumerate(scenario.timeline):
         if isinstance(step, ProtectStep):
-            if step.protect == "connection" and "replication-set" not in done:
-                raise document.error(("timeline", index, "protect"), "'protect: replication-set' has to come before")
+            _check_protected_before(document, index, step, done)
             done.add(step.protect)
+        if isinstance(step, PairStep):
+            done.add("pair")
         needs_monitor = isinstance(step, FailbackStep | DecideStep) or (
             isinstance(step, WaitForStep) and step.wait_for in ("monitoring", "failed-over", "failed-back")
         )

@@ -123,6 +123,13 @@ class ProtectStep(StepBase, frozen=True, kw_only=True):
     protect: Literal["replication-set", "connection", "monitor"]
 
 
+class PairStep(StepBase, frozen=True, kw_only=True):
+    """Pair two servers: the one named here offers a one-time code, and the one it is carried to (``on``) accepts it."""
+
+    on: str
+    pair: str
+
+
 class RunForStep(StepBase, frozen=True, kw_only=True):
     """Let the time pass, in seconds."""
 
@@ -249,6 +256,7 @@ AnyStep = (
     | ServicesStep
     | SiteStep
     | WorkloadStep
+    | PairStep
     | ProtectStep
     | RunForStep
     | WaitForStep
@@ -270,6 +278,7 @@ ACTIONS: dict[str, type[AnyStep]] = {
     "services": ServicesStep,
     "site": SiteStep,
     "workload": WorkloadStep,
+    "pair": PairStep,
     "protect": ProtectStep,
     "run_for": RunForStep,
     "wait_for": WaitForStep,

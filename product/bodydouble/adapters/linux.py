@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from bodydouble.adapters.clock import SystemClock
+from bodydouble.adapters.entropy import SystemEntropy
 from bodydouble.adapters.no_filter import NoFilter
 from bodydouble.adapters.pinger import IcmpPinger
 from bodydouble.adapters.posix.backing import Backing
@@ -93,6 +94,7 @@ async def open_host(settings: LinuxHostSettings) -> AsyncIterator[Host]:
             scripts=ScriptRunner(file_system, settings.scripts.interpreters),
             pinger=IcmpPinger(),
             clock=SystemClock(),
+            entropy=SystemEntropy(),
         )
 
 

@@ -10,22 +10,19 @@
     token_file = "control.token"        # or: token = "..."
 
     [replication]
-    token_file = "replication.token"
+    accepted_roots = ["/srv/www"]
 
     [host]                              # see bodydouble.adapters.linux.LinuxHostSettings
 
-A ``token_file`` is looked for beside the configuration file and stands for ``token``.
+A ``token_file`` is looked for beside the configuration file and stands for ``token``. ``[replication]`` and ``[host]``
+may be left out.
 """
 
 from __future__ import annotations
 
-import re
-import tomllib
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import msgspec
-
-from bodydouble.cli.secret import read_token
+from bodydouble.cli.tables import convert, parse, resolve_token
 from bodydouble.daemon import DaemonSettings
 from bodydouble.errors import InputError
 
@@ -33,8 +30,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 T = TypeVar("T")
-
-_VALIDATION = re.compile(r"(?P<what>.*?)(?: - at `\$(?P<path>.*)`)?", re.DOTALL)
 
 
 def load_config(path: Path, host_settings: type[T]) -> tuple[DaemonSettings, T]:
@@ -47,38 +42,18 @@ def load_config(path: Path, host_settings: type[T]) -> tuple[DaemonSettings, T]:
     Raises:
         InputError: names the file, the key and what was expected there.
     """
-    tree = _parse(path)
+    tree = parse(path)
     host = tree.pop("host", {})
-    for table in ("control", "replication"):
-        _resolve_token(path, table, tree.get(table))
-    return _convert(path, tree, DaemonSettings, ""), _convert(path, host, host_settings, "host")
+    resolve_token(path, "control", tree.get("control"))
+    _refuse_shared_token(path, tree.get("replication"))
+    return convert(path, tree, DaemonSettings, ""), convert(path, host, host_settings, "host")
 
 
-def _parse(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot read the configuration: {error.strerror or error}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid TOML: {error}") from error
-
-
-def _resolve_token(path: Path, table: str, values: Any) -> None:
-    if not isinstance(values, dict) or "token_file" not in values:
-        return
-    if "token" in values:
-        raise InputError(f"{path}: {table}: expected token or token_file, not both")
-    name = values.pop("token_file")
-    if not isinstance(name, str):
-        raise InputError(f"{path}: {table}.token_file: expected a file name, got {name!r}")
-    values["token"] = read_token(path.parent / name)
-
-
-def _convert(path: Path, values: Any, type_: type[T], prefix: str) -> T:
-    try:
-        return msgspec.convert(values, type_, strict=True)
-    except msgspec.ValidationError as error:
-        match = _VALIDATION.fullmatch(str(error))
-        assert match is not None
-        key = f"{prefix}{match['path'] or ''}".strip(".") or "top level"
-        raise InputError(f"{path}: {key}: {match['what']}") from error
+def _refuse_shared_token(path: Path, values: Any) -> None:
+    """What versions before mutual TLS authenticated replication by."""
+    for key in ("token", "token_file"):
+        if isinstance(values, dict) and key in values:
+            raise InputError(
+                f"{path}: replication.{key}: machines no longer share a token; take the line out, start the daemons, "
+                "and pair them: 'bodydouble pair offer' on one, 'bodydouble pair accept HOST CODE' on the other"
+            )

@@ -7,11 +7,22 @@ from __future__ import annotations
 
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from typing import Any
 
 import click
 
 from bodydouble import __version__
-from bodydouble.cli import connection, daemon, failover, observation, replication, restoration, services, verification
+from bodydouble.cli import (
+    connection,
+    daemon,
+    failover,
+    observation,
+    pairing,
+    replication,
+    restoration,
+    services,
+    verification,
+)
 from bodydouble.cli.session import Group, Session, examples
 from bodydouble.control.settings import DEFAULT_PORT
 
@@ -69,26 +80,30 @@ def _unavailable(name: str, reason: str) -> click.Command:
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=examples(
         "bodydouble daemon --config /etc/bodydouble.toml",
+        "bodydouble --config /etc/bodydouble.toml status",
+        "BODYDOUBLE_CONFIG=/etc/bodydouble.toml bodydouble events --follow",
         "bodydouble --host target --token-file token status",
-        "BODYDOUBLE_TOKEN_FILE=token bodydouble events --follow",
     ),
 )
 @click.option(
     "--host",
     envvar="BODYDOUBLE_HOST",
-    default="127.0.0.1",
-    show_default=True,
     show_envvar=True,
-    help="The daemon's machine.",
+    help="The daemon's machine; without it, this one (127.0.0.1).",
 )
 @click.option(
     "--port",
     envvar="BODYDOUBLE_PORT",
     type=click.IntRange(1, 65535),
-    default=DEFAULT_PORT,
-    show_default=True,
     show_envvar=True,
-    help="The daemon's control port.",
+    help=f"The daemon's control port; without it, {DEFAULT_PORT} or what --config says.",
+)
+@click.option(
+    "--config",
+    envvar="BODYDOUBLE_CONFIG",
+    type=click.Path(path_type=Path),
+    show_envvar=True,
+    help="Configuration of this machine's daemon: gives its port, token and certificate.",
 )
 @click.option(
     "--token-file",
@@ -97,12 +112,20 @@ def _unavailable(name: str, reason: str) -> click.Command:
     show_envvar=True,
     help="File with the daemon's token.",
 )
+@click.option(
+    "--pin",
+    envvar="BODYDOUBLE_PIN",
+    metavar="FINGERPRINT",
+    show_envvar=True,
+    help="SHA-256 of the daemon's certificate; without it, a daemon of another machine has to be trusted first.",
+)
+@click.option("--plain-http", is_flag=True, help="Speak plain HTTP to this machine's daemon (control.plain_http).")
 @click.option("--json", is_flag=True, help="Print JSON instead of tables.")
 @click.version_option(__version__, prog_name="bodydouble")
 @click.pass_context
-def cli(context: click.Context, host: str, port: int, token_file: Path | None, json: bool) -> None:
+def cli(context: click.Context, /, **options: Any) -> None:
     """Ordered file replication from sources to a target, with failover of name and address."""
-    context.obj = Session(host, port, token_file, json)
+    context.obj = Session(**options)
 
 
 for _command in (
@@ -118,6 +141,8 @@ for _command in (
     connection.transmission,
     connection.target,
     connection.queue_task,
+    pairing.pair,
+    pairing.trust,
     verification.verify,
     verification.verification,
     failover.monitor,

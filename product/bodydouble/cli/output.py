@@ -17,13 +17,14 @@ from rich.table import Table
 from bodydouble.failover.countdown import counter_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from bodydouble.cli.session import Session
     from bodydouble.vocabulary.records import (
         ConnectionStatus,
         Event,
         MonitorStatus,
+        Peer,
         ReplicationSet,
         RestorationStatus,
         ServiceStatus,
@@ -173,6 +174,23 @@ def monitors_table(monitors: Sequence[MonitorStatus]) -> Table:
         )
         counter = counter_words(item.state, item.time_to_fail)
         _row(table, item.bullet, item.request.source, addresses, counter, item.state, item.status_line)
+    return table
+
+
+def peers_table(peers: Sequence[Peer]) -> Table:
+    """Paired machines."""
+    table = _table("Paired machines", "Name", "May be", "State", "Since", "Certificate (SHA-256)")
+    for item in peers:
+        roles = " and ".join(f"{role} of ours" for role in item.roles)
+        _row(table, item.name, roles, item.state, f"{item.since:%Y-%m-%d %H:%M:%S}", item.fingerprint)
+    return table
+
+
+def known_table(known: Mapping[str, str]) -> Table:
+    """Daemons that the console trusts."""
+    table = _table("Trusted daemons", "Daemon", "Certificate (SHA-256)")
+    for place, fingerprint in known.items():
+        _row(table, place, fingerprint)
     return table
 
 

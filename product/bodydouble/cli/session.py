@@ -10,10 +10,12 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
+from bodydouble.cli.known import KnownDaemons, changed, known_daemons_file, local_daemon, not_known
 from bodydouble.cli.secret import read_token
-from bodydouble.control.client import ControlClient
+from bodydouble.control.client import ControlClient, fetch_certificate
 from bodydouble.control.settings import DEFAULT_PORT
-from bodydouble.errors import BodydoubleError, ControlError, InputError, PathError
+from bodydouble.errors import BodydoubleError, ControlError, InputError, PathError, UnreachableError
+from bodydouble.security.certificate import fingerprint_of, read_fingerprint
 from bodydouble.vocabulary.mapping import PathMapping
 from bodydouble.vocabulary.paths import normalise
 
@@ -37,26 +39,90 @@ class Session:
         port: its control API's port.
         token_file: holds its token.
         json: print JSON instead of tables.
+        config: the configuration file of this machine's daemon; says all of the above and its certificate.
+        pin: the fingerprint of the daemon's certificate.
+        plain_http: speak plain HTTP, to this machine itself.
     """
 
-    host: str = "127.0.0.1"
-    port: int = DEFAULT_PORT
+    host: str | None = None
+    port: int | None = None
     token_file: Path | None = None
     json: bool = False
+    config: Path | None = None
+    pin: str | None = None
+    plain_http: bool = False
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """Host and port."""
+        return self.host or "127.0.0.1", self.port or DEFAULT_PORT
+
+    @property
+    def known(self) -> KnownDaemons:
+        """The daemons that were trusted."""
+        return KnownDaemons(known_daemons_file())
 
     def talk(self, action: Action[T]) -> T:
         """Run ``action`` with a client of the daemon.
 
         Raises:
-            InputError: no usable token file is named.
+            InputError: no usable token file is named, or the daemon is not known.
         """
-        if self.token_file is None:
-            raise InputError("no token: name the daemon's token file with --token-file or BODYDOUBLE_TOKEN_FILE")
-        return asyncio.run(self._talk(action, read_token(self.token_file)))
+        return asyncio.run(self._talk(action))
 
-    async def _talk(self, action: Action[T], token: str) -> T:
-        async with ControlClient(self.host, self.port, token) as client:
-            return await action(client)
+    async def _talk(self, action: Action[T]) -> T:
+        if self.config is not None and self.host is None:
+            local = local_daemon(self.config)
+            client = ControlClient(local.host, self.port or local.port, self._token(local.token), local.certificate)
+        else:
+            client = ControlClient(*self.place, self._token(None), await self._certificate())
+        async with client:
+            try:
+                return await action(client)
+            except UnreachableError as error:
+                raise self._explained(error) from error
+
+    def _token(self, configured: str | None) -> str:
+        if self.token_file is not None:
+            return read_token(self.token_file)
+        if configured is None:
+            raise InputError(
+                "no token: name the daemon's token file with --token-file or BODYDOUBLE_TOKEN_FILE, or, on its own "
+                "machine, its configuration with --config or BODYDOUBLE_CONFIG"
+            )
+        return configured
+
+    async def _certificate(self) -> bytes | None:
+        """By which certificate a daemon is recognised that no configuration of this machine tells of."""
+        if self.plain_http:
+            return None
+        if self.pin is not None:
+            return await pinned(*self.place, read_fingerprint(self.pin))
+        known = self.known.find(*self.place)
+        if known is None:
+            raise not_known(*self.place, await fetch_certificate(*self.place))
+        return known
+
+    def _explained(self, error: UnreachableError) -> UnreachableError:
+        if "CERTIFICATE_VERIFY_FAILED" not in str(error):
+            return error
+        return UnreachableError(f"{error}{changed(*self.place)}")
+
+
+async def pinned(host: str, port: int, fingerprint: str) -> bytes:
+    """The certificate of the daemon that is there, if it has ``fingerprint``.
+
+    Raises:
+        InputError: it has another one.
+        UnreachableError: nobody answers.
+    """
+    certificate = await fetch_certificate(host, port)
+    if fingerprint_of(certificate) != fingerprint:
+        raise InputError(
+            f"the daemon at {host} port {port} shows the certificate {fingerprint_of(certificate)}, not the one "
+            f"with the fingerprint {fingerprint}: nothing was sent to it"
+        )
+    return certificate
 
 
 pass_session = click.make_pass_decorator(Session, ensure=True)

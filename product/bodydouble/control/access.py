@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 
+AUTHORISED = "authorised"
+"""In the connection's state: called once a request has shown the token."""
+
+
 class TokenGate:
     """ASGI middleware: answers 401 to every request without the right bearer token, before it is routed or read.
 
@@ -29,7 +33,12 @@ class TokenGate:
         """Pass the request on or refuse it."""
         given = Headers(scope=scope).get("authorization", "").encode("latin-1")
         if compare_digest(given, self._expected):
+            scope.get("state", {}).get(AUTHORISED, _nothing)()
             await self._app(scope, receive, send)
             return
         refusal = error_response(401, "a valid bearer token is required", {"www-authenticate": "Bearer"})
         await refusal(scope, receive, send)
+
+
+def _nothing() -> None:
+    """Who serves the application keeps no account of its connections."""

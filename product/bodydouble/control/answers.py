@@ -17,6 +17,7 @@ from bodydouble.errors import (
     DuplicateIdentityError,
     FilterError,
     InputError,
+    PairingError,
     PathError,
     ServiceError,
 )
@@ -36,6 +37,7 @@ _STATUS: tuple[tuple[type[BodydoubleError], int], ...] = (
     (PathError, HTTPStatus.BAD_REQUEST),
     (ConnectionStateError, HTTPStatus.CONFLICT),
     (DuplicateIdentityError, HTTPStatus.CONFLICT),
+    (PairingError, HTTPStatus.CONFLICT),
     (ServiceError, HTTPStatus.CONFLICT),
     (FilterError, HTTPStatus.CONFLICT),
 )

@@ -20,6 +20,10 @@ DELETE /v1/connections/{id}/verification   stop it
 GET, PUT, DELETE /v1/connections/{id}/verification-schedule   `VerificationSchedule`, null when there is none
 GET /v1/verifications                      `VerificationReport` list, the latest hundred
 GET /v1/verifications/{number}             `VerificationDetails`
+GET /v1/peers                              `Pairings`: own fingerprint, paired machines
+DELETE /v1/peers/{name}                    trust it no more
+GET, POST, DELETE /v1/pairing/offer        `OfferStatus`; `OfferRequest` to `Offer`; withdraw it
+POST /v1/pairing/accept                    `AcceptRequest` to `Peer`, once both have pinned each other
 GET, POST /v1/monitors                     `MonitorStatus` list; `MonitorRequest` to `MonitorStatus`
 DELETE /v1/monitors/{source}
 POST /v1/monitors/{source}/failover        `MonitorStatus`, once the decision is durable; the work goes on
@@ -45,6 +49,7 @@ from bodydouble import __version__
 from bodydouble.control.access import TokenGate
 from bodydouble.control.answers import EXCEPTION_HANDLERS, answer, not_found, read_body, read_query
 from bodydouble.control.connections import connection_routes
+from bodydouble.control.pairing import pairing_routes
 from bodydouble.control.routing import delete as _delete
 from bodydouble.control.routing import done as _done
 from bodydouble.control.routing import get as _get
@@ -72,6 +77,8 @@ if TYPE_CHECKING:
     from bodydouble.ports import Host
     from bodydouble.replication.service import ReplicationService
     from bodydouble.restore.service import RestorationService
+    from bodydouble.security.pairing import Pairing
+    from bodydouble.security.trust import Trust
     from bodydouble.state.events import EventLog
 
 
@@ -85,6 +92,8 @@ class Backends:
     restoration: RestorationService
     failover: FailoverService
     statistics: StatisticsRing
+    trust: Trust
+    pairing: Pairing
 
 
 def build_app(backends: Backends, token: str) -> ASGIApp:
@@ -94,6 +103,7 @@ def build_app(backends: Backends, token: str) -> ASGIApp:
         *_replication_sets(backends),
         *connection_routes(backends),
         *verification_routes(backends),
+        *pairing_routes(backends.trust, backends.pairing),
         *_failover(backends),
         *_restoration(backends),
         *_services(backends),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -10,8 +11,11 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
+from bodydouble.control.settings import is_loopback
 from bodydouble.errors import ControlError, InputError, UnreachableError
+from bodydouble.security.tls import HTTP_PROTOCOL, certificate_of, client_context, http_client_context
 from bodydouble.vocabulary.records import (
+    AcceptRequest,
     ConnectionStatus,
     ConnectRequest,
     DaemonStatus,
@@ -19,6 +23,11 @@ from bodydouble.vocabulary.records import (
     FailbackDecision,
     MonitorRequest,
     MonitorStatus,
+    Offer,
+    OfferRequest,
+    OfferStatus,
+    Pairings,
+    Peer,
     ReplicaName,
     ReplicationSet,
     RestorationStatus,
@@ -64,27 +73,27 @@ class ControlClient:
         host: name or address of the daemon's machine.
         port: the control API's port.
         token: the daemon's token.
+        certificate: the daemon's, in DER: nothing is sent to whoever does not show it. None: plain HTTP, to this
+            machine itself only.
 
     Raises:
-        InputError: ``host`` cannot be the name or address of a machine.
+        InputError: ``host`` cannot be the name or address of a machine, or plain HTTP would leave this one.
 
     Every method raises:
         ControlError: the daemon refused; ``status`` is the HTTP status.
         UnreachableError: no answer came.
     """
 
-    def __init__(self, host: str, port: int, token: str) -> None:
+    def __init__(self, host: str, port: int, token: str, certificate: bytes | None) -> None:
         self._place = f"{host} port {port}"
-        literal = f"[{host}]" if ":" in host else host
-        try:
-            base = httpx.URL(f"http://{literal}:{port}/v1/")
-        except httpx.InvalidURL as error:
-            raise InputError(f"not the name or address of a machine: {host!r}") from error
+        if certificate is None and not is_loopback(host):
+            raise InputError(f"{self._place}: plain HTTP is spoken to this machine itself only")
         self._http = httpx.AsyncClient(
-            base_url=base,
+            base_url=_base("http" if certificate is None else "https", host, port),
             headers={b"authorization": f"Bearer {token}".encode(), b"connection": b"close"},
             trust_env=False,
-            verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),  # never used: spares reading the certificate store
+            # Without TLS it is never used, and spares reading the system's certificate store.
+            verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if certificate is None else http_client_context(certificate),
         )
 
     async def __aenter__(self) -> Self:
@@ -226,6 +235,32 @@ class ControlClient:
         """Continue or stop monitoring after failback."""
         return await self._call("POST", f"{_monitor(source)}/decision", MonitorStatus, decision)
 
+    # --- paired machines ------------------------------------------------------------------------------------------
+
+    async def pairings(self) -> Pairings:
+        """The daemon's own fingerprint, and the machines that it is paired with."""
+        return await self._call("GET", "peers", Pairings)
+
+    async def remove_peer(self, name: str) -> None:
+        """Trust a machine no more."""
+        await self._send("DELETE", f"peers/{quote(name, safe='')}")
+
+    async def offer_pairing(self, request: OfferRequest) -> Offer:
+        """Have a one-time code made up, for another machine to pair by."""
+        return await self._call("POST", "pairing/offer", Offer, request)
+
+    async def offered_pairing(self) -> OfferStatus:
+        """How the latest offer stands."""
+        return await self._call("GET", "pairing/offer", OfferStatus)
+
+    async def withdraw_pairing(self) -> None:
+        """Let nobody use the offer any more."""
+        await self._send("DELETE", "pairing/offer")
+
+    async def accept_pairing(self, request: AcceptRequest) -> Peer:
+        """Pair with the machine that offers a code; returns when both have pinned each other."""
+        return await self._call("POST", "pairing/accept", Peer, request)
+
     # --- restoration ----------------------------------------------------------------------------------------------
 
     async def restorations(self) -> list[RestorationStatus]:
@@ -296,3 +331,32 @@ def _monitor(source: str) -> str:
 
 def _service(name: str) -> str:
     return f"services/{quote(name, safe='')}"
+
+
+def _base(scheme: str, host: str, port: int) -> httpx.URL:
+    literal = f"[{host}]" if ":" in host else host
+    try:
+        return httpx.URL(f"{scheme}://{literal}:{port}/v1/")
+    except httpx.InvalidURL as error:
+        raise InputError(f"not the name or address of a machine: {host!r}") from error
+
+
+async def fetch_certificate(host: str, port: int) -> bytes:
+    """The certificate that whoever answers there shows, in DER; it proves that it has the key, and nothing is sent.
+
+    Raises:
+        InputError: ``host`` cannot be the name or address of a machine.
+        UnreachableError: nobody answers, or not with TLS.
+    """
+    _base("https", host, port)
+    context = client_context(None, [HTTP_PROTOCOL], [])
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            _, writer = await asyncio.open_connection(host, port, ssl=context, server_hostname="")
+    except (OSError, UnicodeError) as error:
+        reason = str(error) or type(error).__name__
+        raise UnreachableError(f"no answer from the daemon at {host} port {port}: {reason}") from error
+    certificate = certificate_of(writer.get_extra_info("ssl_object"))
+    writer.transport.abort()
+    assert certificate is not None, "a server of TLS 1.3 always shows one"
+    return certificate

@@ -1,4 +1,4 @@
-"""Serves the control API over HTTP/1.1 on the running loop.
+"""Serves the control API over HTTP/1.1 and TLS on the running loop.
 
 uvicorn's protocol class is served directly with ``loop.create_server``. `uvicorn.Server` adds a main loop that wakes
 ten times a second only to refresh the Date header and to look at its exit flag, and it takes the process's signals:
@@ -14,12 +14,15 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+from bodydouble.control.access import AUTHORISED
 from bodydouble.errors import InputError
+from bodydouble.security.attempts import WaitingRoom
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from bodydouble.control.settings import ControlSettings
+    from bodydouble.security.trust import Trust
 
 MAX_CONNECTIONS = 256
 """Connections served at once; more are answered with 503."""
@@ -27,7 +30,36 @@ MAX_CONNECTIONS = 256
 GRACE = 2.0
 """Seconds that requests under way may take to end once the server closes."""
 
+HANDSHAKE_SECONDS = 5.0
+"""For the TLS handshake."""
+
 MIN_TOKEN_CHARACTERS = 8
+
+
+MAX_STRANGERS = 64
+STRANGERS_OF_ONE = 16
+"""Connections that have shown no token yet, at one time, and from one address: the oldest makes room."""
+
+
+class _Connection(H11Protocol):
+    """uvicorn's protocol; in the waiting room until a request has shown the token."""
+
+    def __init__(self, room: WaitingRoom[_Connection], config: Config, state: ServerState) -> None:
+        super().__init__(config=config, server_state=state, app_state={AUTHORISED: self._authorised})
+        self._room = room
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        super().connection_made(transport)
+        leaving = self._room.enter(self, _peer(self)[0])
+        if leaving is not None:
+            leaving.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._authorised()
+        super().connection_lost(exc)
+
+    def _authorised(self) -> None:
+        self._room.leave(self)
 
 
 class ControlServer:
@@ -36,14 +68,22 @@ class ControlServer:
     Args:
         settings: address, port and token.
         app: the ASGI application.
+        trust: has the certificate; loaded before this runs.
 
     Raises:
-        InputError: the token is too short to be a secret.
+        InputError: the token is too short to be a secret, or plain HTTP would leave the machine.
     """
 
-    def __init__(self, settings: ControlSettings, app: ASGIApp) -> None:
+    def __init__(self, settings: ControlSettings, app: ASGIApp, trust: Trust) -> None:
         if len(settings.token) < MIN_TOKEN_CHARACTERS:
             raise InputError(f"control.token: expected at least {MIN_TOKEN_CHARACTERS} characters")
+        if settings.plain_http and not settings.on_loopback:
+            raise InputError(
+                f"control.plain_http: the address is {settings.address}: without TLS the API is served on a loopback "
+                "address only; set control.address to 127.0.0.1, or leave plain_http out"
+            )
+        self._trust = trust
+        self._room: WaitingRoom[_Connection] = WaitingRoom(MAX_STRANGERS, STRANGERS_OF_ONE)
         self._settings = settings
         self._config = Config(
             app,
@@ -81,13 +121,15 @@ class ControlServer:
     async def _listen(self) -> asyncio.Server:
         loop = asyncio.get_running_loop()
         address, port = self._settings.address, self._settings.port
+        secured = None if self._settings.plain_http else self._trust.controlled()
+        limit = None if secured is None else HANDSHAKE_SECONDS
         try:
-            return await loop.create_server(self._protocol, address, port)
+            return await loop.create_server(self._protocol, address, port, ssl=secured, ssl_handshake_timeout=limit)
         except OSError as error:
             raise InputError(f"control: cannot listen on {address} port {port}: {error}") from error
 
     def _protocol(self) -> asyncio.Protocol:
-        return H11Protocol(config=self._config, server_state=self._state, app_state={})
+        return _Connection(self._room, self._config, self._state)
 
     async def _end_requests(self) -> None:
         # A set of protocols iterates by address: sorted, because the order of closing shows on the wire.

@@ -1,30 +1,22 @@
-"""Who may replicate to where on this machine: no two replicas in one place, and no loop.
-
-A loop would bring an operation back to the machine where it was made, over what was written there since. Each source
-says through which machines its data comes. A target whose own name is among them refuses, if a connection of its own
-would send the data on again. So that this holds for loops that are closed anywhere later, a machine whose data comes by
-another way from now on ends its own sessions for that data first; they greet again, with the new way.
-"""
+"""What a paired machine may ask for: under which name, in which role, and where on this machine's volumes. Pure."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from bodydouble.errors import BodydoubleError, InputError
-from bodydouble.replication.mapping import PathMap, overlap
-from bodydouble.replication.place import check_place
-from bodydouble.replication.rules import fold, roots_of, same
+from bodydouble.errors import BodydoubleError, InputError, PathError
+from bodydouble.replication.protocol import VERSION
+from bodydouble.replication.rules import check_set
+from bodydouble.vocabulary import paths
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from bodydouble.replication.applier import Applier
-    from bodydouble.replication.context import Context
     from bodydouble.replication.protocol import Hello
-    from bodydouble.replication.replica import Replica
-    from bodydouble.replication.target import TargetSession
+    from bodydouble.vocabulary.records import Peer
+
+MAX_NAME = 255
+MAX_STREAM = 2 * MAX_NAME
 
 
 class SessionRefusedError(BodydoubleError):
@@ -39,149 +31,47 @@ class SessionRefusedError(BodydoubleError):
         self.permanent = permanent
 
 
-class OutgoingConnections(Protocol):
-    """What the target side asks of this machine's own connections."""
-
-    def suspend_set(self, name: str, why: str) -> None:
-        """Stop replicating the set."""
-
-    def release_set(self, name: str) -> None:
-        """Try to replicate the set again."""
-
-    def covering(self, places: Sequence[str]) -> list[str]:
-        """Connections, in words, whose sets hold something of these directories."""
-
-    async def greet_again(self, places: Sequence[str]) -> None:
-        """End the sessions of these connections; they come back and say anew through where their data comes."""
-
-
-class NoConnections:
-    """A machine without connections of its own, until it is told otherwise."""
-
-    def suspend_set(self, name: str, why: str) -> None:
-        """Nothing is replicated."""
-
-    def release_set(self, name: str) -> None:
-        """Nothing is replicated."""
-
-    def covering(self, places: Sequence[str]) -> list[str]:  # noqa: ARG002 - the protocol's
-        """None."""
-        return []
-
-    async def greet_again(self, places: Sequence[str]) -> None:
-        """Nothing is greeted."""
-
-
-def targets_of(context: Context, hello: Hello) -> list[str]:
-    """Where the source's data would be kept here.
+def check_hello(hello: Hello, peer: Peer) -> None:
+    """Refuse what a machine may not ask for, whatever it is paired as, and what its role does not cover.
 
     Raises:
-        SessionRefusedError: it cannot be kept there.
+        SessionRefusedError: another version, a name that is not its own, a role that it has not, a set that cannot be.
     """
-    placement = hello.placement
+    if hello.version != VERSION:
+        raise SessionRefusedError(f"protocol version {hello.version}, this side speaks {VERSION}", permanent=True)
+    role = "target" if hello.purpose == "restore" else "source"
+    if role not in peer.roles:
+        raise SessionRefusedError(f"{peer.name} is not paired with this machine as a {role} of it", permanent=True)
+    if hello.source.casefold() != peer.name.casefold():
+        raise SessionRefusedError(
+            f"{peer.name} called itself {hello.source[:MAX_NAME]!r}; a machine that was renamed has to be paired again",
+            permanent=True,
+        )
+    if len(hello.stream) > MAX_STREAM:
+        raise SessionRefusedError("the stream's name is too long", permanent=True)
     try:
-        check_place(context, hello.replication_set, placement)
-    except InputError as error:
+        check_set(hello.replication_set)
+    except (InputError, PathError) as error:
         raise SessionRefusedError(str(error), permanent=True) from error
-    key = same if context.host.file_system.case_sensitive and placement.case_sensitive else fold
-    return PathMap(roots_of(hello.replication_set, key), placement.mapping, placement.base, key).targets
 
 
-def neighbours(context: Context, replicas: Sequence[Replica], targets: Sequence[str]) -> list[Replica]:
-    """Replicas that would share a place with these directories."""
-    return [each for each in replicas if overlap(each.place.targets, targets, context.feed.key)]
-
-
-def refuse_loop(context: Context, outgoing: OutgoingConnections, hello: Hello, targets: Sequence[str]) -> None:
-    """Refuse what would come back to where it was written.
-
-    Raises:
-        SessionRefusedError: it would.
-    """
-    if context.identity not in hello.placement.via:
-        return
-    sent_on = outgoing.covering(targets)
-    if not sent_on:
-        return
-    if hello.placement.via[-1] == context.identity:
-        what = "source and target are this one machine: map the set to a directory that it does not hold"
-    else:
-        what = f"a loop: this data comes from here, and would be sent on again by {' and '.join(sent_on)}"
-    raise SessionRefusedError(what, permanent=True)
-
-
-class Holders(Protocol):
-    """What `Places` asks of the registry of replicas."""
-
-    def replicas(self) -> list[Replica]:
-        """All of them."""
-
-    def find(self, source: str, replication_set: str) -> Replica | None:
-        """The replica of a source's set."""
-
-    def session_of(self, replica: Replica) -> TargetSession | None:
-        """The session that the replica's source is connected by."""
-
-    def applier(self, replica: Replica) -> Applier:
-        """Who brings the replica forward."""
-
-
-class Places:
-    """Which replica has which place.
+def check_roots(targets: Sequence[str], accepted: Sequence[str] | None, key: Callable[[str], str]) -> None:
+    """Refuse a set that reaches beyond what others may write to on this machine.
 
     Args:
-        context: the daemon's surroundings.
-        holders: the replicas.
+        targets: where the set's roots would be on this machine.
+        accepted: directories, see `ReplicationSettings.accepted_roots`.
+        key: the form in which paths are compared here.
+
+    Raises:
+        SessionRefusedError: one of the set's roots lies beneath none of them.
     """
-
-    def __init__(self, context: Context, holders: Holders) -> None:
-        self.outgoing: OutgoingConnections = NoConnections()
-        self._context = context
-        self._holders = holders
-
-    def check(self, hello: Hello, targets: Sequence[str]) -> None:
-        """No two sources may write to one place, and nothing may come back to where it was written.
-
-        Raises:
-            SessionRefusedError: another replica has the place, or it would be a loop.
-        """
-        refuse_loop(self._context, self.outgoing, hello, targets)
-        mine = self._holders.find(hello.source, hello.replication_set.name)
-        for other in self._neighbours(targets):
-            if other is not mine and (why := self._held(other)):
-                record = other.record
-                what = f"{record.source}'s {record.replication_set.name!r} has the same place here and {why}"
-                raise SessionRefusedError(f"{what}: a second source for it is refused", permanent=False)
-        session = None if mine is None else self._holders.session_of(mine)
-        if session is not None and session.connection != hello.placement.connection:
-            what = f"connection {session.connection} of {hello.source} has this replica already"
-            raise SessionRefusedError(what, permanent=False)
-
-    def _neighbours(self, targets: Sequence[str]) -> list[Replica]:
-        return neighbours(self._context, self._holders.replicas(), targets)
-
-    def _held(self, replica: Replica) -> str:
-        """Why nobody else may have the replica's place now; empty when one may."""
-        if self._holders.session_of(replica) is not None:
-            return "is connected"
-        if replica.record.restore_required:
-            return "is to be restored first"
-        return "is still being applied" if self._holders.applier(replica).queue.pending else ""
-
-    async def take_over(self, replica: Replica, hello: Hello, targets: Sequence[str]) -> None:
-        """Whoever had the place has it no more."""
-        for other in self._neighbours(targets):
-            if other is not replica and other.stream:
-                await other.change(complete=False)
-                await self._holders.applier(other).end()
-        if replica.record.placement.via != hello.placement.via:
-            now = msgspec.structs.replace(replica.record.placement, via=hello.placement.via)
-            await replica.change(placement=now)
-
-    def lineage(self, places: Sequence[str]) -> list[str]:
-        """The machines that data comes through which comes into these directories now, but for this one."""
-        there = [each for each in self._neighbours(places) if self._flows(each)]
-        return list(dict.fromkeys(name for each in there for name in each.record.placement.via))
-
-    def _flows(self, replica: Replica) -> bool:
-        return self._holders.session_of(replica) is not None or bool(self._holders.applier(replica).queue.pending)
+    if accepted is None:
+        return
+    beneath = [key(paths.normalise(root)) for root in accepted]
+    for root in targets:
+        if not any(paths.is_beneath(key(root), each) for each in beneath):
+            raise SessionRefusedError(
+                f"{root} is beneath none of the directories that this machine accepts (replication.accepted_roots)",
+                permanent=True,
+            )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from bodydouble.errors import BodydoubleError
-from bodydouble.replication.protocol import MAX_VIA, Placement, Welcome
+from bodydouble.replication.protocol import MAX_VIA, Placement
 from bodydouble.replication.rules import fold, roots_of, same
 from bodydouble.replication.tasks import run_together
 from bodydouble.vocabulary.records import ConnectRequest  # noqa: TC001 - msgspec reads it at run time
@@ -42,8 +42,8 @@ class ConnectionRecord(msgspec.Struct, frozen=True, kw_only=True):
             nothing and a ``difference`` mirror compares checksums.
         verification: when to verify by itself.
         transmission: what an operator ordered last.
-        target_identity: the machine that was met at the route.
-        rerouted: the route was changed since: at the new one the same machine must answer.
+        peer: fingerprint of the target that was met first; another machine at its address, or at a route that is given
+            later, is refused.
         draining: an operator ordered to disconnect as soon as the queue is sent.
     """
 
@@ -52,28 +52,13 @@ class ConnectionRecord(msgspec.Struct, frozen=True, kw_only=True):
     trusted: bool = False
     verification: VerificationSchedule | None = None
     transmission: TransmissionMode = "started"
-    target_identity: str = ""
-    rerouted: bool = False
+    peer: str = ""
     draining: bool = False
 
     @property
     def route(self) -> str:
         """The address that is used."""
         return self.request.route or self.request.target
-
-
-def recognised(record: ConnectionRecord, welcome: Welcome) -> ConnectionRecord:
-    """The record with the machine that answered; by a route that was changed it must be the one that was met before.
-
-    Raises:
-        RefusedError: it is another one.
-    """
-    if record.rerouted and record.target_identity not in ("", welcome.identity):
-        text = f"at {record.route} answers {welcome.identity}, not {record.target_identity}"
-        raise RefusedError(
-            f"{text}: a route leads to the same target; to another one make a connection", permanent=True
-        )
-    return msgspec.structs.replace(record, target_identity=welcome.identity, rerouted=False)
 
 
 class Contact:

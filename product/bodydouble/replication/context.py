@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from bodydouble.ports import Host
     from bodydouble.replication.settings import ReplicationSettings
+    from bodydouble.security.trust import Trust
     from bodydouble.state.events import EventLog
 
 
@@ -44,6 +45,7 @@ class Context:
         settings: of the replication service.
         events: the events log.
         protected: directories that are never replicated, neither sent nor written: first the daemon's own state.
+        trust: this machine's certificate and the machines that it is paired with.
         source_name: what this machine calls itself towards targets: its permanent name.
         identity: this installation of the product; no two machines share it.
         incarnation: this run of the daemon; no two runs share it.
@@ -57,6 +59,7 @@ class Context:
     settings: ReplicationSettings
     events: EventLog
     protected: list[str]
+    trust: Trust
     source_name: str = ""
     identity: str = ""
     incarnation: str = ""

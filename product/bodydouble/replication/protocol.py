@@ -4,6 +4,10 @@ A frame is a four-byte big-endian length and that many bytes of MessagePack: one
 length above `MAX_FRAME` is refused before anything is allocated. The two highest bits of the length say whether the
 frame is a whole message, a part of one or its last part; whole messages may come between the parts of another one.
 
+Frames travel inside TLS 1.3, negotiated by the name `PROTOCOL`; each side has shown the certificate that the other one
+has pinned before the first frame (`bodydouble.security`). The end of the connection says nothing: what counts is
+acknowledged, so a connection that is cut off, with or without TLS's own farewell, is resumed and loses nothing.
+
     source                                   target
     Hello                         ->
                                   <-         Refused | Welcome
@@ -42,7 +46,11 @@ from bodydouble.vocabulary.tasks import Arguments, Command, TaskStage, TaskTimeo
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bodydouble.vocabulary.records import Peer
+
 VERSION = 3
+PROTOCOL = f"bodydouble-replication/{VERSION}"
+"""The ALPN name: sides of different versions agree on none."""
 HEADER_BYTES = 4
 WHOLE, PART, LAST_PART = 0, 1, 2
 """What a frame is."""
@@ -160,7 +168,7 @@ class Placement(msgspec.Struct, frozen=True, array_like=True):
     Attributes:
         mapping: from the set's paths to the target's; see `ConnectRequest`.
         base: for what ``mapping`` does not name.
-        via: the machines that the data comes through, by `Welcome.identity`: first where it was written, last the
+        via: the machines that the data comes through, by fingerprint: first where it was written, last the
             source itself.
         connection: the source's number for this connection.
         case_sensitive: whether names on the source tell case.
@@ -177,16 +185,12 @@ class Hello(Message, frozen=True, tag="hello"):
     """Who asks for what. ``stream`` is the stream that the source could resume, empty when it has none."""
 
     version: int
-    token: str
     source: str
     replication_set: ReplicationSet
     purpose: Purpose
     stream: str
     recognise_restore: bool
     placement: Placement = Placement()
-
-    def __repr__(self) -> str:
-        return f"Hello(source={self.source!r}, purpose={self.purpose!r}, token=...)"
 
 
 class Welcome(Message, frozen=True, tag="welcome"):
@@ -197,7 +201,6 @@ class Welcome(Message, frozen=True, tag="welcome"):
             resumed.
         trusted: sizes and times of the replica may be believed: its last mirror completed and nothing crashed since.
         restore_required: the target stood in for the source; no operation will be accepted.
-        identity: of the target; stays while its state directory does.
         case_sensitive: whether names on the target tell case.
         state: the target's side of the connection.
     """
@@ -205,7 +208,6 @@ class Welcome(Message, frozen=True, tag="welcome"):
     position: Count | None
     trusted: bool
     restore_required: bool
-    identity: MachineName = ""
     case_sensitive: bool = True
     state: TargetState = "ok"
 
@@ -436,20 +438,24 @@ def _nobody() -> None:
 
 
 class Wire:
-    """Messages over one TCP connection.
+    """Messages over one connection.
 
     Args:
         reader: the stream's reading half.
         writer: the stream's writing half.
         peer_timeout: seconds of silence after which the peer counts as dead.
+        peer: the paired machine at the other end.
 
     Attributes:
-        sent_bytes: what was handed to the connection so far.
+        sent_bytes: what was handed to the connection so far, before TLS.
         pace: holds back what is sent; None: nothing does.
         on_sent: called after each frame that was handed over.
     """
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer_timeout: float) -> None:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, peer_timeout: float, peer: Peer
+    ) -> None:
+        self.peer = peer
         self.sent_bytes = 0
         self.pace: Pace | None = None
         self.on_sent: Callable[[], object] = _nobody
@@ -516,6 +522,11 @@ class Wire:
         while True:
             await asyncio.sleep(interval)
             self.post(Ping())
+
+    @property
+    def transport(self) -> asyncio.WriteTransport:
+        """What carries the messages."""
+        return self._writer.transport
 
     async def close(self) -> None:
         """Close the connection; waits for what is still to be sent, but not for a peer that does not read."""

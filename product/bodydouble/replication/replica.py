@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bodydouble.errors import BodydoubleError, FileSystemError, PathError, ProtocolError
+from bodydouble.replication.bounds import check_values
 from bodydouble.replication.comparison import digest_bytes, digest_file
 from bodydouble.replication.groups import QUESTIONS
 from bodydouble.replication.place import Place
@@ -36,7 +37,6 @@ from bodydouble.state.store import make_directories
 from bodydouble.vocabulary import paths
 from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.operations import (
-    MAX_TARGET_CHARACTERS,
     AnyOperation,
     Entry,
     MakeHardLink,
@@ -45,8 +45,6 @@ from bodydouble.vocabulary.operations import (
     RemoveDirectory,
     RemoveFile,
     Rename,
-    Truncate,
-    Write,
     metadata_size,
     paths_of,
 )
@@ -62,7 +60,6 @@ if TYPE_CHECKING:
 MAX_SKIPPED = 1000
 MAX_SKIPPED_BYTES = 512 * 1024
 """Longer answers than one frame holds would end the session, and the next one just so."""
-MAX_OFFSET = 2**62
 _PAGE_BYTES = 256 * 1024
 _PAGE_DIGEST_BYTES = 16 * 1024 * 1024
 _REMOVE_BATCH = 1000
@@ -185,16 +182,11 @@ class Replica:
             return
         for path in paths_of(body) if isinstance(body, Operation) else (body.path,):
             self._check_path(path)
-        if isinstance(body, MakeSymbolicLink):
-            _check_target(body)
-        elif isinstance(body, Write) and not 0 <= body.offset <= MAX_OFFSET:
-            raise ProtocolError(f"{body.path}: offset {body.offset} is out of range")
-        elif isinstance(body, Truncate) and not 0 <= body.size <= MAX_OFFSET:
-            raise ProtocolError(f"{body.path}: size {body.size} is out of range")
+        check_values(body)
 
     def _check_path(self, path: str) -> None:
         try:
-            paths.check(path)
+            paths.check_file(path)
         except PathError as error:
             raise ProtocolError(str(error)) from error
         if not self.selection.within_roots(path):
@@ -446,12 +438,6 @@ class Replica:
         except FileSystemError as error:
             if error.code not in ("not_empty", "not_found"):
                 raise ReplicaDivergedError(str(error)) from error
-
-
-def _check_target(operation: MakeSymbolicLink) -> None:
-    """A link may lead anywhere: nothing here ever follows one. It must only be something that a volume can hold."""
-    if not 0 < len(operation.target) <= MAX_TARGET_CHARACTERS or "\0" in operation.target:
-        raise ProtocolError(f"{operation.path}: no target that a symbolic link can have")
 
 
 def _ending_with(operations: list[AnyOperation], kinds: tuple[type, ...]) -> list[list[AnyOperation]]:

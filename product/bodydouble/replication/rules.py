@@ -58,6 +58,19 @@ class _Pattern:
         return self.wildcard.match(path) is not None
 
 
+def _component(pattern: str) -> str:
+    """A component with wildcards as a regular expression that never looks back.
+
+    What stands between two ``*`` may be taken at the first place where it fits, so each is an atomic group: a peer's
+    rule must not be able to make matching take for ever.
+    """
+    first, *middle = [re.escape(part).replace(r"\?", "[^/]") for part in pattern.split("*")]
+    if not middle:
+        return first
+    last = middle.pop()
+    return first + "".join(f"(?>[^/]*?{part})" for part in middle) + f"[^/]*{last}"
+
+
 def _depth(path: str) -> int:
     return 0 if path.endswith("/") else path.count("/")
 
@@ -67,8 +80,7 @@ def _compile(rule: Rule, path: str) -> _Pattern:
     specificity = (_depth(path), not has_wildcard(path), literal)
     wildcard = None
     if has_wildcard(path):
-        last = re.escape(paths.name(path)).replace(r"\*", "[^/]*").replace(r"\?", "[^/]")
-        wildcard = re.compile(re.escape(path[: path.rindex("/") + 1]) + last + "(?:/|$)")
+        wildcard = re.compile(re.escape(path[: path.rindex("/") + 1]) + _component(paths.name(path)) + "(?:/|$)")
     return _Pattern(rule.include, rule.recursive, path, _depth(path), wildcard, specificity)
 
 
@@ -99,8 +111,8 @@ def check_set(replication_set: ReplicationSet) -> None:
 class Selection:
     """What a replication set selects on a file system.
 
-    Names that are not text, have control characters or make a path too long cannot be said to a target: such files
-    are left out.
+    Names that are not text, have control characters or make a path too long, and names that Windows takes for something
+    else (`paths.check_file`), cannot be said to a target: such files are left out.
 
     Args:
         replication_set: checked by `check_set`.
@@ -184,7 +196,7 @@ def _is_sendable(path: str) -> bool:
     """Whether a path can be said at all: POSIX names may hold bytes that are no text, and control characters."""
     try:
         path.encode()
-        paths.check(path)
+        paths.check_file(path)
     except (PathError, UnicodeEncodeError):
         return False
     return True

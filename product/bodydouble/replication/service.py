@@ -13,7 +13,7 @@ from bodydouble.replication.context import Context
 from bodydouble.replication.mapping import check_mapping
 from bodydouble.replication.orders import Orders, check_host
 from bodydouble.replication.place import covers
-from bodydouble.replication.protocol import Wire
+from bodydouble.replication.protocol import PROTOCOL, Wire
 from bodydouble.replication.rules import Selection, check_set, fold, roots_of, same
 from bodydouble.replication.schedule import check_schedule
 from bodydouble.replication.source import SourceConnection
@@ -21,6 +21,7 @@ from bodydouble.replication.target import TargetRegistry, TargetSession
 from bodydouble.replication.task_runner import TaskRunner
 from bodydouble.replication.tasks import cancel
 from bodydouble.replication.verifier import Verifier
+from bodydouble.security.listener import Limits, PeerListener
 from bodydouble.vocabulary import paths
 from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.mapping import PathMapping
@@ -31,9 +32,11 @@ if TYPE_CHECKING:
 
     from bodydouble.ports import Host
     from bodydouble.replication.settings import ReplicationSettings
+    from bodydouble.security.pairing import Pairing
+    from bodydouble.security.trust import Trust
     from bodydouble.state.events import EventLog
     from bodydouble.state.store import StateStore
-    from bodydouble.vocabulary.records import ConnectionStatus, TargetConnectionStatus
+    from bodydouble.vocabulary.records import ConnectionStatus, Peer, TargetConnectionStatus
     from bodydouble.vocabulary.verification import VerificationOptions, VerificationReport, VerificationSchedule
 
 _SAVE_RETRY_SECONDS = 5.0
@@ -56,12 +59,6 @@ class RunRecord(msgspec.Struct, frozen=True):
 
     number: int
     clean: bool
-
-
-class InstallationRecord(msgspec.Struct, frozen=True):
-    """What tells this machine from every other one, as long as its state directory lasts."""
-
-    identity: str
 
 
 class SetList(msgspec.Struct, frozen=True):
@@ -88,16 +85,31 @@ class ReplicationService:
         settings: see `ReplicationSettings`.
         store: where sets, connections and replicas are kept; its directory is never replicated.
         events: the events log.
+        trust: this machine's certificate and peers; loaded before this runs.
+        pairing: attends machines that come to the same port to be paired.
 
     Raises:
-        InputError: ``task_directory`` is no absolute path.
+        InputError: a setting is out of range.
     """
 
-    def __init__(self, host: Host, settings: ReplicationSettings, store: StateStore, events: EventLog) -> None:
+    def __init__(
+        self,
+        host: Host,
+        settings: ReplicationSettings,
+        store: StateStore,
+        events: EventLog,
+        *,
+        trust: Trust,
+        pairing: Pairing,
+    ) -> None:
         self.ready = asyncio.Event()
         self.port = settings.port
-        self.context = Context(host, settings, events, [store.directory, *_task_directory(settings)])
+        _check_accepted(settings)
+        self.context = Context(host, settings, events, [store.directory, *_task_directory(settings)], trust)
         self.context.tasks = TaskRunner(self.context, store, self.spawn_now)
+        limits = Limits(settings.handshake_timeout, settings.max_handshakes, settings.max_handshakes_per_address)
+        self._listener = PeerListener(PROTOCOL, trust, pairing, events=events, limits=limits, attend=self._attend)
+        trust.subscribe(self._peers_changed)
         self.registry = TargetRegistry(self.context, store)
         self.registry.outgoing = self
         self.context.lineage = self.registry.lineage
@@ -161,23 +173,11 @@ class ReplicationService:
         # The active name changes while scripts run (Chngname, application note); the permanent one says who this is.
         self.context.source_name = (await host.identity.query()).permanent_name
         self.context.incarnation = f"{self._run.number}@{host.clock.now().isoformat()}"
-        self.context.identity = await self._identity()
-
-    async def _identity(self) -> str:
-        kept = await self._store.load("installation", InstallationRecord)
-        if kept is None:
-            kept = InstallationRecord(f"{self.context.source_name} since {self.context.host.clock.now().isoformat()}")
-            await self._store.save("installation", kept)
-        return kept.identity
+        self.context.identity = self.context.trust.credential.fingerprint
 
     async def _listen(self) -> asyncio.Server:
         settings = self.context.settings
-        try:
-            server = await asyncio.start_server(self._accept, settings.address, settings.port)
-        except OSError as error:
-            raise InputError(
-                f"replication: cannot listen on {settings.address} port {settings.port}: {error}"
-            ) from error
+        server = await self._listener.open(settings.address, settings.port, self.spawn)
         if not settings.port:
             self.port = server.sockets[0].getsockname()[1]
         return server
@@ -206,18 +206,19 @@ class ReplicationService:
             raise ConnectionStateError("replication is not running yet")
         return self._group.create_task(part, name=name)
 
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._group is None or not self.ready.is_set() or self._sessions >= self.context.settings.max_sessions:
-            writer.transport.abort()
+    async def _attend(self, peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._sessions >= self.context.settings.max_sessions:
             return
         self._sessions += 1
-        wire = Wire(reader, writer, self.context.settings.peer_timeout)
-        session = TargetSession(self.context, self.registry, self, wire)
-        task = self._group.create_task(session.run(), name=f"bodydouble-session-{self.registry.next_session()}")
-        task.add_done_callback(self._session_ended)
+        try:
+            wire = Wire(reader, writer, self.context.settings.peer_timeout, peer)
+            await TargetSession(self.context, self.registry, self, wire).run()
+        finally:
+            self._sessions -= 1
 
-    def _session_ended(self, _task: asyncio.Task[None]) -> None:
-        self._sessions -= 1
+    def _peers_changed(self) -> None:
+        for connection in self._connections.values():
+            connection.retry()
 
     # --- replication sets ---
 
@@ -547,6 +548,15 @@ def normal_mapping(request: Mapped) -> Mapped:
     except PathError as error:
         raise InputError(f"mapping: {error}") from error
     return msgspec.structs.replace(request, mapping=mapping, base=base)
+
+
+def _check_accepted(settings: ReplicationSettings) -> None:
+    """Raises InputError: a directory that cannot be."""
+    for root in settings.accepted_roots or ():
+        try:
+            paths.normalise(root)
+        except PathError as error:
+            raise InputError(f"replication.accepted_roots: {error}") from error
 
 
 def _normalised(replication_set: ReplicationSet) -> ReplicationSet:

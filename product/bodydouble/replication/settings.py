@@ -18,12 +18,15 @@ class ReplicationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     The bounds hold for what is read from a configuration.
 
     Attributes:
-        token: shared secret of every machine that replicates with this one; never shown; at least 8 characters.
         address: local address that the target side listens on.
         port: its TCP port; 0 takes a free one (see `ReplicationService.port`).
         retry_interval: seconds between attempts to reach a target.
         slow_retry_interval: seconds between attempts when only a restoration or an operator can help.
-        connect_timeout: seconds for opening the connection and for the handshake.
+        connect_timeout: seconds for opening the connection, and for Hello and its answer.
+        handshake_timeout: seconds for the TLS handshake of a machine that connects.
+        max_handshakes: connections that have not shown yet who they are, at one time; the one that has waited longest
+            makes room.
+        max_handshakes_per_address: the same for one address.
         ping_interval: seconds between keep-alive messages, both ways.
         peer_timeout: seconds of silence after which the peer counts as dead.
         queue_bytes: memory for operations not yet acknowledged (``QmemoryBufferMax``: 128 MB).
@@ -41,14 +44,18 @@ class ReplicationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
         max_sessions: target sessions at one time.
         task_directory: scripts that tasks in the stream may run on this machine, as source and as target; empty: none.
             It is never replicated.
+        accepted_roots: directories in product form. What other machines replicate or restore to this one has to lie
+            beneath one of them; None: anywhere but in the daemon's own state.
     """
 
-    token: Annotated[str, msgspec.Meta(min_length=8)]
     address: str = "0.0.0.0"  # noqa: S104 - a target serves every route unless told otherwise
     port: Annotated[int, msgspec.Meta(ge=0, le=65535)] = 6320
     retry_interval: Seconds = 5.0
     slow_retry_interval: Seconds = 30.0
     connect_timeout: Seconds = 10.0
+    handshake_timeout: Seconds = 5.0
+    max_handshakes: Amount = 32
+    max_handshakes_per_address: Amount = 8
     ping_interval: Seconds = 5.0
     peer_timeout: Seconds = 15.0
     queue_bytes: Amount = 128 * MIB
@@ -61,6 +68,4 @@ class ReplicationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     receive_bytes: Amount = 8 * MIB
     max_sessions: Amount = 64
     task_directory: str = ""
-
-    def __repr__(self) -> str:
-        return f"ReplicationSettings(address={self.address!r}, port={self.port}, token=...)"
+    accepted_roots: list[str] | None = None

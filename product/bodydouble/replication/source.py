@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from bodydouble.errors import BodydoubleError, ConnectionStateError, ProtocolError
+from bodydouble.errors import BodydoubleError, ConnectionStateError, PairingError, ProtocolError
 from bodydouble.replication import states
-from bodydouble.replication.contact import ConnectionRecord, Contact, RefusedError, recognised
+from bodydouble.replication.contact import ConnectionRecord, Contact, RefusedError
+from bodydouble.replication.dialling import answer_of, dial
 from bodydouble.replication.mirror import MirrorError
 from bodydouble.replication.protocol import (
     VERSION,
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from bodydouble.replication.schedule import Order
     from bodydouble.replication.sight import Sight
     from bodydouble.replication.states import Stimulus
+    from bodydouble.vocabulary.records import Peer
     from bodydouble.vocabulary.transmission import TransmissionOptions
     from bodydouble.vocabulary.verification import VerificationSchedule
 
@@ -156,7 +158,7 @@ class SourceConnection:
         What was lost for a while and may be resumed needs none; what goes elsewhere on the target needs one.
         """
         record, earlier = self.record, self.record.request
-        self.record = msgspec.structs.replace(record, request=request, draining=False)
+        self.record = msgspec.structs.replace(record, request=request, draining=False, peer="")
         self.attached = True
         self.transmission.change(request.transmission, self.stream)
         if self.record.route != record.route:
@@ -172,7 +174,7 @@ class SourceConnection:
     def reroute(self, route: str) -> None:
         """Reach the same target by another address."""
         request = msgspec.structs.replace(self.record.request, route=route)
-        self.record = msgspec.structs.replace(self.record, request=request, rerouted=True)
+        self.record = msgspec.structs.replace(self.record, request=request)
         self._contact.part(f"the route is {route} now")
         self._kick.set()
 
@@ -253,6 +255,11 @@ class SourceConnection:
             self.stream.fail(ConnectionStateError(why))
         self._kick.set()
 
+    def retry(self) -> None:
+        """Whom this machine is paired with has changed: what was refused may be possible now."""
+        if self.state == "error":
+            self._kick.set()
+
     def suspend(self, why: str) -> None:
         """Make no attempt, and replicate nothing, until `release`: the data here is being restored."""
         self._suspended = why
@@ -310,8 +317,9 @@ class SourceConnection:
         try:
             if self.stream is not None and self.stream.failure is not None:
                 raise self.stream.failure
-            wire = await self._open()
-            await self._contact.talk(self._talk(wire))
+            wire = await dial(self._context, self.record.request, self._purpose, self.record.peer)
+            with self._context.trust.held(wire.peer, wire.transport):
+                await self._contact.talk(self._talk(wire))
         except (QueueExhaustedError, DivergedError, MirrorError, ConnectionStateError) as error:
             await self._stream_ended(error)
         except RefusedError as error:
@@ -319,6 +327,8 @@ class SourceConnection:
             self._problem("refused" if error.permanent else passing, str(error))
         except (OSError, ProtocolError) as error:
             self._problem("broken" if self._session_open else "unreachable", str(error) or type(error).__name__)
+        except PairingError as error:
+            self._problem("refused", str(error))
         except BodydoubleError as error:
             await self._drop_stream()
             self._problem("refused", str(error))
@@ -335,17 +345,6 @@ class SourceConnection:
         wire.on_sent = lambda: setattr(self, "sent_bytes", sent + wire.sent_bytes)
         await self._converse(wire, await self._greet(wire))
 
-    async def _open(self) -> Wire:
-        request, settings = self.record.request, self._context.settings
-        try:
-            async with asyncio.timeout(settings.connect_timeout):
-                reader, writer = await asyncio.open_connection(self.record.route, request.port)
-        except TimeoutError as error:
-            raise ConnectionAbortedError(f"no connection within {settings.connect_timeout:g} s") from error
-        except UnicodeError as error:  # what getaddrinfo makes of names such as "a..b"
-            raise ConnectionAbortedError(f"{self.record.route!r} is not a host name: {error}") from error
-        return Wire(reader, writer, settings.peer_timeout)
-
     async def _greet(self, wire: Wire) -> Welcome:
         stream = self.stream.name if self.stream is not None and self.stream.alive else ""
         self._offered = self._find_set()
@@ -353,7 +352,6 @@ class SourceConnection:
         await wire.send(
             Hello(
                 version=VERSION,
-                token=self._context.settings.token,
                 source=self._context.source_name,
                 replication_set=self._offered,
                 purpose=self._purpose,
@@ -362,17 +360,20 @@ class SourceConnection:
                 placement=self._contact.placement(self.record, self._offered, idle=idle),
             )
         )
-        answer = await wire.receive()
-        while isinstance(answer, Ping):
-            answer = await wire.receive()
+        answer = await answer_of(wire)
+        await self._met(wire.peer)
         if isinstance(answer, Refused):
             raise RefusedError(answer.detail, permanent=answer.permanent)
         if not isinstance(answer, Welcome):
             raise ProtocolError(f"{type(answer).__name__} in answer to Hello")
         return answer
 
+    async def _met(self, peer: Peer) -> None:
+        """An answer shows that the peer has pinned this machine; from now on it has to be this peer."""
+        await self._context.trust.finish(peer.fingerprint)
+        self._note(msgspec.structs.replace(self.record, peer=peer.fingerprint))
+
     async def _converse(self, wire: Wire, welcome: Welcome) -> None:
-        self._note(recognised(self.record, welcome))
         self.target_state = welcome.state
         if self._restore_blocks(welcome):
             await self._drop_stream()

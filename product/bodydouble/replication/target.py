@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from bodydouble.errors import ConnectionStateError, FileSystemError, InputError, PathError, ProtocolError
-from bodydouble.replication.admission import (
-    OutgoingConnections,
-    Places,
-    SessionRefusedError,
-    targets_of,
+from bodydouble.errors import (
+    ConnectionStateError,
+    FileSystemError,
+    InputError,
+    PairingError,
+    ProtocolError,
 )
+from bodydouble.replication.admission import MAX_STREAM, SessionRefusedError, check_hello, check_roots
 from bodydouble.replication.applier import Applier
 from bodydouble.replication.intake import Intake
 from bodydouble.replication.journal.journal import Journal
+from bodydouble.replication.places import OutgoingConnections, Places, check_volumes, targets_of
 from bodydouble.replication.protocol import (
-    VERSION,
     Ack,
     AnyMessage,
     Applied,
@@ -39,7 +39,6 @@ from bodydouble.replication.protocol import (
 )
 from bodydouble.replication.queue import weigh
 from bodydouble.replication.replica import Replica, ReplicaRecord
-from bodydouble.replication.rules import check_set
 from bodydouble.replication.standing import standing
 from bodydouble.replication.target_queue import TargetQueue
 from bodydouble.replication.tasks import run_together, to_the_end
@@ -55,9 +54,10 @@ if TYPE_CHECKING:
     from bodydouble.replication.protocol import Item, Placement
     from bodydouble.state.store import StateStore
     from bodydouble.vocabulary.mapping import PathMapping
+    from bodydouble.vocabulary.records import Peer
 
 MAX_REPLICAS = 1000
-MAX_NAME = 255
+MAX_REPLICAS_OF_ONE = 200
 _QUEUE_NAME = re.compile(r"target-queue-([0-9]+)")
 
 
@@ -84,7 +84,6 @@ class TargetRegistry:
         self._sessions: dict[int, TargetSession] = {}
         self._spawn: Spawn | None = None
         self._next_number = 1
-        self._session_number = 0
         self._refusals: dict[str, str] = {}
         self._places = Places(context, self)
 
@@ -225,21 +224,26 @@ class TargetRegistry:
 
     # --- sessions ---
 
-    async def admit(self, hello: Hello) -> Replica:
+    async def admit(self, hello: Hello, peer: Peer) -> Replica:
         """The replica that ``hello`` is for; made when there is none yet.
 
+        Args:
+            hello: what was asked.
+            peer: who asked it.
+
         Raises:
-            SessionRefusedError: wrong version or token, a set that cannot be, or another source has the same place.
+            SessionRefusedError: the peer may not, a set that cannot be, or another source has the same place.
         """
-        self._check(hello)
+        check_hello(hello, peer)
         targets = targets_of(self._context, hello)
+        check_roots(targets, self._context.settings.accepted_roots, self._context.feed.key)
+        await check_volumes(self._context, targets)
         if hello.purpose == "restore":
             return self._receiver(hello)
         replica = self._replicas.get(_key(hello.source, hello.replication_set.name))
         self._places.check(hello, targets)
         if replica is None:
-            if len(self._replicas) >= MAX_REPLICAS:
-                raise SessionRefusedError(f"{MAX_REPLICAS} replicas are kept already", permanent=True)
+            _check_room(self._replicas, _key(hello.source, hello.replication_set.name))
             replica = Replica(self._context, self._new_record(hello), self._save)
             self._replicas[_key(hello.source, hello.replication_set.name)] = replica
             self._add_applier(replica)
@@ -253,7 +257,9 @@ class TargetRegistry:
         replica = self._receiving.get(key)
         asked = (hello.replication_set, _where(hello.placement))
         if replica is None or (replica.record.replication_set, _where(replica.record.placement)) != asked:
-            if replica is not None:
+            if replica is None:
+                _check_room(self._receiving, key)
+            else:
                 self._context.feed.leave(replica.place.host_files)
             record = self._new_record(hello)
             replica = self._receiving[key] = Replica(self._context, record, self._save, purpose_restore=True)
@@ -268,18 +274,6 @@ class TargetRegistry:
             replication_set=hello.replication_set,
             placement=hello.placement,
         )
-
-    def _check(self, hello: Hello) -> None:
-        if not hmac.compare_digest(hello.token.encode(), self._context.settings.token.encode()):
-            raise SessionRefusedError("the token is not this target's", permanent=True)
-        if hello.version != VERSION:
-            raise SessionRefusedError(f"protocol version {hello.version}, this side speaks {VERSION}", permanent=True)
-        if not 0 < len(hello.source) <= MAX_NAME or len(hello.stream) > MAX_NAME * 2:
-            raise SessionRefusedError("the source's name is missing or too long", permanent=True)
-        try:
-            check_set(hello.replication_set)
-        except (InputError, PathError) as error:
-            raise SessionRefusedError(str(error), permanent=True) from error
 
     def lineage(self, places: Sequence[str]) -> list[str]:
         """See `Places.lineage`."""
@@ -340,10 +334,14 @@ class TargetRegistry:
         self._refusals[source] = refusal
         return known != refusal
 
-    def next_session(self) -> int:
-        """A number for a session's name."""
-        self._session_number += 1
-        return self._session_number
+
+def _check_room(replicas: dict[tuple[str, str], Replica], key: tuple[str, str]) -> None:
+    """Raises SessionRefusedError: one more cannot be kept, of this source or at all."""
+    if len(replicas) >= MAX_REPLICAS or sum(source == key[0] for source, _ in replicas) >= MAX_REPLICAS_OF_ONE:
+        raise SessionRefusedError(
+            f"no more replicas are kept: {MAX_REPLICAS} at most, and {MAX_REPLICAS_OF_ONE} of one source",
+            permanent=True,
+        )
 
 
 def _where(placement: Placement) -> tuple[list[PathMapping], str, bool]:
@@ -391,21 +389,23 @@ class TargetSession:
     async def run(self) -> None:
         """From Hello to the end; problems with the peer end the session and nothing else."""
         try:
-            await self._attend(await self._hello())
-        except (OSError, ProtocolError, FileSystemError) as error:
+            hello = await self._hello()
+            await self._context.trust.finish(self._wire.peer.fingerprint)
+            await self._attend(hello)
+        except (OSError, ProtocolError, FileSystemError, PairingError) as error:
             self._lost(error)
         finally:
             await self._wire.close()
 
     async def _attend(self, hello: Hello) -> None:
         try:
-            replica = await self._registry.admit(hello)
+            replica = await self._registry.admit(hello, self._wire.peer)
             await self._registry.claim(replica, self, hello)
             await self._serve(hello, replica)
         except SessionRefusedError as error:
-            if self._registry.is_news(hello.source[:MAX_NAME], str(error)):
-                who = hello.source[:MAX_NAME]
-                self._event(EventCode.REPLICATION_ERROR, f"source {who!r} was refused: {error}")
+            who = self._wire.peer.name
+            if self._registry.is_news(who, str(error)):
+                self._event(EventCode.REPLICATION_ERROR, f"{who} was refused: {error}")
             await self._wire.send(Refused(str(error), error.permanent))
 
     async def _hello(self) -> Hello:
@@ -420,8 +420,7 @@ class TargetSession:
 
     def _lost(self, error: Exception) -> None:
         if isinstance(error, ProtocolError | FileSystemError):
-            who = "a peer" if self.replica is None else self.replica.record.source
-            self._event(EventCode.REPLICATION_ERROR, f"session with {who} ended: {error}")
+            self._event(EventCode.REPLICATION_ERROR, f"session with {self._wire.peer.name} ended: {error}")
 
     async def _serve(self, hello: Hello, replica: Replica) -> None:
         try:
@@ -463,7 +462,6 @@ class TargetSession:
                 position,
                 record.complete and not changed,
                 blocked,
-                self._context.identity,
                 self._context.host.file_system.case_sensitive,
                 self._registry.standing(replica),
             )
@@ -471,7 +469,7 @@ class TargetSession:
         if blocked:
             return False
         message = await self._wire.receive()
-        if not isinstance(message, Begin):
+        if not isinstance(message, Begin) or len(message.stream) > MAX_STREAM:
             raise ProtocolError(f"{type(message).__name__} instead of Begin")
         if message.position == 0 and message.stream != replica.stream:
             await self._begin(replica, hello, message.stream)
@@ -580,7 +578,7 @@ class TargetSession:
     def standing_changed(self) -> None:
         """See `bodydouble.replication.applier.Listener`: tell the source, once each time."""
         assert self.replica is not None, "only the session that has a replica hears of it"
-        now = self._registry.standing(self.replica), self._registry.detail(self.replica)[:MAX_NAME]
+        now = self._registry.standing(self.replica), self._registry.detail(self.replica)[:MAX_STREAM]
         if now != self._stands:
             self._stands = now
             self._wire.post(Standing(*now))

@@ -94,7 +94,7 @@ class MappedFileSystem:
         if place is None:
             raise FileSystemError("denied", path, "in no root of the replication set")
         try:
-            paths.check(place)
+            paths.check_file(place)
         except PathError as error:
             raise FileSystemError("io", path, f"mapped to a path that cannot be: {error}") from error
         return place

@@ -1,7 +1,7 @@
 """Paths in product form: pure rules, the same on every host.
 
 Source of the limits: the replication-set rules of Double-Take's guides (paths of up to 259 characters on Windows);
-POSIX hosts allow 4,096 bytes.
+POSIX hosts allow 4,096 bytes. What a name on a drive may not be: Microsoft's "Naming Files, Paths, and Namespaces".
 """
 
 from __future__ import annotations
@@ -14,6 +14,11 @@ MAX_PATH_CHARACTERS = 4096
 
 _DRIVE = re.compile(r"[A-Za-z]:(?=/|$)")
 _FORBIDDEN = re.compile(r"[\x00-\x1f]")
+_NOT_ON_A_DRIVE = re.compile(r'[<>:"|?*\\]|[. ]$')
+_DEVICES = frozenset(
+    ["CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"]
+    + [f"{port}{n}" for port in ("COM", "LPT") for n in "123456789¹²³"]
+)
 
 
 def normalise(path: str) -> str:
@@ -58,6 +63,24 @@ def check(path: str) -> None:
 def has_drive(path: str) -> bool:
     """Whether ``path`` is one of a host with drives (Windows), not one of a host with a single root."""
     return _DRIVE.match(path) is not None
+
+
+def check_file(path: str) -> None:
+    """Refuse a path that names no file or directory, or another one than it seems to.
+
+    On a drive these are devices (``nul.txt``), streams of files (``a:b``), names whose end Windows drops (``a.``), and
+    characters that no name has. Aliases (``PROGRA~1``) look like names; a host's file system knows them apart.
+
+    Raises:
+        PathError: see there, and `check`.
+    """
+    check(path)
+    if not _DRIVE.match(path):
+        return
+    for part in path.split("/")[1:]:
+        stem = part.partition(".")[0].rstrip(" ").upper()
+        if stem in _DEVICES or _NOT_ON_A_DRIVE.search(part):
+            raise PathError(f"{path!r}: on a drive {part!r} is no name of a file")
 
 
 def is_beneath(path: str, root: str) -> bool:

@@ -271,6 +271,96 @@ class RestorationStatus(Record, frozen=True):
     detail: str = ""
 
 
+# --- paired machines --------------------------------------------------------------------------------------------------
+
+Role = Literal["source", "target"]
+Roles = tuple[Role, ...]
+BOTH_ROLES: Roles = ("source", "target")
+
+PeerState = Literal["paired", "unfinished"]
+
+
+class Peer(Record, frozen=True):
+    """A machine that this one is paired with.
+
+    Attributes:
+        name: its permanent name; a source may use no other.
+        fingerprint: SHA-256 of its certificate, 64 hexadecimal digits.
+        roles: what it may be to this machine: a ``source`` of ours, a ``target`` of ours.
+        state: ``unfinished`` until it is known that the other side has pinned this machine, too; until then it may
+            do nothing, and repeating the pairing finishes it, as does the first contact.
+        since: when it was pinned.
+    """
+
+    name: str
+    fingerprint: str
+    roles: Roles
+    state: PeerState
+    since: datetime
+
+
+class OfferRequest(Record, frozen=True):
+    """Let one machine pair with this one by a code.
+
+    Attributes:
+        roles: what it may be to this machine.
+        minutes: for how long the code is valid, 1 to 60.
+    """
+
+    roles: Roles = BOTH_ROLES
+    minutes: int = 10
+
+
+class Offer(Record, frozen=True):
+    """A one-time code, shown once, to be carried to the other machine by a person."""
+
+    code: str
+    seconds: float
+
+
+class OfferStatus(Record, frozen=True):
+    """How the latest offer stands.
+
+    Attributes:
+        state: ``none`` since the daemon started; ``open``; ``used``; ``expired``; ``void`` after too many wrong codes;
+            ``withdrawn``.
+        seconds: for how long it is still open.
+        tries: wrong codes that it still bears.
+        peer: the machine that used it.
+    """
+
+    state: Literal["none", "open", "used", "expired", "void", "withdrawn"]
+    seconds: float = 0.0
+    tries: int = 0
+    peer: str = ""
+
+
+class AcceptRequest(Record, frozen=True):
+    """Pair with the machine that offers ``code``.
+
+    Attributes:
+        host: its name or address.
+        code: what it showed.
+        port: its replication port.
+        roles: what it may be to this machine.
+    """
+
+    host: str
+    code: str
+    port: int = 6320
+    roles: Roles = BOTH_ROLES
+
+    def __repr__(self) -> str:
+        return f"AcceptRequest(host={self.host!r}, port={self.port}, code=...)"
+
+
+class Pairings(Record, frozen=True):
+    """This machine's own fingerprint, and the machines that it is paired with."""
+
+    fingerprint: str
+    peers: list[Peer]
+
+
 # --- failover -------------------------------------------------------------------------------------------------------
 
 

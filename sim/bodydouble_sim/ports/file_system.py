@@ -6,6 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from bodydouble.errors import FileSystemError
+from bodydouble.vocabulary.operations import paths_of
+from bodydouble_sim.storage.names import fold
 
 if TYPE_CHECKING:
     import random
@@ -50,20 +52,35 @@ class SimFileSystem:
             seconds *= volume.disk.slowness
         await asyncio.sleep(seconds)
 
+    def _exact(self, path: str) -> str:
+        """The path, if it is spelled with names and not with 8.3 aliases or streams, which mean something else."""
+        if path.find(":", 2) > 0:
+            raise FileSystemError("not_found", path, "a stream, and no file")
+        if "~" in path:
+            found, parent = self._on(path).stat(path), path.rpartition("/")[0]
+            above = None if found is not None else self._on(path).stat(parent)
+            for entry, asked in ((found, path), (above, parent)):
+                if entry is not None and fold(entry.path) != fold(asked):
+                    raise FileSystemError("not_found", path, f"an alias of {entry.path}")
+        return path
+
     async def list_directory(self, path: str) -> list[Entry]:
         """See `bodydouble.ports.FileSystem.list_directory`."""
         await self._take(path, READ_SECONDS)
-        return self._on(path).list(path)
+        return self._on(path).list(self._exact(path))
 
     async def stat(self, path: str) -> Entry | None:
         """See `bodydouble.ports.FileSystem.stat`; None on a drive that does not exist."""
         await self._take(path, READ_SECONDS)
-        return self._on(path).stat(path) if path[:1].upper() in self._volumes else None
+        if path[:1].upper() not in self._volumes:
+            return None
+        entry = self._on(path).stat(path)
+        return entry if entry is not None and path.find(":", 2) < 0 and fold(entry.path) == fold(path) else None
 
     async def read(self, path: str, offset: int, size: int) -> bytes:
         """See `bodydouble.ports.FileSystem.read`: the bytes are those of one instant between call and answer."""
         await self._take(path, READ_SECONDS)
-        data = self._on(path).read(path, offset, size)
+        data = self._on(path).read(self._exact(path), offset, size)
         await self._take(path, READ_SECONDS)
         return data
 
@@ -73,6 +90,8 @@ class SimFileSystem:
         done: list[AnyOperation] = []
         for operation in operations:
             try:
+                for path in paths_of(operation):
+                    self._exact(path)
                 self._on(operation.path).apply((operation,), bypass_filter=True)
             except FileSystemError as error:
                 failure = error

@@ -1,4 +1,4 @@
-"""The seven ports of a simulated Windows machine in one `bodydouble.ports.Host`."""
+"""The eight ports of a simulated Windows machine in one `bodydouble.ports.Host`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bodydouble.ports import Host
 from bodydouble_sim.ports.clock import SimClock
+from bodydouble_sim.ports.entropy import SimEntropy
 from bodydouble_sim.ports.file_filter import SimFileFilter
 from bodydouble_sim.ports.file_system import SimFileSystem
 from bodydouble_sim.ports.identity import SimIdentity
@@ -28,4 +29,5 @@ def compose(machine: WindowsMachine) -> Host:
         scripts=SimScripts(machine.system),
         pinger=SimPinger(machine),
         clock=SimClock(machine.clock),
+        entropy=SimEntropy(machine.world.random(f"secrets:{machine.name}")),
     )

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 from tests.e2e.linux.test_fuse_filter import access_list
+from tests.peers import open_trust, pin
 
 from bodydouble.adapters.linux import FilterSettings, LinuxHostSettings, open_host
 from bodydouble.adapters.posix.extended import ACCESS_LIST, DEFAULT_LIST
 from bodydouble.replication.service import ReplicationService
 from bodydouble.replication.settings import ReplicationSettings
+from bodydouble.security.pairing import Pairing
 from bodydouble.state.events import EventLog
 from bodydouble.state.store import StateStore
 from bodydouble.vocabulary.records import ConnectRequest, ReplicationSet, Rule
@@ -76,8 +78,12 @@ class Elsewhere:
 async def service(host: Host, state: Path, name: str) -> AsyncIterator[ReplicationService]:
     events = EventLog(host.file_system, str(state), host.clock)
     await events.open()
-    settings = ReplicationSettings(token="secret", address="127.0.0.1", port=0, retry_interval=0.1)
-    made = ReplicationService(host, settings, StateStore(host.file_system, str(state), host.clock), events)
+    settings = ReplicationSettings(address="127.0.0.1", port=0, retry_interval=0.1)
+    store = StateStore(host.file_system, str(state), host.clock)
+    trust = await open_trust(name, host, store, events)
+    await pin(trust, "source" if name == "target" else "target", called=await trust.name())
+    pairing = Pairing(trust, host.entropy, events)
+    made = ReplicationService(host, settings, store, events, trust=trust, pairing=pairing)
     task = asyncio.create_task(made.run(), name=name)
     ready = asyncio.create_task(made.ready.wait(), name="ready")
     await asyncio.wait([task, ready], return_when=asyncio.FIRST_COMPLETED)

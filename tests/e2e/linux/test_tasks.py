@@ -10,6 +10,7 @@ from bodydouble.replication.context import Context
 from bodydouble.replication.protocol import Task
 from bodydouble.replication.settings import ReplicationSettings
 from bodydouble.replication.task_runner import TaskRunner
+from bodydouble.security.trust import Trust
 from bodydouble.state.events import EventLog
 from bodydouble.state.store import StateStore
 from bodydouble.vocabulary.events import EventCode
@@ -28,8 +29,9 @@ def ended(place: Path, *tasks: Task) -> tuple[list[TaskEnded], list[Event]]:
         async with open_host(LinuxHostSettings()) as host:
             store = StateStore(host.file_system, str(place / "state"), host.clock)
             events = EventLog(host.file_system, str(place / "state"), host.clock)
-            settings = ReplicationSettings(token="a secret", task_directory=str(place / "tasks"))
-            context = Context(host, settings, events, [store.directory])
+            settings = ReplicationSettings(task_directory=str(place / "tasks"))
+            trust = Trust(host, store, events)  # nobody is met here
+            context = Context(host, settings, events, [store.directory], trust)
             runner = TaskRunner(context, store, lambda part, name: asyncio.create_task(part, name=name))
             return [await runner.run_durably(task, 1, "web") for task in tasks], events.after(0)
 

@@ -12,7 +12,7 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
@@ -24,9 +24,10 @@ from bodydouble_labs.scenario.loader import find, load
 from bodydouble_labs.scenario.steps import RunForStep
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterator
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 
     from bodydouble_labs.providers.base import LabHost, Stage
+    from bodydouble_labs.providers.netns.host import NetnsHost
     from bodydouble_labs.scenario.model import Scenario
 
 
@@ -56,7 +57,7 @@ async def resolved(stage: Stage, name: str) -> str:
 
 async def daemon_says(host: LabHost) -> dict[str, Any]:
     control = host.control
-    async with ControlClient(control.address, control.port, control.token) as client:
+    async with ControlClient(control.address, control.port, control.token, control.certificate) as client:
         seen = {
             "status": await client.status(),
             "service": await client.service("W3SVC"),
@@ -142,7 +143,8 @@ async def crash(stage: Stage) -> None:
 
 
 async def look(stage: Stage) -> None:
-    tell(answers=[await stage.ping(host.control.address) for host in stage.hosts.values()])
+    hosts = cast("Mapping[str, NetnsHost]", stage.hosts)
+    tell(answers=[await stage.ping(host.address) for host in hosts.values()])
 
 
 CASES: dict[str, Callable[[Stage], Awaitable[None]]] = {"life": life, "stay": stay, "crash": crash, "look": look}

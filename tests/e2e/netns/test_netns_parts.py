@@ -135,15 +135,14 @@ def test_replica_is_sampled_until_the_watch_stops(drives: Drives, tmp_path: Path
 def test_product_accepts_the_configuration_that_the_lab_writes(tmp_path: Path) -> None:
     linux = pytest.importorskip("bodydouble.adapters.linux")
     file = tmp_path / "config.toml"
-    file.write_text(configuration("c" * 32, "r" * 32, DISPLAY_NAMES["windows-nt-4"]))
+    file.write_text(configuration("c" * 32, DISPLAY_NAMES["windows-nt-4"]))
     daemon, host = load_config(file, linux.LinuxHostSettings)
     assert daemon.control.token == "c" * 32
-    assert daemon.replication.token == "r" * 32
     assert [service.name for service in host.services] == list(DISPLAY_NAMES["windows-nt-4"])
 
 
 def test_interpreter_of_batch_files_is_the_live_body() -> None:
-    tree = tomllib.loads(configuration("c" * 32, "r" * 32, {}))
+    tree = tomllib.loads(configuration("c" * 32, {}))
     assert tree["host"]["scripts"]["interpreters"][".bat"][1:] == [
         *("-m", "bodydouble_sim.live", "batch", "--socket"),
         "/mnt/host/run/windows.sock",
@@ -152,11 +151,11 @@ def test_interpreter_of_batch_files_is_the_live_body() -> None:
 
 def test_tokens_repeat_with_the_seed_and_differ_between_hosts() -> None:
     def drawn(seed: int) -> list[str]:
-        replication, stream = tokens(seed)
-        return [replication, draw_token(stream), draw_token(stream)]
+        stream = tokens(seed)
+        return [draw_token(stream), draw_token(stream)]
 
     assert drawn(1) == drawn(1)
-    assert len({*drawn(1), *drawn(2)}) == 6
+    assert len({*drawn(1), *drawn(2)}) == 4
 
 
 def test_scenario_runs_where_everything_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,7 +268,7 @@ def powered(*, survives: bool = False, answers: bool = False, frames: int = 0) -
         number=1,
         wire=cast("Wire", QuietWire()),
         services={},
-        tokens=("c", "r"),
+        token="c",
         pinger=Echo(answers=answers),
         capture=cast("Capture", Heard(frames)),
     )

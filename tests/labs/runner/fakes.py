@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Any
 from bodydouble.errors import ControlError
 from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.records import (
+    AcceptRequest,
     ConnectionStatus,
     ConnectRequest,
     Event,
     FailbackDecision,
     MonitorRequest,
     MonitorStatus,
+    Offer,
+    OfferRequest,
+    Peer,
     Progress,
     ReplicationSet,
     RestorationStatus,
@@ -52,7 +56,7 @@ class FakeHost:
 
     @property
     def control(self) -> ControlAddress:
-        return ControlAddress(self.address, 6330, "token")
+        return ControlAddress(self.address, 6330, "token", b"a certificate")
 
     def interface_on(self, segment: str) -> str | None:
         return "Local Area Connection" if segment == "lan" else None
@@ -142,6 +146,14 @@ class FakeProduct:
         self.asked.append(request)
         if what in self.refusals:
             raise ControlError(409, f"{what} does not fit the state")
+
+    async def offer_pairing(self, request: OfferRequest) -> Offer:
+        self._ask("offer_pairing", request)
+        return Offer(code="7KQ2-M9XD-4TBH-WZ3C", seconds=600.0)
+
+    async def accept_pairing(self, request: AcceptRequest) -> Peer:
+        self._ask("accept_pairing", request)
+        return Peer(name="TARGET", fingerprint="f" * 64, roles=request.roles, state="paired", since=BEGAN)
 
     async def save_set(self, request: ReplicationSet) -> ReplicationSet:
         self._ask("save_set", request)

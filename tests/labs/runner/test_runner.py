@@ -8,7 +8,14 @@ import msgspec
 import pytest
 from tests.labs.runner.fakes import FakeConsole, FakeProduct, FakeStage
 
-from bodydouble.vocabulary.records import ConnectRequest, MonitorRequest, ReplicationSet, RestoreRequest
+from bodydouble.vocabulary.records import (
+    AcceptRequest,
+    ConnectRequest,
+    MonitorRequest,
+    OfferRequest,
+    ReplicationSet,
+    RestoreRequest,
+)
 from bodydouble_labs.providers.base import RunOutcome
 from bodydouble_labs.runner import Progress, Runner, collector, conduct, console, machines, product
 from bodydouble_labs.scenario.loader import find, load
@@ -97,6 +104,21 @@ def test_the_product_is_asked_for_what_the_scenario_says() -> None:
     (restored,) = rig.asked("target", RestoreRequest)
     assert (restored.original_source, restored.restore_to) == ("SOURCE", "10.0.0.10")
     assert "continue SOURCE" in rig.product("target").asked
+
+
+def test_the_code_that_one_server_offers_is_typed_in_at_the_other() -> None:
+    rig = Rig()
+    rig.run()
+    assert rig.asked("target", OfferRequest) == [OfferRequest()]
+    assert rig.asked("source", AcceptRequest) == [AcceptRequest(host="10.0.0.20", code="7KQ2-M9XD-4TBH-WZ3C")]
+
+
+def test_servers_that_are_not_paired_are_the_products_failure() -> None:
+    rig = Rig()
+    rig.product("source").refusals.append("accept_pairing")
+    history = rig.run()
+    assert "accepting the pairing" in history.unmet[0]
+    assert rig.asked("source", ConnectRequest) == []
 
 
 def test_the_operator_types_what_the_note_says() -> None:

@@ -290,6 +290,26 @@ def test_mistakes_in_network_faults_are_told_by_line_and_key(
     assert caught.value.line > 0
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "key", "said"),
+    [
+        ("    on: source\n    pair: target\n", "    run_for: 1\n", "protect", "'pair: HOST' has to come before"),
+        ("pair: target", "pair: tagret", "pair", "did you mean 'target'?"),
+        ("pair: target", "pair: source", "pair", "a server cannot be paired with itself"),
+        ("pair: target", "pair: client", "pair", "client"),
+    ],
+)
+def test_mistakes_in_pairing_are_told_by_line_and_key(tmp_path: Path, old: str, new: str, key: str, said: str) -> None:
+    text = PARTITION.read_text()
+    assert old in text
+    file = tmp_path / "broken.yaml"
+    file.write_text(text.replace(old, new, 1))
+    with pytest.raises(ScenarioError, match=re.escape(said)) as caught:
+        load(file)
+    assert caught.value.key.endswith(key)
+    assert caught.value.line > 0
+
+
 def test_fault_that_lasts_cannot_begin_again(tmp_path: Path) -> None:
     file = tmp_path / "broken.yaml"
     file.write_text(

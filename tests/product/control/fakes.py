@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
+from tests.peers import credential_of, open_trust
 from tests.product.failover.fakes import Target
 
 from bodydouble.control.api import Backends, build_app
@@ -17,6 +18,8 @@ from bodydouble.control.server import ControlServer
 from bodydouble.control.settings import ControlSettings
 from bodydouble.control.statistics import StatisticsRing
 from bodydouble.errors import ConnectionStateError, InputError
+from bodydouble.security.pairing import Pairing
+from bodydouble.state.store import StateStore
 from bodydouble.vocabulary.records import (
     ConnectionStatus,
     ConnectRequest,
@@ -42,7 +45,10 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
+    from bodydouble.security.trust import Trust
+
 TOKEN = "correct horse"
+CERTIFICATE = credential_of("TARGET").certificate
 
 
 @dataclass
@@ -231,6 +237,8 @@ class Served:
         self.replication = FakeReplication()
         self.restoration = FakeRestoration()
         self.statistics: StatisticsRing
+        self.trust: Trust
+        self.pairing: Pairing
         self.port = 0
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
@@ -246,6 +254,9 @@ class Served:
         await self.target.start()
         replication = cast("Any", self.replication)
         self.statistics = StatisticsRing(self.target.clock, replication, self.target.service)
+        host, events = self.target.host, self.target.events
+        self.trust = await open_trust("TARGET", host, StateStore(host.file_system, "/state", host.clock), events)
+        self.pairing = Pairing(self.trust, host.entropy, events)
         return build_app(
             Backends(
                 self.target.host,
@@ -254,13 +265,15 @@ class Served:
                 cast("Any", self.restoration),
                 self.target.service,
                 self.statistics,
+                self.trust,
+                self.pairing,
             ),
             token,
         )
 
     async def run(self, started: threading.Event, stop: asyncio.Event) -> None:
         app = await self.build()
-        server = ControlServer(ControlSettings(token=TOKEN, port=0), app)
+        server = ControlServer(ControlSettings(token=TOKEN, port=0), app, self.trust)
         tasks = [
             asyncio.create_task(server.run(), name="control"),
             asyncio.create_task(self.statistics.run(), name="statistics"),

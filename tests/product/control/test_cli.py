@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 import pytest
 from click.testing import CliRunner
-from tests.product.control.fakes import TOKEN, Served
+from tests.product.control.fakes import CERTIFICATE, TOKEN, Served
 
 from bodydouble.cli import failover as failover_commands
 from bodydouble.cli import main as main_module
@@ -18,6 +18,7 @@ from bodydouble.cli import replication as replication_commands
 from bodydouble.cli import restoration as restoration_commands
 from bodydouble.cli.main import cli
 from bodydouble.cli.output import plain, progress_bar
+from bodydouble.security.certificate import fingerprint_of
 from bodydouble.vocabulary.records import Progress
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 ADDRESS = "Local Area Connection=10.0.0.10/24"
 OWN = ("daemon", "status", "events", "repset", "connect", "disconnect", "connections", "mirror", "monitor", "failover",
        "failback", "restore", "service", "verify", "verification", "connection", "transmission", "target",
-       "queue-task")  # fmt: skip
+       "queue-task", "pair", "trust")  # fmt: skip
 
 
 class Console:
@@ -37,7 +38,11 @@ class Console:
         self.token_file = token_file
 
     def run(self, *arguments: str) -> Result:
-        environment = {"BODYDOUBLE_PORT": str(self.served.port), "BODYDOUBLE_TOKEN_FILE": str(self.token_file)}
+        environment = {
+            "BODYDOUBLE_PORT": str(self.served.port),
+            "BODYDOUBLE_TOKEN_FILE": str(self.token_file),
+            "BODYDOUBLE_PIN": fingerprint_of(CERTIFICATE),
+        }
         return CliRunner().invoke(cli, arguments, env=environment, catch_exceptions=False)
 
     def ok(self, *arguments: str) -> str:

@@ -18,7 +18,7 @@ state_directory = "/var/lib/bodydouble"
 token = "control secret"
 port = 7000
 [replication]
-token = "replication secret"
+retry_interval = 3.0
 [host]
 colour = "red"
 """
@@ -38,7 +38,7 @@ def file(tmp_path: Path) -> Path:
 def test_a_good_file_is_read_whole(file: Path) -> None:
     settings, host = load_config(file, HostSettings)
     assert (settings.control.port, settings.control.address) == (7000, "127.0.0.1")
-    assert settings.replication.token == "replication secret"
+    assert settings.replication.retry_interval == 3.0
     assert host.colour == "red"
 
 
@@ -81,6 +81,15 @@ def test_a_wrong_file_is_refused_with_file_and_key(file: Path, old: str, new: st
     assert expected in str(refused.value)
 
 
+@pytest.mark.parametrize("line", ['token = "replication secret"', 'token_file = "replication.token"'])
+def test_a_shared_token_of_earlier_versions_is_refused_with_what_to_do(file: Path, line: str) -> None:
+    file.write_text(GOOD.replace("retry_interval = 3.0", line))
+    with pytest.raises(
+        InputError, match=r"replication\.token(_file)?: machines no longer share .*'bodydouble pair offer'"
+    ):
+        load_config(file, HostSettings)
+
+
 def test_a_missing_file_is_refused_with_its_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nothing\.toml: cannot read the configuration: No such file"):
         load_config(tmp_path / "nothing.toml", HostSettings)
@@ -90,16 +99,14 @@ def test_a_missing_file_is_refused_with_its_name(tmp_path: Path) -> None:
     ("line", "key"),
     [
         ("[control]\ntoken = 'control secret'\nport = 70000", "control.port"),
-        ("[replication]\ntoken = 'replication secret'\nport = -1", "replication.port"),
-        ("[replication]\ntoken = ''", "replication.token"),
-        ("[replication]\ntoken = 'replication secret'\nretry_interval = -1.0", "replication.retry_interval"),
-        ("[replication]\ntoken = 'replication secret'\nmax_sessions = 0", "replication.max_sessions"),
+        ("[replication]\nport = -1", "replication.port"),
+        ("[replication]\nretry_interval = -1.0", "replication.retry_interval"),
+        ("[replication]\nmax_sessions = 0", "replication.max_sessions"),
     ],
 )
 def test_numbers_and_secrets_that_cannot_be_are_refused_with_their_key(file: Path, line: str, key: str) -> None:
     table = line.partition("\n")[0]
     head, _, _ = GOOD.partition(table)
-    rest = "[replication]\ntoken = 'replication secret'\n" if table == "[control]" else ""
-    file.write_text(f"{head}{line}\n{rest}")
+    file.write_text(f"{head}{line}\n")
     with pytest.raises(InputError, match=re.escape(f"{file}: {key}: ")):
         load_config(file, HostSettings)

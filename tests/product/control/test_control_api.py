@@ -2,19 +2,23 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import TYPE_CHECKING, TypeVar
+import ssl
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 import msgspec
 import pytest
-from tests.product.control.fakes import TOKEN, Served
+from tests.peers import credential_of
+from tests.product.control.fakes import CERTIFICATE, TOKEN, Served
 from tests.product.failover.fakes import SOURCE, request
 
 from bodydouble.control.answers import MAX_BODY
-from bodydouble.control.client import ControlClient
-from bodydouble.control.server import ControlServer
+from bodydouble.control.client import ControlClient, fetch_certificate
+from bodydouble.control.server import STRANGERS_OF_ONE, ControlServer
 from bodydouble.control.settings import ControlSettings
 from bodydouble.errors import ControlError, InputError, UnreachableError
+from bodydouble.security.tls import http_client_context
 from bodydouble.vocabulary.records import (
     ConnectRequest,
     FailbackDecision,
@@ -33,18 +37,26 @@ IIS = ReplicationSet(name="IIS data", rules=[Rule(path="C:/InetPub")])
 
 def ask(served: Served, action: Callable[[ControlClient], Awaitable[T]], token: str = TOKEN) -> T:
     async def main() -> T:
-        async with ControlClient("127.0.0.1", served.port, token) as client:
+        async with ControlClient("127.0.0.1", served.port, token, CERTIFICATE) as client:
             return await action(client)
 
     return asyncio.run(main())
+
+
+def secured(served: Served) -> ssl.SSLSocket:
+    plain = socket.create_connection(("127.0.0.1", served.port))
+    return http_client_context(CERTIFICATE).wrap_socket(plain)
+
+
+no_trust: Any = None  # for servers that never listen, or not with TLS
 
 
 def raw(
     served: Served, method: str, path: str, body: bytes = b"", token: str | None = TOKEN
 ) -> tuple[int, dict[str, str], httpx.Headers]:
     headers = {} if token is None else {"authorization": f"Bearer {token}"}
-    url = f"http://127.0.0.1:{served.port}{path}"
-    with httpx.Client(trust_env=False) as client:
+    url = f"https://127.0.0.1:{served.port}{path}"
+    with httpx.Client(trust_env=False, verify=http_client_context(CERTIFICATE)) as client:
         response = client.request(method, url, content=body, headers=headers)
     return response.status_code, response.json() if response.content else {}, response.headers
 
@@ -57,8 +69,8 @@ def raw(
 def test_without_the_token_nothing_is_answered(served: Served, token: str | None, path: str) -> None:
     async def main() -> httpx.Response:
         headers = [] if token is None else [(b"authorization", f"Bearer {token}".encode())]
-        async with httpx.AsyncClient(trust_env=False) as client:
-            return await client.get(f"http://127.0.0.1:{served.port}{path}", headers=headers)
+        async with httpx.AsyncClient(trust_env=False, verify=http_client_context(CERTIFICATE)) as client:
+            return await client.get(f"https://127.0.0.1:{served.port}{path}", headers=headers)
 
     response = asyncio.run(main())
     assert response.status_code == 401
@@ -70,17 +82,17 @@ def test_a_token_that_is_no_secret_is_refused() -> None:
         """Never called."""
 
     with pytest.raises(InputError, match=r"control\.token: expected at least 8"):
-        ControlServer(ControlSettings(token="short"), app)
+        ControlServer(ControlSettings(token="short"), app, no_trust)
 
 
 def test_a_token_may_have_any_letters() -> None:
     async def main() -> None:
         served = Served()
         app = await served.build("Schlüssel £")
-        server = ControlServer(ControlSettings(token="Schlüssel £", port=0), app)
+        server = ControlServer(ControlSettings(token="Schlüssel £", port=0), app, served.trust)
         running = asyncio.create_task(server.run())
         await server.ready.wait()
-        async with ControlClient("127.0.0.1", server.port, "Schlüssel £") as client:
+        async with ControlClient("127.0.0.1", server.port, "Schlüssel £", CERTIFICATE) as client:
             assert await client.sets() == []
         running.cancel()
         await asyncio.wait([running])
@@ -96,6 +108,81 @@ def test_a_token_is_not_shown_with_the_settings() -> None:
 def test_answers_name_neither_server_nor_date(served: Served) -> None:
     _, _, headers = raw(served, "GET", "/v1/status")
     assert sorted(headers) == ["content-length", "content-type"]
+
+
+# --- over TLS -------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_said_to_a_client_without_tls(served: Served) -> None:
+    with socket.create_connection(("127.0.0.1", served.port)) as connection:
+        connection.sendall(b"GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n")
+        try:
+            answered = connection.recv(1000)
+        except ConnectionResetError:
+            answered = b""
+        assert b"HTTP" not in answered
+
+
+def test_older_tls_is_refused(served: Served) -> None:
+    context = http_client_context(CERTIFICATE)
+    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_2
+    plain = socket.create_connection(("127.0.0.1", served.port))
+    with plain, pytest.raises((ssl.SSLError, ConnectionResetError)):
+        context.wrap_socket(plain)
+
+
+def test_a_client_sends_no_token_to_whoever_shows_another_certificate(served: Served) -> None:
+    async def main() -> None:
+        other = credential_of("SOMEBODY ELSE").certificate
+        async with ControlClient("127.0.0.1", served.port, TOKEN, other) as client:
+            await client.status()
+
+    with pytest.raises(UnreachableError, match="CERTIFICATE_VERIFY_FAILED"):
+        asyncio.run(main())
+
+
+def test_a_certificate_is_fetched_without_a_request(served: Served) -> None:
+    assert asyncio.run(fetch_certificate("127.0.0.1", served.port)) == CERTIFICATE
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "10.0.0.1", "::", ""])
+def test_plain_http_is_served_on_loopback_only(address: str) -> None:
+    async def app(_scope: object, _receive: object, _send: object) -> None:
+        """Never called."""
+
+    with pytest.raises(InputError, match=r"control\.plain_http"):
+        ControlServer(ControlSettings(token=TOKEN, address=address, plain_http=True), app, no_trust)
+    with pytest.raises(InputError, match="plain HTTP"):
+        ControlClient("10.0.0.1", 1, TOKEN, None)
+
+
+def asked_again(connection: ssl.SSLSocket) -> bytes:
+    """The answer to a request for the events, of which there are none."""
+    head = b"GET /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer "
+    connection.sendall(head + TOKEN.encode() + b"\r\n\r\n")
+    answer = b""
+    while not answer.endswith(b"[]"):
+        answer += (piece := connection.recv(10_000))
+        assert piece, answer
+    return answer
+
+
+def test_connections_without_a_token_keep_nobody_out_and_do_not_pile_up(served: Served) -> None:
+    with ExitStack() as stack:
+        silent = [stack.enter_context(secured(served)) for _ in range(STRANGERS_OF_ONE)]
+        kept = stack.enter_context(secured(served))
+        assert asked_again(kept).startswith(b"HTTP/1.1 200")
+        more = [stack.enter_context(secured(served)) for _ in range(2 * STRANGERS_OF_ONE)]
+        assert raw(served, "GET", "/v1/status")[0] == 200
+        assert all(_ended(each) for each in (*silent, *more[:STRANGERS_OF_ONE]))
+        assert asked_again(kept).startswith(b"HTTP/1.1 200"), "it has shown its token, and stays"
+
+
+def _ended(connection: ssl.SSLSocket) -> bool:
+    try:
+        return connection.recv(1) == b""
+    except (ssl.SSLError, ConnectionError):
+        return True
 
 
 # --- strictness -----------------------------------------------------------------------------------------------------
@@ -174,10 +261,10 @@ def test_a_failing_host_answers_500_with_its_own_words(served: Served) -> None:
 
 
 def test_a_broken_request_does_not_end_the_server(served: Served) -> None:
-    with socket.create_connection(("127.0.0.1", served.port)) as connection:
+    with secured(served) as connection:
         connection.sendall(b"\x00\x01 nonsense\r\n\r\n")
         assert b"400" in connection.recv(1000)
-    with socket.create_connection(("127.0.0.1", served.port)) as connection:
+    with secured(served) as connection:
         head = b"POST /v1/monitors HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + TOKEN.encode()
         connection.sendall(head + b"\r\nContent-Length: 10\r\n\r\n{")
     assert raw(served, "GET", "/v1/status")[0] == 200
@@ -314,7 +401,7 @@ def test_no_daemon_is_unreachable_and_the_message_says_where() -> None:
         port = free.getsockname()[1]
 
     async def main() -> None:
-        async with ControlClient("127.0.0.1", port, TOKEN) as client:
+        async with ControlClient("127.0.0.1", port, TOKEN, CERTIFICATE) as client:
             await client.status()
 
     with pytest.raises(UnreachableError, match=f"127.0.0.1 port {port}"):
@@ -323,7 +410,7 @@ def test_no_daemon_is_unreachable_and_the_message_says_where() -> None:
 
 def test_a_host_that_cannot_be_one_is_an_input_error() -> None:
     with pytest.raises(InputError, match="not the name or address"):
-        ControlClient("bad host\n", 1, TOKEN)
+        ControlClient("bad host\n", 1, TOKEN, CERTIFICATE)
 
 
 def test_another_programs_answer_is_not_taken_for_the_daemons() -> None:
@@ -334,7 +421,7 @@ def test_another_programs_answer_is_not_taken_for_the_daemons() -> None:
 
     async def main() -> None:
         server = await asyncio.start_server(answer, "127.0.0.1", 0)
-        async with server, ControlClient("127.0.0.1", server.sockets[0].getsockname()[1], TOKEN) as client:
+        async with server, ControlClient("127.0.0.1", server.sockets[0].getsockname()[1], TOKEN, None) as client:
             await client.status()
 
     with pytest.raises(ControlError, match="is not understood"):
@@ -345,7 +432,7 @@ def test_a_port_in_use_is_named(served: Served) -> None:
     async def app(_scope: object, _receive: object, _send: object) -> None:
         """Never called."""
 
-    server = ControlServer(ControlSettings(token=TOKEN, port=served.port), app)
+    server = ControlServer(ControlSettings(token=TOKEN, port=served.port), app, served.trust)
     with pytest.raises(InputError, match=f"cannot listen on 127.0.0.1 port {served.port}"):
         asyncio.run(server.run())
 
@@ -360,7 +447,7 @@ def test_a_closing_server_lets_a_request_under_way_end() -> None:
         await send({"type": "http.response.body", "body": b"ok"})
 
     async def main() -> bytes:
-        server = ControlServer(ControlSettings(token=TOKEN, port=0), app)
+        server = ControlServer(ControlSettings(token=TOKEN, port=0, plain_http=True), app, no_trust)
         running = asyncio.create_task(server.run())
         await server.ready.wait()
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)

@@ -32,7 +32,7 @@ def settings(port: int = 0) -> DaemonSettings:
     return DaemonSettings(
         state_directory="/state",
         control=ControlSettings(token=TOKEN, port=port),
-        replication=ReplicationSettings(token="replication secret", address="127.0.0.1", port=0),
+        replication=ReplicationSettings(address="127.0.0.1", port=0),
     )
 
 
@@ -80,7 +80,9 @@ def logged(target: Target) -> list[int]:
 
 def test_a_daemon_serves_its_api_and_ends_when_cancelled() -> None:
     async def action(daemon: Daemon) -> None:
-        async with ControlClient("127.0.0.1", daemon.control.port, TOKEN) as client:
+        async with ControlClient(
+            "127.0.0.1", daemon.control.port, TOKEN, daemon.trust.credential.certificate
+        ) as client:
             status = await client.status()
             assert (status.identity.primary_name, status.connections, status.monitors) == ("TARGET", [], [])
             assert [event.code for event in await client.events()] == [EventCode.SERVICE_STARTED]
@@ -203,7 +205,7 @@ def write_config(directory: Path, port: int = 0) -> Path:
     config.write_text(
         f'state_directory = "{directory}/state"\n'
         f'[control]\ntoken_file = "token"\nport = {port}\n'
-        '[replication]\ntoken = "replication secret"\naddress = "127.0.0.1"\nport = 0\n'
+        '[replication]\naddress = "127.0.0.1"\nport = 0\n'
     )
     return config
 
@@ -216,7 +218,7 @@ def listening_port(started: subprocess.Popen[str]) -> str:
 
 
 def command(directory: Path, port: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    place = ["--port", port, "--token-file", str(directory / "token")]
+    place = ["--port", port, "--config", str(directory / "daemon.toml")]
     return subprocess.run([*PROGRAM, *place, *arguments], capture_output=True, text=True, check=False, timeout=30)
 
 
@@ -237,7 +239,7 @@ def test_the_real_daemon_answers_the_real_command_and_stops_cleanly(tmp_path: Pa
 def test_following_the_events_ends_at_an_interrupt_without_complaint(tmp_path: Path) -> None:
     with process(write_config(tmp_path)) as daemon:
         port = listening_port(daemon)
-        place = ["--port", port, "--token-file", str(tmp_path / "token")]
+        place = ["--port", port, "--config", str(tmp_path / "daemon.toml")]
         arguments = [*PROGRAM, *place, "events", "--follow"]
         with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as follower:
             assert follower.stdout is not None

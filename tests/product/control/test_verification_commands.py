@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 from click.testing import CliRunner
-from tests.product.control.fakes import TOKEN, Served
+from tests.product.control.fakes import CERTIFICATE, TOKEN, Served
 
 from bodydouble.cli import verification as commands
 from bodydouble.cli.main import cli
 from bodydouble.control.client import ControlClient
 from bodydouble.errors import ControlError
+from bodydouble.security.certificate import fingerprint_of
 from bodydouble.vocabulary.records import ConnectRequest, ReplicationSet, Rule
 from bodydouble.vocabulary.verification import VerificationOptions, VerificationSchedule
 
@@ -30,13 +31,17 @@ def run(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call
     monkeypatch.setattr(commands, "POLL", 0.01)
     (tmp_path / "token").write_text(TOKEN)
     ask(served, _connected)
-    environment = {"BODYDOUBLE_PORT": str(served.port), "BODYDOUBLE_TOKEN_FILE": str(tmp_path / "token")}
+    environment = {
+        "BODYDOUBLE_PORT": str(served.port),
+        "BODYDOUBLE_TOKEN_FILE": str(tmp_path / "token"),
+        "BODYDOUBLE_PIN": fingerprint_of(CERTIFICATE),
+    }
     return lambda *arguments: CliRunner().invoke(cli, arguments, env=environment, catch_exceptions=False)
 
 
 def ask(served: Served, action: Callable[[ControlClient], Awaitable[T]]) -> T:
     async def main() -> T:
-        async with ControlClient("127.0.0.1", served.port, TOKEN) as client:
+        async with ControlClient("127.0.0.1", served.port, TOKEN, CERTIFICATE) as client:
             return await action(client)
 
     return asyncio.run(main())

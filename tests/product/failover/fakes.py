@@ -8,6 +8,8 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from tests.peers import SeededEntropy
+
 from bodydouble.errors import DuplicateIdentityError, FileSystemError, IdentityError, ScriptError, ServiceError
 from bodydouble.failover.service import FailoverService
 from bodydouble.ports import Host
@@ -282,7 +284,16 @@ class Target:
         self.files = MemoryFiles()
         self.clock = FakeClock()
         self.stand_in_failures = 0
-        self.host = Host(self.files, NoFilter(), self.identity, self.services, self.scripts, self.pinger, self.clock)
+        self.host = Host(
+            self.files,
+            NoFilter(),
+            self.identity,
+            self.services,
+            self.scripts,
+            self.pinger,
+            self.clock,
+            SeededEntropy("TARGET"),
+        )
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> FailoverService:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from tests.peers import SeededEntropy
 
 from bodydouble.errors import FileSystemError
 from bodydouble.ports import Host
@@ -344,5 +345,5 @@ def memory_host(name: str, volume: MemoryVolume) -> Host:
     identity: Any = FixedIdentity(name)
     return Host(
         file_system=volume, file_filter=volume, identity=identity, services=unused, scripts=unused, pinger=unused,
-        clock=TickingClock(),
+        clock=TickingClock(), entropy=SeededEntropy(name),
     )  # fmt: skip

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from tests.peers import open_trust, pin
 from tests.product.replication.memory import MemoryVolume, memory_host
 
 from bodydouble.replication.service import ReplicationService
 from bodydouble.replication.settings import ReplicationSettings
 from bodydouble.restore.service import RestorationService
+from bodydouble.security.pairing import Pairing
 from bodydouble.state.events import EventLog
 from bodydouble.state.store import StateStore
 from bodydouble.vocabulary.events import EventCode
@@ -33,7 +35,9 @@ async def until(condition: Callable[[], object], what: str = "") -> None:
 
 
 class Site:
-    """One machine: a volume that persists and a daemon that comes and goes."""
+    """One machine: a volume that persists and a daemon that comes and goes; paired with every other one."""
+
+    running: ClassVar[list[Site]] = []
 
     def __init__(self, name: str, volume: MemoryVolume | None = None, **settings: Any) -> None:
         self.name = name
@@ -41,7 +45,7 @@ class Site:
         self.host = memory_host(name, self.volume)
         self.settings = ReplicationSettings(
             **{
-                "token": "secret", "address": "127.0.0.1", "port": 0, "retry_interval": 0.02,
+                "address": "127.0.0.1", "port": 0, "retry_interval": 0.02,
                 "slow_retry_interval": 0.1, "ping_interval": 0.5, "peer_timeout": 3.0, **settings,
             }
         )  # fmt: skip
@@ -51,7 +55,15 @@ class Site:
         store = StateStore(self.volume, "/state", self.host.clock)
         self.events = EventLog(self.volume, "/state", self.host.clock)
         await self.events.open()
-        self.service = ReplicationService(self.host, self.settings, store, self.events)
+        self.trust = await open_trust(self.name, self.host, store, self.events)
+        for other in self.running:
+            await pin(self.trust, other.name)
+            await pin(other.trust, self.name)
+        self.running.append(self)
+        self.pairing = Pairing(self.trust, self.host.entropy, self.events)
+        self.service = ReplicationService(
+            self.host, self.settings, store, self.events, trust=self.trust, pairing=self.pairing
+        )
         self.restoration = RestorationService(self.service)
         self.task = asyncio.create_task(self.service.run(), name=f"site-{self.name}")
         ready = asyncio.create_task(self.service.ready.wait(), name="ready")
@@ -61,6 +73,8 @@ class Site:
             self.task.result()
 
     async def stop(self) -> None:
+        if self in self.running:
+            self.running.remove(self)
         self.task.cancel()
         with suppress(asyncio.CancelledError):
             await self.task

@@ -59,7 +59,7 @@ def test_target_that_is_no_host_name_is_refused(target: str) -> None:
 def test_kept_connection_to_a_name_that_is_none_does_not_end_the_daemon() -> None:
     async def scenario() -> None:
         source = seeded()
-        async with running(source):
+        async with running(source, Site("WEB2")):
             await source.service.save_set(WEB)
             await source.service.connect(request(6320, target="name"))
             connection = source.service._connections[1]

@@ -414,7 +414,7 @@ def test_a_ring_of_three_is_refused_whichever_connection_closes_it(order: tuple[
 
 
 def test_a_ring_without_the_check_sends_an_operation_round(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bodydouble.replication.admission.refuse_loop", lambda *_: None)
+    monkeypatch.setattr("bodydouble.replication.places.refuse_loop", lambda *_: None)
 
     async def scenario() -> None:
         sites = {name: Site(name) for name in "ABC"}

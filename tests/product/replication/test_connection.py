@@ -4,6 +4,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.peers import pin
 from tests.product.replication.memory import MemoryVolume
 from tests.product.replication.site import ROOT, WEB, Relay, Site, mirrored, protect, request, running, same, until
 
@@ -18,6 +19,8 @@ from bodydouble.vocabulary.records import ReplicationSet, RestoreRequest, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
+
+    from bodydouble.vocabulary.records import Role
 
 
 def run(part: Coroutine[Any, Any, None]) -> None:
@@ -274,16 +277,68 @@ def test_files_renamed_over_the_border_of_the_set_appear_and_vanish() -> None:
     run(scenario())
 
 
-def test_missing_token_is_refused_and_never_logged() -> None:
+def test_a_source_that_is_paired_with_no_target_says_so_and_connects_once_it_is() -> None:
     async def scenario() -> None:
-        source, target = seeded(token="wrong"), Site("WEB2")
+        source, target = seeded(slow_retry_interval=60.0), Site("WEB2")
         async with running(source, target):
+            await source.trust.remove("WEB2")
             await protect(source, target.service.port)
             await until(lambda: source.state() == "error")
-            assert "token" in source.service.connections()[0].detail
-            texts = [event.text for site in (source, target) for event in site.events.after(0)]
-            assert not any("wrong" in text or "secret" in text for text in texts)
-            assert "wrong" not in repr(source.settings)
+            assert "'bodydouble pair offer'" in source.service.connections()[0].detail
+            await pin(source.trust, "WEB2")
+            await mirrored(source, target)
+
+    run(scenario())
+
+
+def test_a_target_that_removed_the_source_gives_it_no_answer_and_ends_what_runs() -> None:
+    async def scenario() -> None:
+        source, target = seeded(), Site("WEB2")
+        async with running(source, target):
+            await protect(source, target.service.port)
+            await mirrored(source, target)
+            await target.trust.remove("WEB1")
+            await until(lambda: "paired there" in source.service.connections()[0].detail)
+            assert not target.service.target_connections()[0].connected
+            source.put(f"{ROOT}/later", b"kept in the queue")
+            await pin(target.trust, "WEB1")
+            await mirrored(source, target)
+            assert source.codes().count(EventCode.MIRROR_STARTED) == 1, "it resumed"
+
+    run(scenario())
+
+
+def test_another_paired_machine_at_the_targets_address_gets_nothing() -> None:
+    async def scenario() -> None:
+        source, target, other = seeded(), Site("WEB2"), Site("WEB3")
+        async with running(source, target, other), Relay(lambda: target.service.port) as relay:
+            await protect(source, relay.port)
+            await mirrored(source, target)
+            relay._target = lambda: other.service.port
+            relay.cut()
+            await until(lambda: source.state() == "error")
+            assert "another machine than before" in source.service.connections()[0].detail
+            assert other.service.target_connections() == []
+            await source.service.connect(request(relay.port))
+            await mirrored(source, other)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(("side", "role"), [("source", "source"), ("target", "target")])
+def test_a_machine_that_has_not_the_role_is_refused(side: str, role: Role) -> None:
+    """The source knows its peer as a source only; or the target knows its own as a target only."""
+
+    async def scenario() -> None:
+        source, target = seeded(), Site("WEB2")
+        async with running(source, target):
+            site, other = (source, "WEB2") if side == "source" else (target, "WEB1")
+            await site.trust.remove(other)
+            await pin(site.trust, other, (role,))
+            await protect(source, target.service.port)
+            await until(lambda: source.state() == "error")
+            assert "paired" in source.service.connections()[0].detail
+            assert target.service.target_connections() == []
 
     run(scenario())
 

@@ -24,6 +24,7 @@ from bodydouble.replication.replica import Replica, ReplicaRecord
 from bodydouble.replication.rules import fold
 from bodydouble.replication.settings import ReplicationSettings
 from bodydouble.replication.target_queue import TargetQueue
+from bodydouble.security.trust import Trust
 from bodydouble.state.events import EventLog
 from bodydouble.state.store import StateStore
 from bodydouble.vocabulary.events import EventCode
@@ -63,8 +64,9 @@ class TargetMachine:
         self.host = memory_host("TARGET", volume)
         self.store = StateStore(volume, "C:/state", self.host.clock)
         self.events = EventLog(volume, "C:/state", self.host.clock)
-        settings = ReplicationSettings(token="a token", retry_interval=0.001)
-        self.context = Context(self.host, settings, self.events, ["C:/state"])
+        settings = ReplicationSettings(retry_interval=0.001)
+        trust = Trust(self.host, self.store, self.events)
+        self.context = Context(self.host, settings, self.events, ["C:/state"], trust)
         record = ReplicaRecord(number=1, source="SOURCE", replication_set=SET)
         self.replica = Replica(self.context, record, _saved)
         journal = Journal(volume, "C:/state/target-queue-1", self.host.clock, 2000)

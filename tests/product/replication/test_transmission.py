@@ -321,8 +321,8 @@ class Reading:
         self.reader = asyncio.StreamReader()
         self.reader.feed_data(b"".join(frames))
         self.reader.feed_eof()
-        writer: Any = None
-        self.wire = Wire(self.reader, writer, 1.0)
+        nobody: Any = None
+        self.wire = Wire(self.reader, nobody, 1.0, nobody)
 
 
 def test_whole_messages_come_between_the_parts_of_another_one() -> None:

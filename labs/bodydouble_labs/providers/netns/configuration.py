@@ -22,10 +22,9 @@ DISPLAY_NAMES: Final = {
 _DOOR = ("--socket", str(INSIDE.door))
 
 
-def tokens(seed: int) -> tuple[str, random.Random]:
-    """The run's replication token, shared by all hosts, and the stream from which each host draws its control token."""
-    stream = random.Random(f"{seed}:tokens")  # noqa: S311 - a lab's secrets must repeat with its seed
-    return draw_token(stream), stream
+def tokens(seed: int) -> random.Random:
+    """The stream from which each host draws its control token."""
+    return random.Random(f"{seed}:tokens")  # noqa: S311 - a lab's secrets must repeat with its seed
 
 
 def draw_token(stream: random.Random) -> str:
@@ -33,18 +32,17 @@ def draw_token(stream: random.Random) -> str:
     return f"{stream.getrandbits(128):032x}"
 
 
-def configuration(control_token: str, replication_token: str, services: dict[str, str]) -> str:
+def configuration(control_token: str, services: dict[str, str]) -> str:
     """The text of ``config.toml``.
 
     Args:
         control_token: secret of the host's control API.
-        replication_token: secret that source and target share.
         services: short to display names of the services that the product may be asked about.
     """
     lines = [
         f"state_directory = {_toml(str(INSIDE.state))}",
         *_table("control", address="0.0.0.0", port=CONTROL_PORT, token=control_token),  # noqa: S104 - the host's own lan
-        *_table("replication", address="0.0.0.0", port=REPLICATION_PORT, token=replication_token),  # noqa: S104 - same
+        *_table("replication", address="0.0.0.0", port=REPLICATION_PORT),  # noqa: S104 - same
         *_table("host.filter", kind="fuse", roots=[str(INSIDE.drives / "C")]),
         *_table("host.identity", netbios=True),
         "[host.scripts.interpreters]",

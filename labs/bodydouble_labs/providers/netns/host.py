@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from bodydouble.errors import InputError
+from bodydouble.security.trust import CERTIFICATE_FILE, read_shown
 from bodydouble_labs.errors import FaultError, LabError
 from bodydouble_labs.providers.base import CommandResult, ControlAddress
 from bodydouble_labs.providers.netns import door
@@ -40,7 +42,7 @@ class NetnsHost:
         number: int,
         wire: Wire,
         services: Mapping[str, str],
-        tokens: tuple[str, str],
+        token: str,
         pinger: Pinger,
         capture: Capture,
     ) -> None:
@@ -52,18 +54,18 @@ class NetnsHost:
             number: 1, 2, ...; makes port name and MAC address, the same over power cycles.
             wire: the segment it is plugged into.
             services: short to display names of the services that its product controls.
-            tokens: its control token and the run's replication token.
+            token: its control token.
             pinger: asks the wire whether an address answers.
             capture: hears every frame on the wire.
         """
         self.name = name
         self.computer_name = spec.computer_name
-        self.control = ControlAddress(spec.ip, CONTROL_PORT, tokens[0])
+        self.address = spec.ip
         self.paths = HostPaths(f"{HOSTS_DIRECTORY}/{name}")
         self.drives = Drives(self.paths.drives)
         self._wire = wire
         self._services = dict(services)
-        self._tokens = tokens
+        self._token = token
         self._pinger = pinger
         self._capture = capture
         self._silent_since: int | None = None
@@ -81,6 +83,15 @@ class NetnsHost:
         self._cable = True
         self._machine: PoweredMachine | None = None
         self._up: PoweredMachine | None = None  # the machine while its system runs: neither booting nor going down
+
+    @property
+    def control(self) -> ControlAddress:
+        """See `bodydouble_labs.providers.base.LabHost.control`; its state has the certificate."""
+        try:
+            shown = read_shown((self.paths.state / f"{CERTIFICATE_FILE}.json").read_bytes())
+        except (OSError, InputError) as error:
+            raise LabError(f"{self.name}: the product has no certificate, so it is not installed: {error}") from error
+        return ControlAddress(self.address, CONTROL_PORT, self._token, shown.certificate)
 
     def interface_on(self, segment: str) -> str:
         """The adapter's name; there is one segment only (see `requirements.of_scenario`)."""
@@ -120,8 +131,8 @@ class NetnsHost:
         self._machine = None
         if machine.running():
             raise FaultError(f"{self.name}: init still runs after the power was cut")
-        if self._cable and await self._pinger.ping(self.control.address, WITNESS_TIMEOUT) is not None:
-            raise FaultError(f"{self.name}: {self.control.address} still answers after the power was cut")
+        if self._cable and await self._pinger.ping(self.address, WITNESS_TIMEOUT) is not None:
+            raise FaultError(f"{self.name}: {self.address} still answers after the power was cut")
 
     def check_silence(self) -> None:
         """End the watch over the wire that began when the power was cut, if there is one.
@@ -185,7 +196,7 @@ class NetnsHost:
         """
         machine = self._powered()
         before = await self.service_states()
-        self.paths.config.write_text(configuration(*self._tokens, self._services), encoding="utf-8")
+        self.paths.config.write_text(configuration(self._token, self._services), encoding="utf-8")
         self._up = None
         await machine.order(Order("install"))
         self._up = machine

@@ -115,7 +115,7 @@ async def _power_on(hosts: Mapping[str, NetnsHost]) -> None:
 
 
 def _hosts(scenario: Scenario, seed: int, wire: Wire, capture: Capture, pinger: Pinger) -> dict[str, NetnsHost]:
-    replication_token, stream = tokens(seed)
+    stream = tokens(seed)
     return {
         name: NetnsHost(
             name,
@@ -123,7 +123,7 @@ def _hosts(scenario: Scenario, seed: int, wire: Wire, capture: Capture, pinger: 
             number=number,
             wire=wire,
             services=_services(scenario, name),
-            tokens=(draw_token(stream), replication_token),
+            token=draw_token(stream),
             pinger=pinger,
             capture=capture,
         )

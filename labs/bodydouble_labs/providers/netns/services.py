@@ -13,6 +13,7 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from bodydouble.errors import BodydoubleError
+from bodydouble.security.tls import HTTP_PROTOCOL, client_context
 from bodydouble_labs.providers.netns import kernel
 from bodydouble_labs.providers.netns.plan import INSIDE
 from bodydouble_labs.providers.netns.processes import Process, ProcessTable
@@ -92,7 +93,8 @@ class HostServices:
     async def _product_ready(self) -> bool:
         if not kernel.is_mounted(str(INSIDE.drives / "C"), "fuse"):
             return False
-        reader, writer = await asyncio.open_connection(*self._control)
+        anybody = client_context(None, [HTTP_PROTOCOL], [])  # nothing secret is asked for
+        reader, writer = await asyncio.open_connection(*self._control, ssl=anybody, server_hostname="")
         writer.write(b"GET /v1/status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         answered = (await reader.read(5)) == b"HTTP/"
         writer.close()

@@ -7,7 +7,7 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from bodydouble.errors import FileSystemError
+from bodydouble.errors import FileSystemError, PathError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,12 +39,15 @@ def translated(error: OSError, path: str) -> FileSystemError:
 
 @contextmanager
 def on_path(path: str) -> Iterator[None]:
-    """Turn an `OSError` of the body into a `FileSystemError` about ``path``.
+    """Turn what a system call of the body raises into a `FileSystemError` about ``path``.
 
     Raises:
-        FileSystemError: the body's system call failed.
+        FileSystemError: the call failed, or Python refused its arguments: a number that the system has no room for, a
+            NUL in a name, a path that this host has not.
     """
     try:
         yield
     except OSError as error:
         raise translated(error, path) from error
+    except (OverflowError, ValueError, PathError) as error:
+        raise FileSystemError("denied", path, str(error)) from error

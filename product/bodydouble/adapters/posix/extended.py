@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 ACCESS_LIST = "system.posix_acl_access"
 DEFAULT_LIST = "system.posix_acl_default"
 _SPACES = ("user.", "trusted.")
+_OF_ONE_HOST = "trusted.overlay."
+"""How overlayfs says where the rest of a directory lies: on the host that has the layers, and nowhere else."""
 _NAMES = (ACCESS_LIST, DEFAULT_LIST, "security.capability")
 _NONE = (errno.ENOTSUP, errno.ENODATA)
 
@@ -36,6 +38,8 @@ def place_in(directory: int, name: str) -> str:
 
 def replicated(name: str) -> bool:
     """Whether an attribute of that name means the same on another host."""
+    if name.startswith(_OF_ONE_HOST):
+        return False
     return (name.startswith(_SPACES) or name in _NAMES) and not any("\ud800" <= each <= "\udfff" for each in name)
 
 

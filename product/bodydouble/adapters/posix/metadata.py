@@ -10,6 +10,9 @@ from bodydouble.adapters.posix.extended import Place, drop_extended, place_in, r
 from bodydouble.errors import FileSystemError
 from bodydouble.vocabulary.operations import Entry, Metadata
 
+_MAX_ID = 2**32 - 2
+"""The number after it means "leave it as it is" to the system."""
+_ALL_BITS = 0o7777
 _SECURITY = re.compile(rb"(\d{1,10}):(\d{1,10}):([0-7]{1,5})")
 
 
@@ -87,4 +90,7 @@ def _owner_and_mode(metadata: Metadata, path: str) -> tuple[int, int, int] | Non
     match = _SECURITY.fullmatch(metadata.security)
     if match is None:
         raise FileSystemError("denied", path, f"security {metadata.security!r} is not uid:gid:mode")
-    return int(match[1]), int(match[2]), int(match[3], 8)
+    uid, gid, mode = int(match[1]), int(match[2]), int(match[3], 8)
+    if max(uid, gid) > _MAX_ID or mode > _ALL_BITS:
+        raise FileSystemError("denied", path, f"security {metadata.security!r} is out of range")
+    return uid, gid, mode
