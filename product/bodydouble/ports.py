@@ -48,6 +48,16 @@ class FileSystem(Protocol):
             FileSystemError: ``not_found``, ``denied``, ``io``.
         """
 
+    async def find_data(self, path: str, offset: int) -> tuple[int, int] | None:
+        """The first run of bytes with space on the volume, from ``offset`` on: where it begins and ends.
+
+        None when nothing but a hole, or nothing, follows. What lies between two runs reads as zeros. A volume without
+        holes shows a file as one run to its end.
+
+        Raises:
+            FileSystemError: as `read`.
+        """
+
     async def apply(self, operations: Sequence[AnyOperation], *, durable: bool = True) -> None:
         """Carry out the operations in order; with ``durable`` they survive power loss once this returns.
 

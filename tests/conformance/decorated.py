@@ -58,4 +58,4 @@ class _Both:
         self.apply = fed.apply
         self.case_sensitive = gated.case_sensitive
         self.list_directory, self.stat = gated.list_directory, gated.stat
-        self.read, self.free_space = gated.read, gated.free_space
+        self.read, self.free_space, self.find_data = gated.read, gated.free_space, gated.find_data

@@ -16,6 +16,7 @@ from bodydouble.vocabulary.operations import (
     MakeDirectory,
     MakeHardLink,
     MakeSymbolicLink,
+    PunchHole,
     RemoveDirectory,
     RemoveFile,
     Rename,
@@ -114,6 +115,14 @@ class Shadow:
             node.data.extend(bytes(operation.size - old))
         self._hash_pages(node, min(old, operation.size))
         self._refresh(node)
+
+    def _punch_hole(self, operation: PunchHole) -> None:
+        node = self._get(operation.path)
+        end = min(operation.offset + operation.size, len(node.data))
+        if operation.offset < end:
+            node.data[operation.offset : end] = bytes(end - operation.offset)
+            self._hash_pages(node, operation.offset, end)
+            self._refresh(node)
 
     def _make_hard_link(self, operation: MakeHardLink) -> None:
         """Names are followed each for itself: a volume tells a change to a file once for every name."""
@@ -243,6 +252,7 @@ _FOLLOW: dict[type, Callable[..., None]] = {
     CreateFile: Shadow._create_file,  # noqa: SLF001
     Write: Shadow._write,  # noqa: SLF001
     Truncate: Shadow._truncate,  # noqa: SLF001
+    PunchHole: Shadow._punch_hole,  # noqa: SLF001
     Rename: Shadow._rename,  # noqa: SLF001
     RemoveFile: Shadow._remove,  # noqa: SLF001
     RemoveDirectory: Shadow._remove,  # noqa: SLF001

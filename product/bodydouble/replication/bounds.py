@@ -13,6 +13,7 @@ from bodydouble.vocabulary.operations import (
     MakeDirectory,
     MakeSymbolicLink,
     Metadata,
+    PunchHole,
     SetMetadata,
     SetTimes,
     Truncate,
@@ -39,9 +40,12 @@ def check_values(body: Body) -> None:
         _within(body.path, "offset", body.offset, 0, MAX_OFFSET)
     elif isinstance(body, Truncate):
         _within(body.path, "size", body.size, 0, MAX_OFFSET)
+    elif isinstance(body, PunchHole):
+        _within(body.path, "offset", body.offset, 0, MAX_OFFSET)
+        _within(body.path, "size", body.size, 0, MAX_OFFSET)
     elif isinstance(body, BlocksRequest):
         _within(body.path, "block", body.first, 0, MAX_OFFSET // BLOCK_BYTES)
-    if isinstance(body, CreateFile | Write | Truncate | SetTimes | MakeSymbolicLink):
+    if isinstance(body, CreateFile | Write | Truncate | PunchHole | SetTimes | MakeSymbolicLink):
         _within(body.path, "time", body.mtime_ns, -MAX_TIME_NS, MAX_TIME_NS)
     if isinstance(body, MakeDirectory | CreateFile | SetMetadata | MakeSymbolicLink):
         _check_metadata(body.path, body.metadata)

@@ -135,6 +135,10 @@ class FeedingFileSystem:
         """See the port."""
         return await self._files.read(path, offset, size)
 
+    async def find_data(self, path: str, offset: int) -> tuple[int, int] | None:
+        """See the port."""
+        return await self._files.find_data(path, offset)
+
     async def free_space(self, path: str) -> int:
         """See the port."""
         return await self._files.free_space(path)
@@ -235,6 +239,11 @@ class GatedFileSystem:
         """See the port."""
         async with self._between(path):
             return await self._files.read(path, offset, size)
+
+    async def find_data(self, path: str, offset: int) -> tuple[int, int] | None:
+        """See the port."""
+        async with self._between(path):
+            return await self._files.find_data(path, offset)
 
     async def apply(self, operations: Sequence[AnyOperation], *, durable: bool = True) -> None:
         """A stream changes nothing.

@@ -24,6 +24,7 @@ from bodydouble.vocabulary import paths
 from bodydouble.vocabulary.operations import (
     CreateFile,
     MakeDirectory,
+    PunchHole,
     RemoveDirectory,
     RemoveFile,
     Rename,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from bodydouble.replication.protocol import Body
 
 QUESTIONS = (ListRequest, BlocksRequest)
-_REPEATABLE = (MakeDirectory, CreateFile, Write, Truncate, SetMetadata, SetTimes)
+_REPEATABLE = (MakeDirectory, CreateFile, Write, Truncate, PunchHole, SetMetadata, SetTimes)
 _REMOVALS = (RemoveFile, RemoveDirectory, RemoveTree)
 
 

@@ -13,8 +13,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from bodydouble.errors import BodydoubleError, FileSystemError
 from bodydouble.replication.comparison import digest_bytes, digest_file, same_time
+from bodydouble.replication.holes import Holes
 from bodydouble.replication.names import NameGroups
 from bodydouble.replication.protocol import (
     BLOCK_BYTES,
@@ -36,6 +39,7 @@ from bodydouble.vocabulary.operations import (
     MakeHardLink,
     MakeSymbolicLink,
     Operation,
+    PunchHole,
     Rename,
     SetMetadata,
     Truncate,
@@ -365,14 +369,14 @@ class Mirror:
         self._watch = watch = FileWatch(listed.path, self._selection.key)
         try:
             digests = await self._digests(listed, there)
-            mtime = await self._begin_file(listed, watch, mark, fresh=there is None)
-            if mtime is not None:
-                await self._send_bytes(listed.path, watch, mtime, digests)
+            begun = await self._begin_file(listed, watch, mark, fresh=there is None)
+            if begun is not None:
+                await self._send_bytes(begun, watch, digests)
         finally:
             self._watch = None
 
-    async def _begin_file(self, listed: Entry, watch: FileWatch, mark: int, *, fresh: bool) -> int | None:
-        """Queue the file with its length; its last write, or None when it is gone."""
+    async def _begin_file(self, listed: Entry, watch: FileWatch, mark: int, *, fresh: bool) -> Entry | None:
+        """Queue the file with its length; as what, or None when it is gone."""
         entry: Entry | None = listed
         if self._touches.since(listed.path, mark):
             watch.again = True
@@ -382,32 +386,43 @@ class Mirror:
         if entry is None or entry.kind != "file" or watch.lost:
             return None
         mtime = entry.mtime_ns if watch.mtime_ns is None else watch.mtime_ns
+        size = watch.length(entry.size)
         self._outlet.put(CreateFile(entry.path, entry.metadata, mtime))
-        if not fresh or not entry.size or self._touches.since(entry.path, self._plan.begun):
+        if not fresh or not entry.size or entry.sparse or self._touches.since(entry.path, self._plan.begun):
             # Equal lengths from here on: whatever applications do to the length, the stream does to both.
-            self._outlet.put(Truncate(entry.path, watch.length(entry.size), mtime))
-        return mtime
+            self._outlet.put(Truncate(entry.path, size, mtime))
+        return msgspec.structs.replace(entry, size=size, mtime_ns=mtime)
 
-    async def _send_bytes(self, path: str, watch: FileWatch, mtime: int, digests: list[bytes]) -> None:
-        offset = 0
-        skipped = False
+    async def _send_bytes(self, begun: Entry, watch: FileWatch, digests: list[bytes]) -> None:
+        path, mtime, offset = begun.path, begun.mtime_ns, 0
+        holes = Holes(self._file_system, path, begun.size, sparse=begun.sparse)
         while True:
             await self._outlet.room()
             watch.begin()
-            data = await self._file_system.read(path, offset, BLOCK_BYTES)
+            hole_end, stop = await holes.after(offset)
+            data = b"" if hole_end > offset else await self._file_system.read(path, offset, stop - offset)
             if watch.lost:
                 return
             if watch.again:
                 continue
-            data = watch.patch(data, offset, BLOCK_BYTES)
             mtime = mtime if watch.mtime_ns is None else watch.mtime_ns
-            skipped = bool(data) and _block_digest(digests, offset) == digest_bytes(data)
-            if data and not skipped:
+            if hole_end > offset:
+                offset += self._punch(path, offset, watch.hole(offset, hole_end), mtime) or holes.fill(offset)
+                continue
+            data = watch.patch(data, offset, stop - offset)
+            if data and _block_digest(digests, offset) != digest_bytes(data):
                 self._outlet.put(Write(path, offset, data, mtime))
-            offset += len(data)
             self._add_bytes(len(data))
-            if len(data) < BLOCK_BYTES:
+            offset += len(data)
+            if offset < stop:
                 return
+
+    def _punch(self, path: str, begin: int, end: int, mtime: int) -> int:
+        """Queue a hole; its length."""
+        if end > begin:
+            self._outlet.put(PunchHole(path, begin, end - begin, mtime))
+            self._add_bytes(end - begin)
+        return end - begin
 
     async def _digests(self, listed: Entry, there: ListedEntry | None) -> list[bytes]:
         """Digests of the replica's blocks, for a long file that is compared by checksum."""
@@ -479,5 +494,6 @@ def _same_link(here: Entry, there: Entry) -> bool:
 
 
 def _block_digest(digests: list[bytes], offset: int) -> bytes:
-    block = offset // BLOCK_BYTES
-    return digests[block] if block < len(digests) else b""
+    """The digest of the replica's block that begins at ``offset``."""
+    block, inside = divmod(offset, BLOCK_BYTES)
+    return digests[block] if block < len(digests) and not inside else b""

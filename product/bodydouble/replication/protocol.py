@@ -32,6 +32,7 @@ from bodydouble.vocabulary.operations import (
     MakeDirectory,
     MakeHardLink,
     MakeSymbolicLink,
+    PunchHole,
     RemoveDirectory,
     RemoveFile,
     Rename,
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 
     from bodydouble.vocabulary.records import Peer
 
-VERSION = 3
+VERSION = 4
 PROTOCOL = f"bodydouble-replication/{VERSION}"
 """The ALPN name: sides of different versions agree on none."""
 HEADER_BYTES = 4
@@ -131,6 +132,7 @@ Body = (
     | CreateFile
     | Write
     | Truncate
+    | PunchHole
     | Rename
     | RemoveFile
     | RemoveDirectory

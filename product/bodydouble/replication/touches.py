@@ -14,6 +14,7 @@ from bodydouble.vocabulary.operations import (
     CreateFile,
     MakeHardLink,
     MakeSymbolicLink,
+    PunchHole,
     RemoveFile,
     Rename,
     SetTimes,
@@ -133,12 +134,17 @@ class FileWatch:
         return isinstance(body, Rename) and paths.is_beneath(self._path, self._key(body.new_path))
 
     def _change(self, body: Body) -> None:
-        if isinstance(body, Write | Truncate | SetTimes | CreateFile):
+        if isinstance(body, Write | Truncate | PunchHole | SetTimes | CreateFile):
             self.mtime_ns = body.mtime_ns
         if isinstance(body, Write) and len(self._writes) < _MAX_WRITES:
             self._writes.append(body)
         else:
             self.again = True
+
+    def hole(self, begin: int, end: int) -> int:
+        """Where a hole from ``begin`` to ``end`` ends, given that the noted writes happened while it was found."""
+        starts = [write.offset for write in self._writes if write.data and write.offset + len(write.data) > begin]
+        return min([end, *(max(begin, start) for start in starts)])
 
     def length(self, size: int) -> int:
         """The file's length, given that ``size`` was found while the noted writes happened."""

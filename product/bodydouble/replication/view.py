@@ -77,6 +77,13 @@ class MappedFileSystem:
         except FileSystemError as error:
             raise self._renamed(error) from error
 
+    async def find_data(self, path: str, offset: int) -> tuple[int, int] | None:
+        """See the port."""
+        try:
+            return await self._files.find_data(self._there(path), offset)
+        except FileSystemError as error:
+            raise self._renamed(error) from error
+
     async def apply(self, operations: Sequence[AnyOperation], *, durable: bool = True) -> None:
         """See the port."""
         moved = [self._moved(operation) for operation in operations]

@@ -17,6 +17,8 @@ Extended = tuple[tuple[str, bytes], ...]
 """Extended attributes: names with values, sorted by name."""
 
 MAX_TARGET_CHARACTERS = 4096
+HOLE_BYTES = 64 * 1024
+"""Bytes without space from which a file counts as sparse: smaller savings say more about a volume than about a file."""
 MAX_EXTENDED_BYTES = 256 * 1024
 """Names and values of one file's extended attributes together, at most."""
 
@@ -49,6 +51,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
         target: where a symbolic link leads, as it was given; None for everything else.
         identity: equal for the names of one file on one volume as long as it has several; empty when it has one.
         links: how many names the file has on the volume.
+        sparse: the file has holes: at least `HOLE_BYTES` of its length take no space on the volume.
     """
 
     path: str
@@ -59,6 +62,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
     target: str | None = None
     identity: str = ""
     links: int = 1
+    sparse: bool = False
 
     @property
     def kind(self) -> Kind:
@@ -98,6 +102,18 @@ class Write(Operation, frozen=True, tag="write"):
 class Truncate(Operation, frozen=True, tag="truncate"):
     """Set the file's length to ``size`` bytes, dropping the tail or adding zeros."""
 
+    size: int
+    mtime_ns: int
+
+
+class PunchHole(Operation, frozen=True, tag="punch"):
+    """Make ``size`` bytes from ``offset`` read as zeros and give their space back where the volume can.
+
+    The length stays: what lies beyond the end is not there. With ``size`` 0 the file only becomes one that may have
+    holes, where the volume makes a difference.
+    """
+
+    offset: int
     size: int
     mtime_ns: int
 
@@ -154,6 +170,7 @@ AnyOperation = (
     | CreateFile
     | Write
     | Truncate
+    | PunchHole
     | Rename
     | RemoveFile
     | RemoveDirectory

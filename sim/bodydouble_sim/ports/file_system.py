@@ -84,6 +84,11 @@ class SimFileSystem:
         await self._take(path, READ_SECONDS)
         return data
 
+    async def find_data(self, path: str, offset: int) -> tuple[int, int] | None:
+        """See `bodydouble.ports.FileSystem.find_data`."""
+        await self._take(path, READ_SECONDS)
+        return self._on(path).find_data(self._exact(path), offset)
+
     async def apply(self, operations: Sequence[AnyOperation], *, durable: bool = True) -> None:
         """See `bodydouble.ports.FileSystem.apply`; filters do not see it."""
         failure: FileSystemError | None = None

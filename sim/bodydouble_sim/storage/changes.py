@@ -11,6 +11,7 @@ from bodydouble.vocabulary.operations import (
     MakeHardLink,
     MakeSymbolicLink,
     Metadata,
+    PunchHole,
     RemoveDirectory,
     RemoveFile,
     Rename,
@@ -61,6 +62,7 @@ class Changes:
             CreateFile: self._create_file,
             Write: self._write,
             Truncate: self._truncate,
+            PunchHole: self._punch_hole,
             Rename: self._rename,
             RemoveFile: self._remove_file,
             RemoveDirectory: self._remove_directory,
@@ -241,6 +243,15 @@ class Changes:
             self._settle(node, content)
         node.mtime_ns = self._write_time(operation.mtime_ns)
         return Truncate(self._tree.path(link), operation.size, node.mtime_ns), link
+
+    def _punch_hole(self, operation: AnyOperation) -> Done:
+        """Zeros are written: a file system that keeps holes gives their space back."""
+        assert isinstance(operation, PunchHole)
+        content = self._file(operation.path).node.content
+        assert content is not None
+        size = max(0, min(operation.size, len(content.data) - operation.offset))
+        done, link = self._write(Write(operation.path, operation.offset, bytes(size), operation.mtime_ns))
+        return PunchHole(done.path, operation.offset, size, link.node.mtime_ns), link
 
     def _rename(self, operation: AnyOperation) -> Done:
         assert isinstance(operation, Rename)

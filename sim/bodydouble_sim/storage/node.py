@@ -113,8 +113,11 @@ def entry(link: Link, path: str) -> Entry:
     node = link.node
     content = node.content
     size = 0 if content is None else len(content.data)
-    if not node.others and not node.target:
+    sparse = bool(node.flags & SPARSE)
+    if not node.others and not node.target and not sparse:
         return Entry(path, content is None, size, node.mtime_ns, node.metadata)
     identity = "" if content is None or not node.others else f"{content.place:x}"
     links = 1 + len(node.others)
-    return Entry(path, content is None, size, node.mtime_ns, node.metadata, node.target or None, identity, links)
+    return Entry(
+        path, content is None, size, node.mtime_ns, node.metadata, node.target or None, identity, links, sparse
+    )

@@ -16,6 +16,7 @@ from bodydouble.vocabulary.operations import (
     MakeDirectory,
     MakeHardLink,
     MakeSymbolicLink,
+    PunchHole,
     RemoveDirectory,
     RemoveFile,
     Rename,
@@ -49,6 +50,7 @@ EVERYTHING = Notify(0x11F)
 _MODIFIED: dict[type, Notify] = {
     Write: Notify.LAST_WRITE | Notify.SIZE,
     Truncate: Notify.LAST_WRITE | Notify.SIZE,
+    PunchHole: Notify.LAST_WRITE,
     SetMetadata: Notify.ATTRIBUTES | Notify.SECURITY,
     SetTimes: Notify.LAST_WRITE,
 }

@@ -19,6 +19,7 @@ from bodydouble.vocabulary.operations import (
     MakeHardLink,
     MakeSymbolicLink,
     Metadata,
+    PunchHole,
     Write,
 )
 from bodydouble_sim.storage import security
@@ -220,14 +221,48 @@ class NtfsVolume(Volume):
     def set_sparse(self, path: str) -> None:
         """Make a file sparse: units that hold nothing but zeros take no space; ``not_found``, ``denied`` (NTFS 4)."""
         self._need_release_5(path)
-        self._set_flag(path, SPARSE, on=True)
-        self._note("sparse", path)
+        node = self._file(path).node
+        if not node.flags & SPARSE:
+            self._commit(PunchHole(path, 0, 0, node.mtime_ns))
+            self._note("sparse", path)
 
     def zero(self, path: str, offset: int, size: int) -> None:
-        """Fill a range with zeros, as programs do to give a sparse file's space back; errors as `write`."""
+        """Fill a range with zeros, as programs do to give a sparse file's space back; errors as `write`.
+
+        Source: Microsoft's reference of FSCTL_SET_ZERO_DATA: only a sparse (or compressed) file gives space back.
+        """
+        node = self._writable(path).node
         end = min(offset + size, len(self.read(path)))
-        if end > offset:
+        if node.flags & SPARSE:
+            self._commit(PunchHole(path, offset, max(0, end - offset), self._clock()))
+        elif end > offset:
             self.write(path, offset, bytes(end - offset))
+
+    def find_data(self, path: str, offset: int) -> tuple[int, int] | None:
+        """See `Volume.find_data`: a sparse file's data come in units."""
+        whole = super().find_data(path, offset)
+        node = self._file(path).node
+        if whole is None or not node.flags & SPARSE or node.units is None:
+            return whole
+        unit = UNIT_CLUSTERS * self.cluster
+        begin = next((at for at in range(offset // unit, len(node.units)) if node.units[at]), None)
+        if begin is None:
+            return None
+        end = next((at for at in range(begin, len(node.units)) if not node.units[at]), len(node.units))
+        return max(offset, begin * unit), min(whole[1], end * unit)
+
+    def _punch_hole(self, operation: AnyOperation) -> Done:
+        """As FSCTL_SET_SPARSE and FSCTL_SET_ZERO_DATA; NTFS 4 has neither, and keeps the zeros."""
+        assert isinstance(operation, PunchHole)
+        if self.release >= 5:  # noqa: PLR2004 - the release
+            link = self._file(operation.path)
+            node, content = link.node, link.node.content
+            assert content is not None
+            if not node.flags & SPARSE:
+                self._journal.changing(link)
+                node.flags |= SPARSE
+                self._settle(node, content)
+        return super()._punch_hole(operation)
 
     def _set_flag(self, path: str, flag: int, *, on: bool) -> None:
         self._check_disk(path)
@@ -261,8 +296,10 @@ class NtfsVolume(Volume):
 
     def _allocate(self, path: str, node: Node, content: FileContent, size: int) -> None:
         """See `Changes._allocate`. For a compressed file the space that it may need is free, then `_settle` counts."""
-        if node.units is None:
+        if node.units is None or size > self.largest_file:
             super()._allocate(path, node, content, size)
+        elif not node.flags & COMPRESSED:
+            return  # a sparse file needs space where it is written: see `_need_room`
         elif self._rounded(size) - content.allocated > self.disk.free:
             raise FileSystemError("no_space", path, f"{self.disk.free} bytes free on {self.root}")
 
@@ -306,10 +343,23 @@ class NtfsVolume(Volume):
 
     def _write(self, operation: AnyOperation) -> Done:
         assert isinstance(operation, Write)
+        self._need_room(operation)
         done, link = super()._write(operation)
         if self.disk.bad:
             self._reread(link, operation)
         return done, link
+
+    def _need_room(self, operation: Write) -> None:
+        """A write into a sparse file's holes needs space for the units that it reaches."""
+        node = self._file(operation.path).node
+        if node.units is None or node.flags & COMPRESSED or not operation.data.strip(b"\0"):
+            return
+        unit = UNIT_CLUSTERS * self.cluster
+        end = operation.offset + len(operation.data)
+        reached = range(operation.offset // unit, -(-end // unit))
+        needed = sum(unit for at in reached if at >= len(node.units) or not node.units[at])
+        if needed > self.disk.free:
+            raise FileSystemError("no_space", operation.path, f"{self.disk.free} bytes free on {self.root}")
 
     def _reread(self, link: Link, operation: Write) -> None:
         """A sector that cannot be read can be written over: it is remapped, too."""

@@ -95,9 +95,11 @@ class NtfsLog:
         assert link.parent is not None
         link.parent.mtime_ns = parent_mtime_ns
 
-    @staticmethod
-    def _undo_change(node: Node, *state: Any) -> None:
+    def _undo_change(self, node: Node, *state: Any) -> None:
+        flags = node.flags
         node.metadata, node.flags, node.mtime_ns, node.created_ns, node.accessed_ns, node.target = state
+        if node.flags != flags and node.content is not None:
+            self._resized(node, node.content)
 
     def _undo_resize(self, node: Node, old_size: int, cut: Cut | None) -> None:
         content = node.content

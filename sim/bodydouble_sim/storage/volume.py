@@ -18,6 +18,7 @@ from bodydouble.vocabulary.operations import (
     CreateFile,
     MakeDirectory,
     Metadata,
+    PunchHole,
     RemoveDirectory,
     RemoveFile,
     Rename,
@@ -52,6 +53,7 @@ _HOUR_NS = 3_600_000_000_000
 _NEEDS: dict[type, Share] = {
     Write: Share.WRITE,
     Truncate: Share.WRITE,
+    PunchHole: Share.WRITE,
     Rename: Share.DELETE,
     RemoveFile: Share.DELETE,
 }
@@ -184,6 +186,13 @@ class Volume(Changes):
             if not content.waits((sector - content.place) * 512 // PAGE):
                 self.disk.touched["bad_reads"] += 1
                 raise FileSystemError("io", self._tree.path(link), "data error: the sector cannot be read")
+
+    def find_data(self, path: str, offset: int) -> tuple[int, int] | None:
+        """The first run of bytes with space on the volume, from ``offset`` on; None when there is none; as `read`."""
+        self._check_disk(path)
+        content = self._file(path).node.content
+        assert content is not None
+        return (offset, len(content.data)) if offset < len(content.data) else None
 
     def free_space(self) -> int:
         """Bytes still free."""

@@ -99,6 +99,9 @@ class Split:
         data: bytes = await self._of(path).read(path, offset, size)
         return data
 
+    async def find_data(self, path: str, offset: int) -> Any:
+        return await self._of(path).find_data(path, offset)
+
     async def apply(self, operations: Sequence[AnyOperation], *, durable: bool = True) -> None:
         await self._of(operations[0].path if operations else "/").apply(operations, durable=durable)
 

@@ -62,6 +62,9 @@ class Elsewhere:
     async def read(self, path: str, offset: int, size: int) -> bytes:
         return await self._files.read(self._there(path), offset, size)
 
+    async def find_data(self, path: str, offset: int) -> tuple[int, int] | None:
+        return await self._files.find_data(self._there(path), offset)
+
     async def apply(self, operations: Sequence[AnyOperation], *, durable: bool = True) -> None:
         moved = []
         for operation in operations:
@@ -158,6 +161,10 @@ def plant(root: Path) -> None:
     with (root / "sparse").open("wb") as file:
         file.seek(3_000_000)
         file.write(b"end")
+    with (root / "holes").open("wb") as file:
+        for at in range(0, 3_000_000, 300_000):
+            file.seek(at)
+            file.write(b"x" * 70_000)
     for name in ("a b", "-dash", "*star", "q?", "back\\slash", "col:on", "ü", "…", "'quote\""):
         (root / name).write_text(name)
 
@@ -175,6 +182,7 @@ def confuse(copy: Path) -> None:
     (copy / "dangling").mkdir()
     (copy / "inside").write_text("a file")
     (copy / "sparse").symlink_to("/etc/passwd")
+    (copy / "holes").write_bytes(b"dense" * 700_000)
     (copy / "orphan").symlink_to("/etc/passwd")
     os.link(copy / "d1/twin", copy / "orphan 2")
 
@@ -200,10 +208,15 @@ def work(root: Path) -> None:
     (root / "d0/new5").chmod(0o640)
 
 
+def allocated(tree: Path) -> dict[str, int]:
+    return {name: (tree / name).stat().st_blocks for name in ("sparse", "holes")}
+
+
 def test_rsync_finds_nothing_after_a_mirror_over_a_stale_replica(tmp_path: Path) -> None:
     plant(tmp_path / "source")
     replicate(tmp_path, confuse, lambda _root: None)
     assert differences(tmp_path) == ""
+    assert allocated(tmp_path / "copy") == allocated(tmp_path / "source")
 
 
 def test_rsync_finds_nothing_after_an_application_worked_during_the_mirror(tmp_path: Path) -> None:

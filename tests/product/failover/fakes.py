@@ -233,6 +233,9 @@ class MemoryFiles:
     async def read(self, path: str, offset: int, size: int) -> bytes:
         return self.files[path][offset : offset + size]
 
+    async def find_data(self, path: str, offset: int) -> tuple[int, int] | None:
+        return (offset, len(self.files[path])) if offset < len(self.files[path]) else None
+
     async def apply(self, operations: Sequence[AnyOperation], *, durable: bool = True) -> None:
         assert durable
         await asyncio.sleep(0.001)

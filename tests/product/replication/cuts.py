@@ -55,6 +55,9 @@ class CuttableVolume:
     async def read(self, path: str, offset: int, size: int) -> bytes:
         return self.volume.read(path, offset, size)
 
+    async def find_data(self, path: str, offset: int) -> tuple[int, int] | None:
+        return self.volume.find_data(path, offset)
+
     async def apply(self, operations: Sequence[AnyOperation], *, durable: bool = True) -> None:
         done: list[AnyOperation] = []
         try:

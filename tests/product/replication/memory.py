@@ -23,6 +23,7 @@ from bodydouble.vocabulary.operations import (
     MakeHardLink,
     MakeSymbolicLink,
     Metadata,
+    PunchHole,
     RemoveDirectory,
     RemoveFile,
     Rename,
@@ -48,8 +49,16 @@ class Body:
 
     number: int
     data: bytearray = field(default_factory=bytearray)
+    holes: list[tuple[int, int]] = field(default_factory=list)
     mtime: int = 0
     metadata: Metadata = field(default_factory=Metadata)
+
+    def fill(self, begin: int, end: int) -> None:
+        """No hole is there any more."""
+        pieces = [
+            piece for hole in self.holes for piece in ((hole[0], min(hole[1], begin)), (max(hole[0], end), hole[1]))
+        ]
+        self.holes = sorted({piece for piece in pieces if piece[0] < piece[1]})
 
 
 @dataclass
@@ -160,7 +169,7 @@ class MemoryVolume:
 
     # --- semantics ---
 
-    def change(self, op: AnyOperation) -> None:  # noqa: C901, PLR0912 - one case an operation
+    def change(self, op: AnyOperation) -> None:  # noqa: C901, PLR0912, PLR0915 - one case an operation
         match op:
             case MakeDirectory():
                 self._parent(op.path)
@@ -178,10 +187,20 @@ class MemoryVolume:
                 node = self._file(op.path)
                 node.data.extend(bytes(max(0, op.offset - len(node.data))))
                 node.data[op.offset : op.offset + len(op.data)] = op.data
+                node.body.fill(op.offset, op.offset + len(op.data))
                 node.mtime = op.mtime_ns
             case Truncate():
                 node = self._file(op.path)
                 node.data = node.data[: op.size] + bytes(max(0, op.size - len(node.data)))
+                node.mtime = op.mtime_ns
+                node.body.fill(op.size, 1 << 62)
+            case PunchHole():
+                node = self._file(op.path)
+                end = min(op.offset + op.size, len(node.data))
+                if op.offset < end:
+                    node.data[op.offset : end] = bytes(end - op.offset)
+                    node.body.fill(op.offset, end)
+                    node.body.holes.append((op.offset, end))
                 node.mtime = op.mtime_ns
             case Rename():
                 self._rename(op)
@@ -258,7 +277,10 @@ class MemoryVolume:
     def _entry(self, node: Node) -> Entry:
         links = sum(other.body is node.body for other in self.nodes.values())
         identity = str(node.body.number) if links > 1 else ""
-        return Entry(node.path, node.directory, len(node.data), node.mtime, node.metadata, node.target, identity, links)
+        return Entry(
+            node.path, node.directory, len(node.data), node.mtime, node.metadata, node.target, identity, links,
+            bool(node.body.holes),
+        )  # fmt: skip
 
     async def list_directory(self, path: str) -> list[Entry]:
         await asyncio.sleep(0)
@@ -277,6 +299,17 @@ class MemoryVolume:
         data = bytes(self._file(path).data[offset : offset + size])
         await asyncio.sleep(0)
         return data
+
+    async def find_data(self, path: str, offset: int) -> tuple[int, int] | None:
+        await asyncio.sleep(0)
+        node = self._file(path)
+        holes = sorted(node.body.holes)
+        for begin, end in holes:
+            if begin <= offset < end:
+                offset = end
+        await asyncio.sleep(0)
+        end = min([len(node.data), *(begin for begin, _ in holes if begin > offset)])
+        return (offset, end) if offset < end else None
 
     async def apply(self, operations: Sequence[AnyOperation], *, durable: bool = True) -> None:
         assert durable

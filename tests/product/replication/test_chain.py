@@ -24,6 +24,7 @@ from bodydouble.vocabulary.operations import (
     CreateFile,
     MakeDirectory,
     Metadata,
+    PunchHole,
     RemoveFile,
     Rename,
     Truncate,
@@ -114,6 +115,7 @@ NAMES = st.sampled_from(["/web/a", "/web/b", "/web/d/a"])
 OPERATIONS = st.one_of(
     st.builds(CreateFile, NAMES, st.just(Metadata()), st.just(1)),
     st.builds(Write, NAMES, st.sampled_from([0, 3]), st.sampled_from([b"x", b"abcdef"]), st.just(1)),
+    st.builds(PunchHole, NAMES, st.sampled_from([0, 1]), st.just(2), st.just(1)),
     st.builds(Truncate, NAMES, st.sampled_from([0, 2]), st.just(1)),
     st.builds(Rename, NAMES, NAMES),
     st.builds(RemoveFile, NAMES),

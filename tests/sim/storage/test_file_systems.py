@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING
 
 import pytest
 from tests.sim.storage.volumes import fails, new_volume, put
 
-from bodydouble.vocabulary.operations import CreateFile, MakeHardLink, MakeSymbolicLink, Metadata, Write
+from bodydouble.vocabulary.operations import CreateFile, MakeHardLink, MakeSymbolicLink, Metadata, PunchHole, Write
 from bodydouble_sim.storage.disk import CLUSTER, Disk
 from bodydouble_sim.storage.fat import FatVolume, entries
 from bodydouble_sim.storage.node import COMPRESSED, REPARSE, SPARSE
@@ -401,3 +402,45 @@ def test_separators_count_once_however_many_there_are(clock: Clock, kind: str) -
     put(volume, "C:/d/a", b"x")
     assert volume.read("C://d///a") == b"x"
     assert volume.stat("C:/d//nothing") is None
+
+
+@pytest.mark.behaviour("Microsoft: Sparse Files (a range that was never written, or was zeroed, takes no space)")
+def test_a_sparse_file_may_be_longer_than_the_disk_is_free(clock: Clock) -> None:
+    unit = 16 * CLUSTER
+    volume = NtfsVolume("C", clock, Disk(10 * unit))
+    volume.create("C:/a")
+    volume.set_sparse("C:/a")
+    volume.truncate("C:/a", 50 * unit)
+    volume.write("C:/a", 40 * unit, b"x" * 6 * unit)
+    fails("no_space", lambda: volume.write("C:/a", 0, b"y" * 5 * unit))
+    volume.zero("C:/a", 40 * unit, 5 * unit)
+    volume.write("C:/a", 0, b"y" * 5 * unit)
+    assert volume.allocated("C:/a") == 6 * unit
+
+
+@pytest.mark.behaviour("Microsoft: FSCTL_SET_ZERO_DATA")
+@pytest.mark.parametrize("kind", ["ntfs 5", "ntfs 4", "fat32"])
+def test_a_punched_hole_reads_as_zeros_and_gives_space_back_where_there_are_sparse_files(
+    clock: Clock, kind: str
+) -> None:
+    volume = new_volume(kind, clock)
+    put(volume, "C:/a", b"x" * 40 * CLUSTER)
+    volume.apply([PunchHole("C:/a", 0, 32 * CLUSTER, 0)])
+    assert volume.read("C:/a") == bytes(32 * CLUSTER) + b"x" * 8 * CLUSTER
+    assert volume.allocated("C:/a") == (8 if kind == "ntfs 5" else 40) * CLUSTER
+    assert bool(volume.attributes("C:/a") & SPARSE) == (kind == "ntfs 5")
+
+
+def test_space_is_counted_right_after_a_power_loss_that_took_a_file_being_sparse(clock: Clock) -> None:
+    taken = False
+    for seed in range(20):
+        volume = NtfsVolume("C", clock)
+        put(volume, "C:/a", bytes(32 * CLUSTER))
+        volume.flush()
+        before = volume.free_space()
+        volume.set_sparse("C:/a")
+        assert volume.free_space() == before + 32 * CLUSTER
+        volume.power_loss(random.Random(seed))
+        taken = taken or not volume.attributes("C:/a") & SPARSE
+        assert volume.free_space() == before + (32 * CLUSTER if volume.attributes("C:/a") & SPARSE else 0)
+    assert taken

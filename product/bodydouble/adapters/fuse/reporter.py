@@ -10,6 +10,7 @@ from bodydouble.vocabulary.operations import (
     MakeDirectory,
     MakeHardLink,
     MakeSymbolicLink,
+    PunchHole,
     RemoveDirectory,
     RemoveFile,
     Rename,
@@ -67,6 +68,11 @@ class Reporter:
         """The file has a new length."""
         for path in self.paths(node):
             self._sinks.report(Truncate(path, status.st_size, status.st_mtime_ns))
+
+    def punched(self, node: Node, offset: int, size: int, status: os.stat_result) -> None:
+        """A range of the file became a hole."""
+        for path in self.paths(node):
+            self._sinks.report(PunchHole(path, offset, size, status.st_mtime_ns))
 
     def metadata(self, node: Node, status: os.stat_result, place: Place) -> None:
         """Owner, group, mode or extended attributes changed."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from bodydouble.adapters.posix.codes import on_path
 from bodydouble.adapters.posix.durability import make_durable
+from bodydouble.adapters.posix.holes import punch
 from bodydouble.adapters.posix.metadata import replicable, set_link_metadata, set_metadata
 from bodydouble.adapters.posix.tree import open_file
 from bodydouble.errors import FileSystemError
@@ -20,6 +21,7 @@ from bodydouble.vocabulary.operations import (
     MakeDirectory,
     MakeHardLink,
     MakeSymbolicLink,
+    PunchHole,
     RemoveDirectory,
     RemoveFile,
     Rename,
@@ -116,6 +118,10 @@ class Batch:
             case Truncate():
                 file = self._file(operation.path)
                 os.ftruncate(file.fd, operation.size)
+                file.mtime_ns = operation.mtime_ns
+            case PunchHole():
+                file = self._file(operation.path)
+                punch(file.fd, operation.offset, operation.size)
                 file.mtime_ns = operation.mtime_ns
             case CreateFile():
                 self._create(operation)

@@ -55,6 +55,10 @@ class PosixFileSystem:
         """See the port."""
         return await self._in_thread(self._tree.read, path, offset, size)
 
+    async def find_data(self, path: str, offset: int) -> tuple[int, int] | None:
+        """See the port."""
+        return await self._in_thread(self._tree.find_data, path, offset)
+
     async def apply(self, operations: Sequence[AnyOperation], *, durable: bool = True) -> None:
         """See the port."""
         work = asyncio.ensure_future(self._in_thread(self._apply, operations, durable))

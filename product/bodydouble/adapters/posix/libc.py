@@ -1,4 +1,4 @@
-"""System calls that Python 3.11 does not offer: syncfs(2), renameat2(2), umount2(2)."""
+"""System calls that Python 3.11 does not offer: syncfs(2), renameat2(2), fallocate(2), umount2(2)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ctypes
 import os
 
 RENAME_NOREPLACE = 1
+_KEEP_SIZE, _PUNCH_HOLE = 1, 2
 _MNT_DETACH = 2
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -29,6 +30,17 @@ def rename_without_replacing(old: str, old_directory: int, new: str, new_directo
     """
     names = os.fsencode(old), os.fsencode(new)
     if _libc.renameat2(old_directory, names[0], new_directory, names[1], RENAME_NOREPLACE) != 0:
+        raise _last_error()
+
+
+def punch_hole(fd: int, offset: int, size: int) -> None:
+    """Make a range read as zeros and give its space back; the length stays.
+
+    Raises:
+        OSError: EOPNOTSUPP where the volume keeps no holes.
+    """
+    arguments = ctypes.c_int64(offset), ctypes.c_int64(size)
+    if _libc.fallocate64(fd, _KEEP_SIZE | _PUNCH_HOLE, *arguments) != 0:
         raise _last_error()
 
 

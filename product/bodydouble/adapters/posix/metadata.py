@@ -8,11 +8,13 @@ import stat as modes
 
 from bodydouble.adapters.posix.extended import Place, drop_extended, place_in, read_extended, write_extended
 from bodydouble.errors import FileSystemError
-from bodydouble.vocabulary.operations import Entry, Metadata
+from bodydouble.vocabulary.operations import HOLE_BYTES, Entry, Metadata
 
 _MAX_ID = 2**32 - 2
 """The number after it means "leave it as it is" to the system."""
 _ALL_BITS = 0o7777
+_BLOCK = 512
+"""What stat(2) counts space in."""
 _SECURITY = re.compile(rb"(\d{1,10}):(\d{1,10}):([0-7]{1,5})")
 
 
@@ -41,7 +43,9 @@ def entry_of(path: str, status: os.stat_result, place: Place, target: str | None
     size = status.st_size if modes.S_ISREG(status.st_mode) else 0
     links = 1 if directory else status.st_nlink
     identity = f"{status.st_dev:x}:{status.st_ino:x}" if links > 1 else ""
-    return Entry(path, directory, size, status.st_mtime_ns, metadata_of(status, place), target, identity, links)
+    sparse = size - _BLOCK * status.st_blocks >= HOLE_BYTES
+    metadata = metadata_of(status, place)
+    return Entry(path, directory, size, status.st_mtime_ns, metadata, target, identity, links, sparse)
 
 
 def set_metadata(fd: int, metadata: Metadata, path: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat as modes
 from contextlib import contextmanager
@@ -86,13 +87,33 @@ class Tree:
         Raises:
             FileSystemError: as the port says.
         """
+        with on_path(path), self._opened(path) as fd:
+            return _read_fully(fd, offset, size)
+
+    def find_data(self, path: str, offset: int) -> tuple[int, int] | None:
+        """The first run of data from ``offset`` on.
+
+        Raises:
+            FileSystemError: as the port says.
+        """
+        with on_path(path), self._opened(path) as fd:
+            try:
+                begin = os.lseek(fd, offset, os.SEEK_DATA)
+                return begin, os.lseek(fd, begin, os.SEEK_HOLE)
+            except OSError as error:
+                if error.errno == errno.ENXIO:  # no data, or no file, from there on
+                    return None
+                raise
+
+    @contextmanager
+    def _opened(self, path: str) -> Iterator[int]:
+        """A file, open for reading."""
         paths.check(path)
         with (
-            on_path(path),
             _closing(self.open_directory(paths.parent(path))) as directory,
             _closing(open_file(paths.name(path), directory, os.O_RDONLY, path)) as fd,
         ):
-            return _read_fully(fd, offset, size)
+            yield fd
 
     def free_space(self, path: str) -> int:
         """Free bytes on the volume of ``path``, or of its nearest existing ancestor.
