@@ -101,9 +101,15 @@ def connections_table(connections: Sequence[ConnectionStatus]) -> Table:
         )
         _row(
             table, item.id, item.replication_set, _reached(item), item.state, _side(item.target_state), transmission,
-            _progress(item.mirror), queue, acknowledged, detail,
+            _mirror(item), queue, acknowledged, detail,
         )  # fmt: skip
     return table
+
+
+def _mirror(item: ConnectionStatus) -> str:
+    state = "" if item.mirror_state == "none" else f"{item.mirror_state}, "
+    newer = f", {item.newer_on_target} newer on the target" if item.newer_on_target else ""
+    return f"{state}{_progress(item.mirror)}{newer}"
 
 
 def _reached(item: ConnectionStatus) -> str:

@@ -98,6 +98,7 @@ def delete_set(session: Session, name: str) -> None:
 @click.argument("target")
 @click.option("--port", type=click.IntRange(1, 65535), default=REPLICATION_PORT, show_default=True)
 @click.option("--mirror", "kind", type=click.Choice(get_args(MirrorKind)), default="difference", show_default=True)
+@click.option("--newer-only", is_flag=True, help="Mirrors leave files alone that are newer on the target.")
 @click.option("--orphans", type=click.Choice(get_args(OrphanAction)), default="keep", show_default=True)
 @click.option("--no-remirror", is_flag=True, help="After an auto-reconnect wait for an operator's mirror.")
 @click.option("--no-recognise-restore", is_flag=True, help="Remirror over a stand-in, as versions up to 4.1 did.")
@@ -117,6 +118,7 @@ def connect(
     target: str,
     port: int,
     kind: MirrorKind,
+    newer_only: bool,
     orphans: OrphanAction,
     no_remirror: bool,
     no_recognise_restore: bool,
@@ -139,6 +141,7 @@ def connect(
         target=target,
         port=port,
         mirror=kind,
+        newer_only=newer_only,
         orphans=orphans,
         remirror_after_reconnect=not no_remirror,
         recognise_restore=not no_recognise_restore,
@@ -155,7 +158,7 @@ def connect(
 
     async def action(client: ControlClient) -> ConnectionStatus:
         status = await client.connect(request)
-        return await _until_mirrored(client, status) if wait else status
+        return await until_mirrored(client, status) if wait else status
 
     output.show(session, [session.talk(action)], output.connections_table)
 
@@ -183,21 +186,7 @@ def connections(session: Session) -> None:
     output.show(session, session.talk(lambda client: client.connections()), output.connections_table)
 
 
-@click.command(cls=Command, epilog=examples("bodydouble mirror 1 --wait"))
-@click.argument("connection", type=int)
-@click.option("--wait", is_flag=True, help="Return when the mirror is complete.")
-@pass_session
-def mirror(session: Session, connection: int, wait: bool) -> None:
-    """Mirror the connection with the number CONNECTION again."""
-
-    async def action(client: ControlClient) -> ConnectionStatus:
-        status = await client.mirror(connection)
-        return await _until_mirrored(client, status) if wait else status
-
-    output.show(session, [session.talk(action)], output.connections_table)
-
-
-async def _until_mirrored(client: ControlClient, status: ConnectionStatus) -> ConnectionStatus:
+async def until_mirrored(client: ControlClient, status: ConnectionStatus) -> ConnectionStatus:
     """Wait until the connection replicates.
 
     Raises:

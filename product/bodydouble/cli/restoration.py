@@ -33,6 +33,7 @@ REPLICATION_PORT = 6320
 @click.option("--to", "restore_to", required=True, metavar="HOST", help="The machine that receives the data.")
 @click.option("--port", type=click.IntRange(1, 65535), default=REPLICATION_PORT, show_default=True)
 @click.option("--mirror", "kind", type=click.Choice(get_args(MirrorKind)), default="checksum", show_default=True)
+@click.option("--newer-only", is_flag=True, help="Leave files alone that are newer on the receiving machine.")
 @click.option("--orphans", type=click.Choice(get_args(OrphanAction)), default="delete", show_default=True)
 @click.option("--map", "maps", multiple=True, metavar="PATH=PATH", help="Restore PATH of the set elsewhere.")
 @click.option("--base", default="", metavar="DIR", help="Restore everything else beneath DIR.")
@@ -46,6 +47,7 @@ def restore(
     restore_to: str,
     port: int,
     kind: MirrorKind,
+    newer_only: bool,
     orphans: OrphanAction,
     maps: tuple[str, ...],
     base: str,
@@ -61,6 +63,7 @@ def restore(
         restore_to=restore_to,
         port=port,
         mirror=kind,
+        newer_only=newer_only,
         orphans=orphans,
         mapping=mapping_argument(maps),
         base=path_argument(base) if base else "",

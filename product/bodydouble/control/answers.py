@@ -45,8 +45,8 @@ _STATUS: tuple[tuple[type[BodydoubleError], int], ...] = (
 _log = logging.getLogger(__name__)
 
 
-async def read_body(request: Request, type_: type[T]) -> T:
-    """Read the body as a ``type_``.
+async def read_body(request: Request, type_: type[T], *, empty: T | None = None) -> T:
+    """Read the body as a ``type_``; no body at all means ``empty``, where there is such a thing.
 
     Raises:
         InputError: too long, not JSON, or not what is expected there; names the place.
@@ -56,6 +56,8 @@ async def read_body(request: Request, type_: type[T]) -> T:
         body += chunk
         if len(body) > MAX_BODY:
             raise InputError(f"the request's body is too long: at most {MAX_BODY} bytes are read")
+    if not body and empty is not None:
+        return empty
     try:
         return msgspec.json.decode(body, type=type_, strict=True)
     except msgspec.DecodeError as error:

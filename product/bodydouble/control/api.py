@@ -8,7 +8,8 @@ GET, POST /v1/replication-sets             `ReplicationSet` list; save one
 DELETE /v1/replication-sets/{name}
 GET, POST /v1/connections                  `ConnectionStatus` list; `ConnectRequest` to `ConnectionStatus`
 DELETE /v1/connections/{id}?drain=BOOL     with ``drain`` the queue is sent first, and the connection goes then
-POST /v1/connections/{id}/mirror           `ConnectionStatus`
+POST /v1/connections/{id}/mirror           `MirrorOrder`, or nothing, to `ConnectionStatus`
+POST /v1/connections/{id}/mirror/{order}   pause, resume, stop: `ConnectionStatus`
 PUT /v1/connections/{id}/route             `RouteChange` to `ConnectionStatus`
 POST /v1/connections/{id}/tasks            `TaskRequest` to `TaskReceipt`; how it ends is an event
 GET, PUT /v1/connections/{id}/transmission `TransmissionOptions`; put answers `ConnectionStatus`

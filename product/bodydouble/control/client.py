@@ -14,6 +14,7 @@ import msgspec
 from bodydouble.control.settings import is_loopback
 from bodydouble.errors import ControlError, InputError, UnreachableError
 from bodydouble.security.tls import HTTP_PROTOCOL, certificate_of, client_context, http_client_context
+from bodydouble.vocabulary.mirror import AS_CONNECTED, MirrorOrder
 from bodydouble.vocabulary.records import (
     AcceptRequest,
     ConnectionStatus,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from bodydouble.replication.schedule import Order
+    from bodydouble.vocabulary.mirror import MirrorWord
 
 T = TypeVar("T")
 
@@ -146,9 +148,13 @@ class ControlClient:
         """Disconnect; with ``drain`` what is queued is sent first, and this answers before that is done."""
         await self._send("DELETE", f"connections/{id_}" + ("?drain=true" if drain else ""))
 
-    async def mirror(self, id_: int) -> ConnectionStatus:
+    async def mirror(self, id_: int, order: MirrorOrder = AS_CONNECTED) -> ConnectionStatus:
         """Start a mirror (an operator's remirror) on a connection."""
-        return await self._call("POST", f"connections/{id_}/mirror", ConnectionStatus)
+        return await self._call("POST", f"connections/{id_}/mirror", ConnectionStatus, order)
+
+    async def order_mirror(self, id_: int, word: MirrorWord) -> ConnectionStatus:
+        """Pause, resume or stop the mirror that runs on a connection."""
+        return await self._call("POST", f"connections/{id_}/mirror/{word}", ConnectionStatus)
 
     async def reroute(self, id_: int, route: str) -> ConnectionStatus:
         """Reach a connection's target by another address."""

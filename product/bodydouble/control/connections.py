@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, get_args
 from bodydouble.control.answers import answer, not_found, read_body, read_query
 from bodydouble.control.routing import connection_of, delete, done, get, post, put
 from bodydouble.replication.schedule import Order
+from bodydouble.vocabulary.mirror import AS_CONNECTED, MirrorOrder, MirrorWord
 from bodydouble.vocabulary.records import ConnectRequest, ReplicaName, RouteChange
 from bodydouble.vocabulary.tasks import TaskRequest
 from bodydouble.vocabulary.transmission import TransmissionOptions
@@ -35,7 +36,14 @@ def connection_routes(backends: Backends) -> list[Route]:
         return done()
 
     async def mirror(request: Request) -> Response:
-        return answer(await service.start_mirror(connection_of(request, service)))
+        id_ = connection_of(request, service)
+        return answer(await service.start_mirror(id_, await read_body(request, MirrorOrder, empty=AS_CONNECTED)))
+
+    async def order_mirror(request: Request) -> Response:
+        id_, word = connection_of(request, service), request.path_params["word"]
+        if word not in get_args(MirrorWord):
+            raise not_found(f"no order {word!r}: pause, resume or stop")
+        return answer(await service.orders.order_mirror(id_, word))
 
     async def reroute(request: Request) -> Response:
         id_ = connection_of(request, service)
@@ -50,6 +58,7 @@ def connection_routes(backends: Backends) -> list[Route]:
         post("connections", connect),
         delete("connections/{id:int}", disconnect),
         post("connections/{id:int}/mirror", mirror),
+        post("connections/{id:int}/mirror/{word}", order_mirror),
         put("connections/{id:int}/route", reroute),
         post("connections/{id:int}/tasks", queue_task),
         *_transmission(backends),

@@ -45,6 +45,7 @@ class ConnectionRecord(msgspec.Struct, frozen=True, kw_only=True):
         peer: fingerprint of the target that was met first; another machine at its address, or at a route that is given
             later, is refused.
         draining: an operator ordered to disconnect as soon as the queue is sent.
+        mirror_paused: an operator ordered that the mirror waits.
     """
 
     id: int
@@ -54,6 +55,7 @@ class ConnectionRecord(msgspec.Struct, frozen=True, kw_only=True):
     transmission: TransmissionMode = "started"
     peer: str = ""
     draining: bool = False
+    mirror_paused: bool = False
 
     @property
     def route(self) -> str:

@@ -10,14 +10,16 @@ came in between that it does not know of; between that check and the queuing the
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from bodydouble.errors import BodydoubleError, FileSystemError
-from bodydouble.replication.comparison import digest_bytes, digest_file, same_time
+from bodydouble.replication.comparison import digest_bytes, digest_file, is_newer, same_time
 from bodydouble.replication.holes import Holes
+from bodydouble.replication.left import MAX_LEFT
 from bodydouble.replication.names import NameGroups
 from bodydouble.replication.protocol import (
     BLOCK_BYTES,
@@ -50,6 +52,7 @@ from bodydouble.vocabulary.records import Progress
 
 if TYPE_CHECKING:
     from bodydouble.ports import FileSystem
+    from bodydouble.replication.left import LeftFiles
     from bodydouble.replication.protocol import Body
     from bodydouble.replication.questions import Outlet
     from bodydouble.replication.rules import Selection
@@ -63,6 +66,10 @@ class MirrorError(BodydoubleError):
     """The mirror cannot come to an end: the target keeps refusing what it is sent."""
 
 
+class TooManyNewerError(BodydoubleError):
+    """So much is newer on the target that the mirror was ended."""
+
+
 @dataclass(frozen=True, slots=True)
 class MirrorPlan:
     """What to mirror and how.
@@ -73,13 +80,17 @@ class MirrorPlan:
         paths: where to begin.
         begun: the moment, in `Touches`, from which operations count as during this mirror.
         directories: those of which only attributes and security are to be sent.
+        newer_only: leave files alone that are newer on the target, unless applications changed them meanwhile.
+        whole: these are all roots of the set.
     """
 
     kind: MirrorKind
     orphans: OrphanAction
     paths: list[str]
-    begun: int
+    begun: int = 0
     directories: list[str] = field(default_factory=list)
+    newer_only: bool = False
+    whole: bool = True
 
 
 class Mirror:
@@ -90,11 +101,19 @@ class Mirror:
         file_system: where to read.
         selection: the rules.
         touches: kept up to date by the connection.
+        left: where files are noted that are left alone.
         plan: what to do.
     """
 
     def __init__(
-        self, outlet: Outlet, file_system: FileSystem, selection: Selection, touches: Touches, plan: MirrorPlan
+        self,
+        outlet: Outlet,
+        file_system: FileSystem,
+        selection: Selection,
+        touches: Touches,
+        *,
+        left: LeftFiles,
+        plan: MirrorPlan,
     ) -> None:
         self.progress = Progress()
         self._outlet = outlet
@@ -102,7 +121,10 @@ class Mirror:
         self._file_system = file_system
         self._selection = selection
         self._touches = touches
+        self._left = left
         self._plan = plan
+        self._going = asyncio.Event()
+        self._going.set()
         self._pending: dict[str, bool] = dict.fromkeys(plan.paths, False)
         self._walking = True
         self._current = ""
@@ -140,6 +162,21 @@ class Mirror:
             if other
         )
 
+    # --- what the operator orders ---
+
+    @property
+    def paused(self) -> bool:
+        """Whether it waits for the operator."""
+        return not self._going.is_set()
+
+    def pause(self) -> None:
+        """Read and send nothing more until `resume`; what applications do goes on being noted."""
+        self._going.clear()
+
+    def resume(self) -> None:
+        """Go on."""
+        self._going.set()
+
     # --- the run ---
 
     async def run(self) -> None:
@@ -147,6 +184,7 @@ class Mirror:
 
         Raises:
             MirrorError: the target keeps refusing.
+            TooManyNewerError: so much would be left alone that it is no replica.
         """
         for path in self._plan.directories:
             await self._attributes(path)
@@ -159,7 +197,14 @@ class Mirror:
                 return
         raise MirrorError(f"the replica could not be completed in {MAX_ROUNDS} rounds")
 
+    async def _room(self) -> None:
+        """Wait until more may be queued and nobody wants the mirror to wait."""
+        await self._going.wait()
+        await self._outlet.room()
+        await self._going.wait()
+
     async def _attributes(self, path: str) -> None:
+        await self._room()
         mark = self._touches.now
         here = await self._file_system.stat(path)
         if here is not None and here.directory:
@@ -196,6 +241,7 @@ class Mirror:
         """One root, or one path that something happened to, with all that is beneath."""
         if self._selection.replicates_nothing(path) or not self._selection.within_roots(path):
             return
+        await self._room()
         there = await self._questions.look(path)
         mark = self._touches.now
         here = await self._file_system.stat(path)
@@ -217,6 +263,8 @@ class Mirror:
         if here.kind == "directory":
             return [_Directory(here, there, mark)]
         if self._selection.selects(path):
+            if self._leaves_alone(here, there):
+                return []
             if there is not None and (other := self._groups.strayed(here, there.entry)) is not None:
                 if not self._part(path, other, mark):
                     return []
@@ -224,6 +272,17 @@ class Mirror:
             if not await self._name(here):
                 await (self._file if here.kind == "file" else self._link)(here, there, mark)
         return []
+
+    def _leaves_alone(self, here: Entry, there: ListedEntry | None) -> bool:
+        """Whether a file is newer on the target and stays so; then its names stay apart or together as they are."""
+        if not self._plan.newer_only or here.kind != "file" or there is None or not is_newer(there.entry, here):
+            return False
+        if self._touches.since(here.path, self._plan.begun):
+            return False  # the application's last write is on its way there
+        if not self._left.add(here.path):
+            raise TooManyNewerError(f"more than {MAX_LEFT} files are newer on the target: it is no replica of these")
+        self._advance(here)
+        return True
 
     def _part(self, path: str, other: str, mark: int) -> bool:
         """The replica has one file for two of the source's: what went to the one went to the other, too."""
@@ -249,7 +308,7 @@ class Mirror:
 
     async def _directory(self, at: _Directory) -> list[_Directory]:
         """Make a directory and all files in it equal; the directories inside that are still to do."""
-        await self._outlet.room()
+        await self._room()
         path = at.here.path
         if not await self._make(at):
             return []
@@ -365,7 +424,8 @@ class Mirror:
         return digest == there.digest and not self._touches.since(here.path, mark)
 
     async def _send_file(self, listed: Entry, there: ListedEntry | None, mark: int) -> None:
-        await self._outlet.room()
+        self._left.forget(listed.path)
+        await self._room()
         self._watch = watch = FileWatch(listed.path, self._selection.key)
         try:
             digests = await self._digests(listed, there)
@@ -397,7 +457,7 @@ class Mirror:
         path, mtime, offset = begun.path, begun.mtime_ns, 0
         holes = Holes(self._file_system, path, begun.size, sparse=begun.sparse)
         while True:
-            await self._outlet.room()
+            await self._room()
             watch.begin()
             hole_end, stop = await holes.after(offset)
             data = b"" if hole_end > offset else await self._file_system.read(path, offset, stop - offset)
@@ -425,8 +485,8 @@ class Mirror:
         return end - begin
 
     async def _digests(self, listed: Entry, there: ListedEntry | None) -> list[bytes]:
-        """Digests of the replica's blocks, for a long file that is compared by checksum."""
-        if self._plan.kind != "checksum" or there is None or there.entry.size <= SMALL_FILE_BYTES:
+        """Digests of the replica's blocks, for a file of several blocks that is compared by checksum."""
+        if self._plan.kind != "checksum" or there is None or there.entry.size <= BLOCK_BYTES:
             return []
         mark = self._touches.now
         digests = await self._questions.blocks(listed.path)
@@ -467,7 +527,7 @@ class Mirror:
             self._report(EventCode.REPLICATION_ERROR, f"mirror: {error}; left out")
 
     def _report_outside(self) -> None:
-        if count := self._groups.outside():
+        if self._plan.whole and (count := self._groups.outside()):
             text = f"mirror: {count} files have further names outside of the replication set; changes made through"
             self._outlet.report(EventCode.REPLICATION_ERROR, f"{text} those are not replicated")
 

@@ -12,6 +12,7 @@ from bodydouble.vocabulary.tasks import TaskReceipt
 if TYPE_CHECKING:
     from bodydouble.replication.schedule import Order
     from bodydouble.replication.service import ReplicationService
+    from bodydouble.vocabulary.mirror import MirrorWord
     from bodydouble.vocabulary.records import ConnectionStatus, TargetConnectionStatus
     from bodydouble.vocabulary.tasks import TaskRequest
     from bodydouble.vocabulary.transmission import TransmissionOptions
@@ -50,6 +51,19 @@ class Orders:
             InputError: there is no such connection.
         """
         return self._service.connection(id_).record.request.transmission
+
+    async def order_mirror(self, id_: int, word: MirrorWord) -> ConnectionStatus:
+        """Pause, resume or stop the mirror that runs on a connection; a pause is kept over restarts.
+
+        Raises:
+            InputError: there is no such connection.
+            ConnectionStateError: it does not fit how the mirror stands.
+        """
+        connection = self._service.connection(id_)
+        mirrors = connection.mirrors
+        {"pause": mirrors.pause, "resume": mirrors.resume, "stop": mirrors.stop}[word]()
+        await self._service.save_connections()
+        return connection.status()
 
     async def set_transmission(self, id_: int, options: TransmissionOptions) -> ConnectionStatus:
         """Transmit otherwise from now on.

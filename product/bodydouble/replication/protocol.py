@@ -88,6 +88,10 @@ class MirrorComplete(StreamItem, frozen=True, tag="mirror-complete"):
     """The replica equals the source as of this point of the stream."""
 
 
+class MirrorStopped(StreamItem, frozen=True, tag="mirror-stopped"):
+    """The mirror was ended before it was complete. Operations go on; the replica stays incomplete until another one."""
+
+
 class Settle(StreamItem, frozen=True, tag="settle"):
     """Answer `Settled`: which paths had operations skipped that the mirror must look at again."""
 
@@ -142,6 +146,7 @@ Body = (
     | MakeSymbolicLink
     | MirrorStart
     | MirrorComplete
+    | MirrorStopped
     | Settle
     | ListRequest
     | BlocksRequest

@@ -25,6 +25,7 @@ from bodydouble.replication.protocol import (
     ListRequest,
     MirrorComplete,
     MirrorStart,
+    MirrorStopped,
     Placement,
     RemoveTree,
     Settle,
@@ -82,6 +83,7 @@ class ReplicaRecord(msgspec.Struct, frozen=True, kw_only=True):
         ever_complete: a mirror completed once, so that there is something to stand in with and to restore from.
         placement: where it is kept, and through which machines its data comes.
         paused: an operator ordered that nothing is applied for now.
+        mirror_stopped: the last mirror was ended on the source before it was complete.
     """
 
     number: int
@@ -92,6 +94,7 @@ class ReplicaRecord(msgspec.Struct, frozen=True, kw_only=True):
     ever_complete: bool = False
     placement: Placement = Placement()
     paused: bool = False
+    mirror_stopped: bool = False
 
 
 class Replica:
@@ -160,9 +163,8 @@ class Replica:
         self.stream = stream
         self.applied = 0
         self.mirroring = False
-        self._skipped.clear()
-        self._skipped_bytes = 0
-        self._overflow = self._told_own = False
+        self._forget_skipped()
+        self._told_own = False
 
     def resume(self, stream: str, applied: int, *, mirroring: bool) -> None:
         """The daemon was restarted where ``stream`` had been applied up to ``applied``."""
@@ -178,7 +180,7 @@ class Replica:
             ProtocolError: a path outside the roots or malformed, a number out of range.
         """
         body = item.body
-        if isinstance(body, MirrorStart | MirrorComplete | Settle | Task):
+        if isinstance(body, MirrorStart | MirrorComplete | MirrorStopped | Settle | Task):
             return
         for path in paths_of(body) if isinstance(body, Operation) else (body.path,):
             self._check_path(path)
@@ -325,6 +327,8 @@ class Replica:
             await self._start_mirror()
         elif isinstance(body, MirrorComplete):
             await self._complete_mirror()
+        elif isinstance(body, MirrorStopped):
+            await self.change(complete=False, mirror_stopped=True)
         elif isinstance(body, Settle):
             return [self._settle(item.sequence)]
         elif isinstance(body, ListRequest):
@@ -344,7 +348,9 @@ class Replica:
 
     async def _start_mirror(self) -> None:
         self.mirroring = True
-        await self.change(complete=False)
+        if self.record.mirror_stopped:
+            self._forget_skipped()  # a mirror of everything follows, whatever was skipped until now
+        await self.change(complete=False, mirror_stopped=False)
         for place in self.place.targets:
             try:
                 await make_directories(self.place.host_files, paths.parent(place))
@@ -362,10 +368,13 @@ class Replica:
     def _settle(self, sequence: int) -> Settled:
         answer = Settled(sequence, list(self._skipped), self._overflow)
         self.mirroring = bool(self._skipped) or self._overflow
+        self._forget_skipped()
+        return answer
+
+    def _forget_skipped(self) -> None:
         self._skipped.clear()
         self._skipped_bytes = 0
         self._overflow = False
-        return answer
 
     async def _list(self, sequence: int, request: ListRequest) -> Listing:
         entries = await self._find(request)

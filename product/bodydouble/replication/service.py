@@ -17,6 +17,7 @@ from bodydouble.replication.protocol import PROTOCOL, Wire
 from bodydouble.replication.rules import Selection, check_set, fold, roots_of, same
 from bodydouble.replication.schedule import check_schedule
 from bodydouble.replication.source import SourceConnection
+from bodydouble.replication.standing import unfinished
 from bodydouble.replication.target import TargetRegistry, TargetSession
 from bodydouble.replication.task_runner import TaskRunner
 from bodydouble.replication.tasks import cancel
@@ -25,6 +26,7 @@ from bodydouble.security.listener import Limits, PeerListener
 from bodydouble.vocabulary import paths
 from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.mapping import PathMapping
+from bodydouble.vocabulary.mirror import AS_CONNECTED, MirrorOrder
 from bodydouble.vocabulary.records import ConnectRequest, ReplicationSet, RestoreRequest
 
 if TYPE_CHECKING:
@@ -354,15 +356,15 @@ class ReplicationService:
         text = f"{request.replication_set} to {request.target}:{request.port}: disconnected"
         self.context.events.record(EventCode.DISCONNECTED, f"{text}, {why}" if why else text)
 
-    async def start_mirror(self, id_: int) -> ConnectionStatus:
+    async def start_mirror(self, id_: int, order: MirrorOrder = AS_CONNECTED) -> ConnectionStatus:
         """Mirror now, on an operator's order.
 
         Raises:
             InputError: there is no such connection.
-            ConnectionStateError: a mirror is running.
+            ConnectionStateError: a mirror is running, or a verification.
         """
         connection = self.connection(id_)
-        connection.start_mirror()
+        connection.start_mirror(order)
         return connection.status()
 
     def verify(self, id_: int, options: VerificationOptions) -> VerificationReport:
@@ -472,9 +474,10 @@ class ReplicationService:
         Until a restoration clears the mark no 4.2 source replicates over what applications write here meanwhile.
         """
         for replica in self.registry.of_source(source):
+            mirroring = replica.mirroring
             await self.registry.mark(replica)
             name = replica.record.replication_set.name
-            state = "" if replica.record.ever_complete else "; its mirror never completed, the data here is partial"
+            state = unfinished(replica.record, mirroring=mirroring)
             self.context.events.record(EventCode.RESTORE_REQUIRED, f"{source}: {name}: restore required{state}")
 
     def suspend_set(self, name: str, why: str) -> None:

@@ -9,9 +9,11 @@ import msgspec
 
 from bodydouble.errors import BodydoubleError, ConnectionStateError, PairingError, ProtocolError
 from bodydouble.replication import states
+from bodydouble.replication.connection_status import status_of
 from bodydouble.replication.contact import ConnectionRecord, Contact, RefusedError
 from bodydouble.replication.dialling import answer_of, dial
 from bodydouble.replication.mirror import MirrorError
+from bodydouble.replication.mirror_control import MirrorControl
 from bodydouble.replication.protocol import (
     VERSION,
     Ack,
@@ -39,14 +41,7 @@ from bodydouble.replication.task_runner import ended_there
 from bodydouble.replication.tasks import run_together
 from bodydouble.replication.transmission import Transmission
 from bodydouble.vocabulary.events import EventCode
-from bodydouble.vocabulary.records import (
-    ConnectionStatus,
-    ConnectRequest,
-    Progress,
-    ReplicationSet,
-    SourceState,
-    TargetState,
-)
+from bodydouble.vocabulary.mirror import AS_CONNECTED, MirrorOrder
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -55,7 +50,14 @@ if TYPE_CHECKING:
     from bodydouble.replication.schedule import Order
     from bodydouble.replication.sight import Sight
     from bodydouble.replication.states import Stimulus
-    from bodydouble.vocabulary.records import Peer
+    from bodydouble.vocabulary.records import (
+        ConnectionStatus,
+        ConnectRequest,
+        Peer,
+        ReplicationSet,
+        SourceState,
+        TargetState,
+    )
     from bodydouble.vocabulary.transmission import TransmissionOptions
     from bodydouble.vocabulary.verification import VerificationSchedule
 
@@ -108,6 +110,7 @@ class SourceConnection:
         self.failures = 0
         self.sent_bytes = 0
         self.attached = True
+        self.mirrors = MirrorControl(self)
         self._contact = Contact(context)
         self._kick = asyncio.Event()
         self._suspended = ""
@@ -115,13 +118,6 @@ class SourceConnection:
         self._replication_stopped = False
         self._offered: ReplicationSet | None = None
         self._session_open = False
-        self._last = ConnectionStatus(
-            id=record.id,
-            replication_set=record.request.replication_set,
-            target=record.request.target,
-            port=record.request.port,
-            state="connecting",
-        )
         options = record.request.transmission
         self.transmission = Transmission(options, record.transmission, context, lambda: self.sent_bytes)
 
@@ -129,28 +125,7 @@ class SourceConnection:
 
     def status(self) -> ConnectionStatus:
         """The connection as it is now."""
-        queue = None if self.stream is None else self.stream.queue
-        request = self.record.request
-        transmission, following = self.transmission.state(self.stream)
-        return msgspec.structs.replace(
-            self._last,
-            route=self.record.route,
-            mapping=request.mapping,
-            base=request.base,
-            transmission="error" if self.state == "error" else transmission,
-            transmission_next=following,
-            sent_bytes=self.sent_bytes,
-            draining=self.record.draining,
-            state=self.state,
-            detail=self.detail,
-            target_state=self.target_state,
-            generated=0 if queue is None else queue.generated,
-            acknowledged=0 if queue is None else queue.acknowledged,
-            applied=0 if self.stream is None else self.stream.applied,
-            queue_operations=0 if queue is None else len(queue),
-            queue_bytes=0 if queue is None else queue.bytes,
-            mirror=Progress() if self.stream is None else self.stream.mirror_progress,
-        )
+        return status_of(self)
 
     def reconnect(self, request: ConnectRequest) -> None:
         """Try again at once, with the options of ``request``; what a mirror needs is ordered with it.
@@ -167,6 +142,8 @@ class SourceConnection:
             self.renew("connected again")  # what applications do was queued no more
         if (earlier.mapping, earlier.base) != (request.mapping, request.base):
             self.renew("the mapping was changed")
+        elif self.state == "mirror-incomplete":
+            self.start_mirror()
         elif self.state not in ("mirroring", "replicating", "queue-full", "disconnected"):
             self.mirror_ordered = True
         self._kick.set()
@@ -208,24 +185,19 @@ class SourceConnection:
         await self._contact.greet_again(self._find_set())
         self._kick.set()
 
-    def start_mirror(self) -> None:
-        """Order a mirror.
+    def start_mirror(self, order: MirrorOrder = AS_CONNECTED) -> None:
+        """See `MirrorControl.start`."""
+        self.mirrors.start(order)
 
-        Raises:
-            ConnectionStateError: one is running.
-        """
-        if self.stream is not None and self.stream.halted:
-            self.renew(self.stream.halted)
-            return
-        if self.stream is not None and self.stream.alive and self.stream.mirror_runs:
-            raise ConnectionStateError(f"connection {self.record.id}: a mirror is running; wait until it completes")
-        if self.stream is not None and self.stream.verifying:
-            raise ConnectionStateError(f"connection {self.record.id}: a verification is running; wait or stop it")
+    def order_mirror(self) -> None:
+        """Begin with a mirror as soon as the target is reached."""
         self.mirror_ordered = True
-        if self._session_open and self.stream is not None and self.stream.alive:
-            self.mirror_ordered = False
-            self.stream.start_mirror(self.record.request.mirror, self.record.request.orphans)
         self._kick.set()
+
+    @property
+    def session_open(self) -> bool:
+        """Whether the target takes a stream now."""
+        return self._session_open
 
     def verifiable(self) -> SourceStream:
         """The stream in which a verification may ask.
@@ -371,7 +343,7 @@ class SourceConnection:
     async def _met(self, peer: Peer) -> None:
         """An answer shows that the peer has pinned this machine; from now on it has to be this peer."""
         await self._context.trust.finish(peer.fingerprint)
-        self._note(msgspec.structs.replace(self.record, peer=peer.fingerprint))
+        self.note(msgspec.structs.replace(self.record, peer=peer.fingerprint))
 
     async def _converse(self, wire: Wire, welcome: Welcome) -> None:
         self.target_state = welcome.state
@@ -418,21 +390,19 @@ class SourceConnection:
         await self._drop_stream()
         self._streams += 1
         name = f"{self._context.incarnation}/{self._purpose}-{self.record.id}-{self._streams}"
-        request = self.record.request
-        kind = request.mirror
-        if kind == "difference" and not (welcome.trusted and self.record.trusted):
-            kind = "checksum"
+        options = self.mirrors.options(trusted=welcome.trusted and self.record.trusted)
+        paused = self.record.mirror_paused
         self._trust(trusted=False)
         stream = self._make_stream(name, welcome)
         try:
-            await stream.open(kind, request.orphans)
+            await stream.open(options, paused=paused)
         except BodydoubleError:
             if self._purpose != "restore":
                 raise
             # A stand-in without a filter can restore all the same: users stay off during a restoration.
             await stream.close()
             stream = self._make_stream(name, welcome)
-            await stream.open(kind, request.orphans, filtered=False)
+            await stream.open(options, filtered=False)
         self.stream = stream
         if self._find_set() != self._offered:
             raise ConnectionStateError("the replication set was changed")  # the target was told of the earlier one
@@ -443,8 +413,9 @@ class SourceConnection:
         sight = self._find_sight()
         sight.selection.names = same if welcome.case_sensitive else fold
         return SourceStream(
-            name, self._context, queue, sight=sight, on_mirror=self._mirror_changed, on_halt=self._halted
-        )
+            name, self._context, queue, sight=sight,
+            on_mirror=self._mirror_changed, on_halt=self._halted, on_stop=self._mirror_stopped,
+        )  # fmt: skip
 
     def _host_sight(self) -> Sight:
         request = self.record.request
@@ -505,11 +476,16 @@ class SourceConnection:
         request = self.record.request
         return f"{request.replication_set} to {request.target}:{request.port}"
 
+    def report(self, code: EventCode, text: str) -> None:
+        """Tell the operator something about this connection."""
+        self._event(code, f"{self.where}: {text}")
+
     def _event(self, code: EventCode, text: str) -> None:
         self._context.events.record(code, text)
 
     def _announce_connected(self, stream: SourceStream, position: int) -> None:
-        self._move("queue-full" if stream.halted else "mirror" if stream.mirroring else "resume", stream.halted)
+        following: Stimulus = "mirror-stopped" if stream.mirror_stopped else "mirror" if stream.mirroring else "resume"
+        self._move("queue-full" if stream.halted else following, stream.halted or stream.mirror_stopped)
         self._event(EventCode.CONNECTED, f"{self.where}: connected")
         if position:
             self._event(EventCode.RESUMED, f"{self.where}: resumed after operation {position}, no mirror needed")
@@ -523,16 +499,29 @@ class SourceConnection:
             self._event(EventCode.MIRROR_REQUIRED, f"{self.where}: {self.detail}")
 
     def _mirror_changed(self, begins: bool, whole: bool) -> None:
-        self._trust(trusted=not begins)
-        if begins and self.state == "replicating":
+        left = 0 if self.stream is None else len(self.stream.left)
+        self._trust(trusted=not begins and not left)
+        if not begins:
+            self.mirrors.ended()
+        if begins and self.state in ("replicating", "mirror-incomplete"):
             self._move("mirror")
         elif not begins and self.state == "mirroring":
             self._move("complete")
         if whole:
             code = EventCode.MIRROR_STARTED if begins else EventCode.MIRROR_COMPLETE
-            self._event(code, f"{self.where}: mirror {'started' if begins else 'complete'}")
+            kept = f"; {left} files are newer on the target and were left alone" if left and not begins else ""
+            self._event(code, f"{self.where}: mirror {'started' if begins else 'complete'}{kept}")
         if whole and not begins:
             self.completed.set()
+
+    def _mirror_stopped(self, why: str) -> None:
+        """Nobody may take the replica for complete."""
+        self.mirrors.ended()
+        self._event(EventCode.MIRROR_STOPPED, f"{self.where}: mirror ended before it was complete: {why}")
+        if self.state == "mirroring":
+            self._move("mirror-stopped", why)
+        if self._purpose == "restore" and self.stream is not None:
+            self.stream.fail(ConnectionStateError(why))
 
     def _target_stands(self, message: Standing) -> None:
         """The target's side changed; when it takes nothing more for now, what applications do is queued here."""
@@ -548,13 +537,14 @@ class SourceConnection:
         """The queue is exhausted: what applications do from here on is not queued, so only a mirror finds it."""
         self._trust(trusted=False)
         self._event(EventCode.QUEUE_EXHAUSTED, f"{self.where}: {why}; replication pauses, applications go on")
-        if self.state in ("mirroring", "replicating"):
+        if self.state in ("mirroring", "replicating", "mirror-incomplete"):
             self._move("queue-full", why)
 
     def _trust(self, *, trusted: bool) -> None:
-        self._note(msgspec.structs.replace(self.record, trusted=trusted))
+        self.note(msgspec.structs.replace(self.record, trusted=trusted))
 
-    def _note(self, record: ConnectionRecord) -> None:
+    def note(self, record: ConnectionRecord) -> None:
+        """What is known of the connection changed; it is saved soon."""
         if record != self.record:
             self.record = record
             self._on_change()

@@ -27,8 +27,25 @@ def standing(record: ReplicaRecord, *, mirroring: bool, waiting: bool, full: boo
         (record.paused, "paused"),
         (waiting, "retrying"),
         (full, "queue-full"),
-        (mirroring, "mirroring"),
+        (mirroring and not record.mirror_stopped, "mirroring"),
         (record.complete, "ok"),
         (record.ever_complete, "remirror-required"),
     ]
     return next((state for holds, state in found if holds), "mirror-required")
+
+
+def unfinished(record: ReplicaRecord, *, mirroring: bool) -> str:
+    """What a stand-in's operator must be told of a replica that is not complete, in words; else empty.
+
+    Args:
+        record: what is kept of the replica, after everything received was applied.
+        mirroring: a mirror had begun before that.
+    """
+    if record.complete:
+        return ""
+    if not record.ever_complete:
+        return "; its mirror never completed, the data here is partial"
+    if mirroring or record.mirror_stopped:
+        how = "was stopped before it was" if record.mirror_stopped else "was not"
+        return f"; its last mirror {how} complete, the data here is of no single moment"
+    return ""

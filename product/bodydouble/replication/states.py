@@ -9,7 +9,7 @@ from bodydouble.vocabulary.records import SourceState  # noqa: TC001 - part of t
 
 Stimulus = Literal[
     "attempt", "unreachable", "refused", "restore-required", "mirror-required", "mirror", "resume", "complete",
-    "broken", "queue-full", "disconnected", "stop",
+    "mirror-stopped", "broken", "queue-full", "disconnected", "stop",
 ]  # fmt: skip
 
 _WAITING: dict[Stimulus, SourceState] = {
@@ -20,6 +20,7 @@ _WAITING: dict[Stimulus, SourceState] = {
     "mirror-required": "mirror-required",
     "mirror": "mirroring",
     "resume": "replicating",
+    "mirror-stopped": "mirror-incomplete",
     "queue-full": "queue-full",
     "broken": "retrying",
     "disconnected": "disconnected",
@@ -28,6 +29,7 @@ _WAITING: dict[Stimulus, SourceState] = {
 _ACTIVE: dict[Stimulus, SourceState] = {
     "mirror": "mirroring",
     "complete": "replicating",
+    "mirror-stopped": "mirror-incomplete",
     "queue-full": "queue-full",
     "broken": "retrying",
     "refused": "error",
@@ -36,6 +38,7 @@ _ACTIVE: dict[Stimulus, SourceState] = {
     "disconnected": "disconnected",
     "stop": "stopped",
 }
+_CONNECTED: frozenset[SourceState] = frozenset(["mirroring", "replicating", "mirror-incomplete", "queue-full"])
 # A target that stood in, or that waits for an operator, stays so when it cannot be reached for a while.
 _STAYING: dict[SourceState, dict[Stimulus, SourceState]] = {
     "restore-required": {"unreachable": "restore-required", "broken": "restore-required"},
@@ -46,9 +49,14 @@ _STAYING: dict[SourceState, dict[Stimulus, SourceState]] = {
 _NEVER: frozenset[tuple[SourceState, Stimulus]] = frozenset(
     [
         ("replicating", "complete"),
+        ("replicating", "mirror-stopped"),
+        ("mirror-incomplete", "complete"),
         ("queue-full", "complete"),
+        ("queue-full", "mirror-stopped"),
         ("restore-required", "resume"),
+        ("restore-required", "mirror-stopped"),
         ("mirror-required", "resume"),
+        ("mirror-required", "mirror-stopped"),
     ]
 )
 
@@ -59,7 +67,7 @@ def after(state: SourceState, stimulus: Stimulus) -> SourceState:
     Raises:
         ConnectionStateError: the stimulus has no meaning in this state.
     """
-    table = {} if state == "stopped" else _ACTIVE if state in ("mirroring", "replicating", "queue-full") else _WAITING
+    table = {} if state == "stopped" else _ACTIVE if state in _CONNECTED else _WAITING
     following = _STAYING.get(state, {}).get(stimulus) or table.get(stimulus)
     if following is None or (state, stimulus) in _NEVER:
         raise ConnectionStateError(f"connection is {state}: {stimulus} is not possible")

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from bodydouble.errors import ConnectionStateError, ProtocolError
 from bodydouble.replication.journal.journal import Journal
-from bodydouble.replication.mirror import Mirror, MirrorPlan
-from bodydouble.replication.protocol import MirrorComplete, MirrorStart, Task
+from bodydouble.replication.left import LeftFiles
+from bodydouble.replication.mirror import Mirror, MirrorPlan, TooManyNewerError
+from bodydouble.replication.protocol import MirrorComplete, MirrorStart, MirrorStopped, Task
 from bodydouble.replication.questions import AnswerLostError
 from bodydouble.replication.queue import SourceQueue
 from bodydouble.replication.spill import QueueExhaustedError, Spill
@@ -30,11 +31,12 @@ if TYPE_CHECKING:
 
     from bodydouble.ports import Attachment
     from bodydouble.replication.context import Context
+    from bodydouble.replication.mirror_control import MirrorOptions
     from bodydouble.replication.protocol import AnyMessage, Body
     from bodydouble.replication.sight import Sight
     from bodydouble.replication.verification import Findings
     from bodydouble.vocabulary.operations import AnyOperation
-    from bodydouble.vocabulary.records import MirrorKind, OrphanAction
+    from bodydouble.vocabulary.records import MirrorState, OrphanAction
     from bodydouble.vocabulary.tasks import TaskRequest
     from bodydouble.vocabulary.verification import VerificationOptions
 
@@ -50,6 +52,11 @@ class SourceStream:
         on_halt: called when the queue is exhausted and nothing more is queued; what is queued is still sent.
         on_mirror: called with ``begins`` True when a mirror begins and False when the target has completed it, and
             whether it is one of everything (or only of what appeared in the set).
+        on_stop: called with the reason when a mirror was ended before it was complete.
+
+    Attributes:
+        mirror_stopped: why the last mirror was ended before it was complete; empty when it was not.
+        left: files that mirrors left alone because they are newer on the target.
     """
 
     def __init__(
@@ -61,6 +68,7 @@ class SourceStream:
         sight: Sight,
         on_mirror: Callable[[bool, bool], None],
         on_halt: Callable[[str], None],
+        on_stop: Callable[[str], None],
     ) -> None:
         self.name = name
         self.queue = SourceQueue(context.settings.queue_bytes, context.settings.disk_queue_bytes)
@@ -68,6 +76,8 @@ class SourceStream:
         self.selection = sight.selection
         self.applied = 0
         self.mirroring = False
+        self.mirror_stopped = ""
+        self.left = LeftFiles(sight.selection.key)
         self.progress = Progress()
         self.available = asyncio.Event()
         self._context = context
@@ -88,6 +98,8 @@ class SourceStream:
         self._mirror: Mirror | None = None
         self._mirror_wanted = asyncio.Event()
         self._mirror_task: asyncio.Task[None] | None = None
+        self._mirror_run: asyncio.Task[None] | None = None
+        self._on_stop = on_stop
         self._complete_at: int | None = None
         self._verification: Verification | None = None
         self._on_halt = on_halt
@@ -104,15 +116,22 @@ class SourceStream:
 
     # --- life ---
 
-    async def open(self, kind: MirrorKind, orphans: OrphanAction, *, filtered: bool = True) -> None:
-        """Begin with a mirror of everything; ``filtered`` False watches no application (see `Restoration`).
+    async def open(self, options: MirrorOptions, *, paused: bool = False, filtered: bool = True) -> None:
+        """Begin with a mirror of everything.
+
+        Args:
+            options: how.
+            paused: an operator ordered that no mirror goes on for now.
+            filtered: False watches no application (see `Restoration`).
 
         Raises:
             FilterError: changes under a root cannot be intercepted.
         """
         await self._spill.clear()
         self._opening = True  # no mirror is announced that a missing filter prevents
-        self.start_mirror(kind, orphans)
+        self.start_mirror(options)
+        if paused and self._mirror is not None:
+            self._mirror.pause()
         try:
             for root in self.selection.roots if filtered else []:
                 sink, carried = partial(self._offer, root), partial(self._offer, root, carried=True)
@@ -128,7 +147,8 @@ class SourceStream:
     async def close(self) -> None:
         """End the stream: nothing more is reported, what is queued is dropped. Idempotent."""
         self._shut()
-        await cancel(*[task for task in (self._mirror_task, self._spill_task) if task is not None])
+        tasks = (self._mirror_task, self._mirror_run, self._spill_task)
+        await cancel(*[task for task in tasks if task is not None])
 
     def _shut(self) -> None:
         self._closed = True
@@ -197,12 +217,17 @@ class SourceStream:
         """The filter's sink, and the feed's (``carried``): in order, synchronously; returns quickly, never raises."""
         if self._closed or self.halted or not handled_by(operation, root, self.selection.roots, self.selection):
             return
+        left = self.left.changed(operation) if not self.mirror_stopped else ""
+        if left:
+            self._queue_operation(MirrorStart())
         translation = translate(operation, self.selection, carried=carried)
         for body in translation.bodies:
+            if isinstance(body, MirrorStart) and self.mirror_stopped:
+                continue  # the replica is incomplete until everything is mirrored again
             if self._queue_operation(body):
                 self._note(body)
-        if translation.appeared is not None and not self._closed:
-            self._appeared(translation.appeared)
+        for path in filter(None, (translation.appeared, left)):
+            self._appeared(path)
 
     def _note(self, body: Body) -> None:
         """Who reads files at this moment learns that one changed."""
@@ -261,8 +286,10 @@ class SourceStream:
                 await asyncio.sleep(self._context.settings.retry_interval)
 
     def _appeared(self, path: str) -> None:
+        if self._closed or self.mirror_stopped:
+            return
         if self._mirror is None:
-            self._begin(MirrorPlan("full", "keep", [path], 0), whole=False)
+            self._begin(MirrorPlan("full", "keep", [path], whole=False))
         self._touches.note_tree(path)
         if self._mirror is not None:
             self._mirror.appeared(path)
@@ -284,38 +311,91 @@ class SourceStream:
 
     # --- mirrors ---
 
-    def start_mirror(self, kind: MirrorKind, orphans: OrphanAction) -> None:
+    def start_mirror(self, options: MirrorOptions) -> None:
         """Mirror everything from now on. Only while none runs."""
         self._queue_operation(MirrorStart())
-        self._begin(MirrorPlan(kind, orphans, list(self.selection.roots), 0), whole=True)
+        self.left.clear()
+        roots = list(self.selection.roots)
+        plan = MirrorPlan(options.kind, options.orphans, roots, newer_only=options.newer_only)
+        self._begin(plan)
 
-    def _begin(self, plan: MirrorPlan, *, whole: bool) -> None:
+    def _begin(self, plan: MirrorPlan) -> None:
         self._touches = Touches(self.selection.key)
         if self.queue.on_disk:
             self._touches.note_everything()
         for body in self.queue.unacknowledged():
             self._touches.note(body)  # what is on its way may make size and time of a stale file look right
-        self._mirror = Mirror(self, self._sight.files, self.selection, self._touches, plan)
+        self._mirror = Mirror(self, self._sight.files, self.selection, self._touches, left=self.left, plan=plan)
         self._complete_at = None
-        self._whole = whole or (self.mirroring and self._whole)
+        self._whole = plan.whole or (self.mirroring and self._whole)
         self.mirroring = True
+        self.mirror_stopped = ""
         self._calm.clear()
         if not self._opening:
-            self._on_mirror(True, whole)
+            self._on_mirror(True, plan.whole)
         self._mirror_wanted.set()
 
     async def _run_mirrors(self) -> None:
         while True:
             await self._mirror_wanted.wait()
             self._mirror_wanted.clear()
-            assert self._mirror is not None
+            mirror = self._mirror
+            if mirror is None:
+                continue  # it was stopped before it could begin
+            self._mirror_run = asyncio.create_task(mirror.run(), name=f"bodydouble-mirror-run-{self.name}")
             try:
-                await self._mirror.run()
-            except Exception as error:  # noqa: BLE001 - whatever it is, `failed` raises it where it is awaited
-                self.fail(error)
+                await asyncio.wait([self._mirror_run])
+            finally:
+                self._mirror_run.cancel()
+            if not self._mirror_run.cancelled() and not self._ended_well(self._mirror_run.exception()):
                 return
-            self.progress = self._mirror.progress
-            self._mirror = None
+            if self._mirror is mirror:
+                self.progress = mirror.progress
+                self._mirror = None
+
+    def _ended_well(self, error: BaseException | None) -> bool:
+        """Whether the stream goes on after a mirror that ended with ``error``."""
+        if isinstance(error, TooManyNewerError):
+            self.stop_mirror(str(error))
+        elif isinstance(error, Exception):  # whatever it is, `failed` raises it where it is awaited
+            self.fail(error)
+        return error is None or isinstance(error, TooManyNewerError)
+
+    # --- what an operator orders about the mirror that runs ---
+
+    @property
+    def mirror_paused(self) -> bool:
+        """Whether a mirror waits for the operator."""
+        return self._mirror is not None and self._mirror.paused
+
+    def pause_mirror(self, *, paused: bool) -> None:
+        """Let the mirror that runs wait, or go on."""
+        assert self._mirror is not None, "only a mirror that runs can be paused"
+        (self._mirror.pause if paused else self._mirror.resume)()
+
+    def stop_mirror(self, why: str) -> None:
+        """End the mirror that runs: the replica stays incomplete, and operations go on being replicated."""
+        assert self._mirror is not None, "only a mirror that runs can be stopped"
+        self._queue_operation(MirrorStopped())
+        self.progress = self._mirror.progress
+        self._mirror = None
+        self.mirror_stopped = why
+        if self._mirror_run is not None:
+            self._mirror_run.cancel()
+        self._calm.set()
+        self._on_stop(why)
+
+    @property
+    def pressing(self) -> bool:
+        """Whether something waits for what is queued to be sent and answered."""
+        return self.verifying or (self.mirroring and not self.mirror_stopped and not self.mirror_paused)
+
+    @property
+    def mirror_state(self) -> MirrorState:
+        """How the latest mirror stands."""
+        if self._mirror is not None:
+            return "paused" if self._mirror.paused else "running"
+        return "stopped" if self.mirror_stopped else "running" if self.mirroring else "complete"
 
     @property
     def mirror_progress(self) -> Progress:
@@ -328,8 +408,14 @@ class SourceStream:
         return self._mirror is not None
 
     async def calm(self) -> None:
-        """Wait until no mirror runs and the replica is complete."""
+        """Wait until no mirror runs and the replica is complete.
+
+        Raises:
+            ConnectionStateError: the mirror was ended before that.
+        """
         await self._calm.wait()
+        if self.mirror_stopped:
+            raise ConnectionStateError(f"the mirror was ended before it was complete: {self.mirror_stopped}")
 
     # --- verification ---
 
@@ -347,12 +433,14 @@ class SourceStream:
         """The verification has ended."""
         self._verification = None
 
-    def repair(self, findings: Findings, orphans: OrphanAction) -> None:
+    def repair(self, findings: Findings, orphans: OrphanAction, *, newer_only: bool) -> None:
         """Mirror what a verification found, or everything if that was too much to list. Only while no mirror runs."""
         self._queue_operation(MirrorStart())
         whole = not findings.complete
         roots = list(self.selection.roots) if whole else findings.paths
-        self._begin(MirrorPlan("checksum", orphans, roots, 0, findings.directories), whole=whole)
+        about = findings.directories
+        plan = MirrorPlan("checksum", orphans, roots, directories=about, newer_only=newer_only, whole=whole)
+        self._begin(plan)
 
     # --- Outlet: what mirror and verification ask for ---
 

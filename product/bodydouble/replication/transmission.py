@@ -130,7 +130,7 @@ class Transmission:
             queue_bytes=0 if queue is None else queue.bytes,
             queue_operations=0 if queue is None else len(queue),
             sent_bytes=self._sent_bytes(),
-            pressing=stream is not None and (stream.mirroring or stream.verifying),
+            pressing=stream is not None and stream.pressing,
         )
 
     def _step(self, stream: SourceStream | None) -> Decision:

@@ -158,7 +158,7 @@ class Verifier:
         if findings.differences and report.options.repair:
             self.log.change(number, state="repairing")
             await stream.calm()
-            stream.repair(findings, connection.record.request.orphans)
+            stream.repair(findings, connection.record.request.orphans, newer_only=report.options.newer_only)
             await stream.calm()
             self.log.change(number, repaired=True)
         elif findings.differences:

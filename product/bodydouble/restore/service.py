@@ -121,6 +121,7 @@ class RestorationService:
                 target=request.restore_to,
                 port=request.port,
                 mirror=request.mirror,
+                newer_only=request.newer_only,
                 orphans=request.orphans,
                 mapping=request.mapping,
                 base=request.base,

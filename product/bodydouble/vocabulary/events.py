@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import IntEnum, unique
 
 
+@unique
 class EventCode(IntEnum):
     """What happened. The text of an event carries the particulars."""
 
@@ -24,6 +25,9 @@ class EventCode(IntEnum):
     MIRROR_COMPLETE = 9011
     MIRROR_REQUIRED = 9012
     ORPHAN = 9013
+    MIRROR_PAUSED = 9014
+    MIRROR_RESUMED = 9015
+    MIRROR_STOPPED = 9016
     RESTORE_REQUIRED = 9020
     RESTORE_STARTED = 9021
     RESTORE_COMPLETE = 9022
@@ -38,9 +42,9 @@ class EventCode(IntEnum):
     TARGET_QUEUE_HAS_ROOM = 9043
     TARGET_PAUSED = 9044
     TARGET_RESUMED = 9045
-    TASK_QUEUED = 9060
-    TASK_ENDED = 9061
-    TASK_REFUSED = 9062
+    TASK_QUEUED = 9080
+    TASK_ENDED = 9081
+    TASK_REFUSED = 9082
     TRANSMISSION_ORDERED = 9070
     ROUTE_CHANGED = 9071
     DRAINING = 9072

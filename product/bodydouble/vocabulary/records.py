@@ -101,6 +101,7 @@ class ConnectRequest(Record, frozen=True):
             operator connects again.
         transmission: limit, compression, schedule.
         mirror: how the first mirror and later remirrors compare.
+        newer_only: these mirrors send a file that the target has only if the source's last write is later.
         orphans: what to do with files on the target that the source does not have.
         remirror_after_reconnect: False reproduces the 4.1 option switched off: after an auto-reconnect that cannot
             resume, transmission waits for an operator's mirror.
@@ -120,6 +121,7 @@ class ConnectRequest(Record, frozen=True):
     base: str = ""
     auto_reconnect: bool = True
     transmission: TransmissionOptions = TransmissionOptions()
+    newer_only: bool = False
 
 
 class RouteChange(Record, frozen=True):
@@ -139,6 +141,7 @@ SourceState = Literal[
     "connecting",
     "mirroring",
     "replicating",
+    "mirror-incomplete",
     "queue-full",
     "retrying",
     "mirror-required",
@@ -161,6 +164,10 @@ TargetState = Literal[
     "paused",
 ]
 """``retrying``: applying waits, for room on the volume for instance; ``queue-full``: nothing is taken in for now."""
+
+
+MirrorState = Literal["none", "running", "paused", "stopped", "complete"]
+"""``none``: nothing was mirrored since the connection was last made anew; ``stopped``: an operator ended it."""
 
 
 class Progress(Record, frozen=True):
@@ -187,6 +194,8 @@ class ConnectionStatus(Record, frozen=True):
         transmission: whether what is queued is sent now.
         transmission_next: when the schedule looks next at a time of day, None when that does not matter.
         sent_bytes: bytes sent over the network since the daemon started, by this connection.
+        mirror_state: how the latest mirror stands.
+        newer_on_target: files that mirrors left alone because the target's are newer, and that are so still.
     """
 
     id: int
@@ -209,6 +218,8 @@ class ConnectionStatus(Record, frozen=True):
     transmission_next: datetime | None = None
     sent_bytes: int = 0
     draining: bool = False
+    mirror_state: MirrorState = "none"
+    newer_on_target: int = 0
 
 
 class TargetConnectionStatus(Record, frozen=True):
@@ -249,6 +260,7 @@ class RestoreRequest(Record, frozen=True):
         mapping: where on the receiving side, from the original source's paths; with none, and no ``base``, where the
             original source had it, however the stand-in was mapped.
         base: as in `ConnectRequest`.
+        newer_only: leave what is newer on the receiving side.
     """
 
     original_source: str
@@ -259,6 +271,7 @@ class RestoreRequest(Record, frozen=True):
     orphans: OrphanAction = "delete"
     mapping: list[PathMapping] = []
     base: str = ""
+    newer_only: bool = False
 
 
 class RestorationStatus(Record, frozen=True):

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from bodydouble.security.trust import Trust
+    from bodydouble.vocabulary.mirror import MirrorOrder
 
 TOKEN = "correct horse"
 CERTIFICATE = credential_of("TARGET").certificate
@@ -94,6 +95,13 @@ class FakeOrders:
     async def set_transmission(self, id_: int, options: TransmissionOptions) -> ConnectionStatus:
         self.options = options
         return self.service.connected[id_]
+
+    async def order_mirror(self, id_: int, word: str) -> ConnectionStatus:
+        if word == "resume":
+            raise ConnectionStateError(f"connection {id_}: no mirror is paused")
+        self.heard.append((word, id_))
+        state = {"pause": "paused", "stop": "stopped"}[word]
+        return msgspec.structs.replace(self.service.connected[id_], mirror_state=cast("Any", state))
 
     async def order_transmission(self, id_: int, order: str) -> ConnectionStatus:
         if order == "resume":
@@ -179,9 +187,10 @@ class FakeReplication:
         del self.connected[id_]
         self.drained += [id_] if drain else []
 
-    async def start_mirror(self, id_: int) -> ConnectionStatus:
+    async def start_mirror(self, id_: int, order: MirrorOrder) -> ConnectionStatus:
         if self.connected[id_].state == "stopped":
             raise ConnectionStateError("stopped: connect first")
+        self.orders.heard.append(order)
         return self.connected[id_]
 
     def verify(self, id_: int, options: VerificationOptions) -> VerificationReport:

@@ -14,6 +14,7 @@ from bodydouble.cli import replication as replication_commands
 from bodydouble.cli import schedules
 from bodydouble.errors import InputError
 from bodydouble.vocabulary.mapping import PathMapping
+from bodydouble.vocabulary.mirror import MirrorOrder
 from bodydouble.vocabulary.tasks import TaskRequest
 from bodydouble.vocabulary.transmission import Moment, TransmissionSchedule, Window
 
@@ -70,6 +71,39 @@ def test_disconnect_drains_when_asked_to(console: Console) -> None:
     console.ok("disconnect", "1", "--drain", "--wait")
     assert console.served.replication.drained == [1]
     assert console.served.replication.connected == {}
+
+
+# --- mirrors --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "order"),
+    [
+        (["1"], MirrorOrder()),
+        (["start", "1"], MirrorOrder()),
+        (["start", "1", "--kind", "checksum", "--newer-only"], MirrorOrder(kind="checksum", newer_only=True)),
+        (["1", "--not-only-newer", "--orphans", "log"], MirrorOrder(newer_only=False, orphans="log")),
+    ],
+)
+def test_mirror_is_ordered_as_said_and_leaves_open_what_is_not(
+    console: Console, arguments: list[str], order: MirrorOrder
+) -> None:
+    console.ok("mirror", *arguments)
+    assert console.served.replication.orders.heard == [order]
+
+
+def test_mirror_is_paused_and_stopped(console: Console) -> None:
+    assert "paused," in console.ok("mirror", "pause", "1")
+    assert "stopped," in console.ok("mirror", "stop", "1")
+    assert console.served.replication.orders.heard == [("pause", 1), ("stop", 1)]
+    result = console.run("mirror", "resume", "1")
+    assert result.exit_code == 1
+    assert "no mirror is paused" in result.stderr
+
+
+def test_newer_only_may_be_the_rule_of_a_connection_or_a_restoration(console: Console) -> None:
+    console.ok("connect", "IIS", "target", "--newer-only")
+    assert console.served.replication.asked[-1].newer_only
 
 
 # --- orders ---------------------------------------------------------------------------------------------------------

@@ -295,6 +295,9 @@ def test_connections_are_made_mirrored_and_ended(served: Served) -> None:
         made = await client.connect(ConnectRequest(replication_set=IIS.name, target="10.0.0.20"))
         assert [item.id for item in await client.connections()] == [made.id]
         assert (await client.mirror(made.id)).id == made.id
+        assert (await client.order_mirror(made.id, "pause")).mirror_state == "paused"
+        with pytest.raises(ControlError, match="no order 'hasten'"):
+            await client.order_mirror(made.id, "hasten")  # type: ignore[arg-type]
         await client.disconnect(made.id)
         assert await client.connections() == []
 

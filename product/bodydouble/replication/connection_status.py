@@ -1,0 +1,41 @@
+"""What an operator sees of the source's side of a connection."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bodydouble.vocabulary.records import ConnectionStatus, Progress
+
+if TYPE_CHECKING:
+    from bodydouble.replication.source import SourceConnection
+
+
+def status_of(connection: SourceConnection) -> ConnectionStatus:
+    """The connection as it is now."""
+    stream, request = connection.stream, connection.record.request
+    queue = None if stream is None else stream.queue
+    transmission, following = connection.transmission.state(stream)
+    return ConnectionStatus(
+        id=connection.record.id,
+        replication_set=request.replication_set,
+        target=request.target,
+        port=request.port,
+        route=connection.record.route,
+        mapping=request.mapping,
+        base=request.base,
+        transmission="error" if connection.state == "error" else transmission,
+        transmission_next=following,
+        sent_bytes=connection.sent_bytes,
+        draining=connection.record.draining,
+        state=connection.state,
+        detail=connection.detail,
+        target_state=connection.target_state,
+        generated=0 if queue is None else queue.generated,
+        acknowledged=0 if queue is None else queue.acknowledged,
+        applied=0 if stream is None else stream.applied,
+        queue_operations=0 if queue is None else len(queue),
+        queue_bytes=0 if queue is None else queue.bytes,
+        mirror=Progress() if stream is None else stream.mirror_progress,
+        mirror_state="none" if stream is None else stream.mirror_state,
+        newer_on_target=0 if stream is None else len(stream.left),
+    )

@@ -1,0 +1,148 @@
+"""MirrorControl: what an operator orders about one connection's mirrors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from bodydouble.errors import ConnectionStateError
+from bodydouble.vocabulary.events import EventCode
+from bodydouble.vocabulary.mirror import AS_CONNECTED, MirrorOrder
+
+if TYPE_CHECKING:
+    from bodydouble.replication.source import SourceConnection
+    from bodydouble.replication.stream import SourceStream
+    from bodydouble.vocabulary.records import ConnectRequest, MirrorKind, OrphanAction
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorOptions:
+    """How a mirror of everything goes; see `ConnectRequest`."""
+
+    kind: MirrorKind
+    orphans: OrphanAction
+    newer_only: bool = False
+
+
+def options_of(request: ConnectRequest, order: MirrorOrder, *, trusted: bool) -> MirrorOptions:
+    """What an order means on a connection.
+
+    Args:
+        request: says what the order leaves open.
+        order: an operator's.
+        trusted: the replica's sizes and times prove something; otherwise differences are found by checksum.
+    """
+    kind = order.kind or request.mirror
+    return MirrorOptions(
+        kind="checksum" if kind == "difference" and not trusted else kind,
+        orphans=order.orphans or request.orphans,
+        newer_only=request.newer_only if order.newer_only is None else order.newer_only,
+    )
+
+
+class MirrorControl:
+    """Starts, pauses, resumes and stops a connection's mirrors.
+
+    Args:
+        connection: whose.
+    """
+
+    def __init__(self, connection: SourceConnection) -> None:
+        self._connection = connection
+        self._order = AS_CONNECTED
+
+    def options(self, *, trusted: bool) -> MirrorOptions:
+        """How the next mirror goes; what was ordered holds for one."""
+        order, self._order = self._order, AS_CONNECTED
+        return options_of(self._connection.record.request, order, trusted=trusted)
+
+    def start(self, order: MirrorOrder) -> None:
+        """Order a mirror.
+
+        Raises:
+            ConnectionStateError: one is running, or a verification is.
+        """
+        connection, stream = self._connection, self._connection.stream
+        if stream is not None and stream.alive and not stream.halted:
+            self._check_idle(stream)
+        self._order = order
+        self._unpause()
+        if stream is not None and stream.halted:
+            connection.renew(stream.halted)
+        elif connection.session_open and stream is not None and stream.alive:
+            stream.start_mirror(self.options(trusted=connection.record.trusted))
+        else:
+            connection.order_mirror()
+
+    def _check_idle(self, stream: SourceStream) -> None:
+        id_ = self._connection.record.id
+        if stream.mirror_paused:
+            raise ConnectionStateError(f"connection {id_}: a mirror is paused; resume it, or stop it first")
+        if stream.mirror_runs:
+            raise ConnectionStateError(f"connection {id_}: a mirror is running; wait until it completes, or stop it")
+        if stream.verifying:
+            raise ConnectionStateError(f"connection {id_}: a verification is running; wait or stop it")
+
+    def pause(self) -> None:
+        """Let the mirror wait; holds over broken connections and restarts, replication goes on.
+
+        Raises:
+            ConnectionStateError: none runs, or it is paused.
+        """
+        stream = self._running("pause")
+        if stream.mirror_paused:
+            raise ConnectionStateError(f"connection {self._connection.record.id}: the mirror is paused already")
+        stream.pause_mirror(paused=True)
+        self._note(paused=True)
+        self._event(EventCode.MIRROR_PAUSED, "mirror paused, replication goes on")
+
+    def resume(self) -> None:
+        """Let the mirror go on.
+
+        Raises:
+            ConnectionStateError: none is paused.
+        """
+        stream = self._connection.stream
+        if not self._connection.record.mirror_paused:
+            raise ConnectionStateError(f"connection {self._connection.record.id}: no mirror is paused")
+        if stream is not None and stream.mirror_paused:
+            stream.pause_mirror(paused=False)
+        self._unpause()
+
+    def stop(self) -> None:
+        """End the mirror. The replica stays incomplete until another one; replication goes on.
+
+        Raises:
+            ConnectionStateError: none runs.
+        """
+        self._running("stop").stop_mirror("an operator stopped it")
+
+    def _running(self, order: str) -> SourceStream:
+        """The stream whose mirror runs.
+
+        Raises:
+            ConnectionStateError: there is none.
+        """
+        stream = self._connection.stream
+        if stream is None or not stream.alive or stream.halted or not stream.mirror_runs:
+            id_, state = self._connection.record.id, self._connection.state
+            raise ConnectionStateError(f"connection {id_} is {state}: no mirror is running, {order} is not possible")
+        return stream
+
+    def _unpause(self) -> None:
+        if self._connection.record.mirror_paused:
+            self._note(paused=False)
+            self._event(EventCode.MIRROR_RESUMED, "mirror resumed")
+
+    def ended(self) -> None:
+        """The mirror completed or was ended: nothing is paused any more."""
+        self._note(paused=False)
+
+    def _note(self, *, paused: bool) -> None:
+        connection = self._connection
+        connection.note(msgspec.structs.replace(connection.record, mirror_paused=paused))
+
+    def _event(self, code: EventCode, text: str) -> None:
+        self._connection.report(code, text)

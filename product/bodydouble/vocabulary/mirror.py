@@ -1,0 +1,32 @@
+"""Records of mirrors: what an operator orders about one.
+
+Source: Double-Take's guides, "Mirror": full, file differences, differences with block checksum, each optionally only
+when the source is newer; start, stop, pause, resume.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from bodydouble.vocabulary.records import MirrorKind, OrphanAction, Record
+
+
+class MirrorOrder(Record, frozen=True):
+    """Mirror now. What is None is as the connection's own options say.
+
+    Attributes:
+        kind: how differences are found.
+        newer_only: send a file that the target has only if the source's last write is later.
+        orphans: what to do with files that only the target has.
+    """
+
+    kind: MirrorKind | None = None
+    newer_only: bool | None = None
+    orphans: OrphanAction | None = None
+
+
+AS_CONNECTED = MirrorOrder()
+"""A mirror as the connection's own options say."""
+
+MirrorWord = Literal["pause", "resume", "stop"]
+"""What may be ordered about a mirror that runs."""

@@ -1,0 +1,438 @@
+"""Kinds of mirror, and what an operator orders about one that runs."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.product.replication.memory import MemoryVolume
+from tests.product.replication.site import ROOT, Relay, Site, mirrored, protect, running, same, until
+
+from bodydouble.errors import ConnectionStateError
+from bodydouble.replication import left
+from bodydouble.replication.left import LeftFiles
+from bodydouble.replication.protocol import BLOCK_BYTES
+from bodydouble.replication.rules import fold
+from bodydouble.vocabulary.events import EventCode
+from bodydouble.vocabulary.mirror import MirrorOrder
+from bodydouble.vocabulary.operations import (
+    CreateFile,
+    MakeDirectory,
+    MakeHardLink,
+    Metadata,
+    RemoveFile,
+    Rename,
+    SetMetadata,
+    Write,
+)
+from bodydouble.vocabulary.records import RestoreRequest
+from bodydouble.vocabulary.verification import VerificationOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from bodydouble.vocabulary.records import ConnectionStatus
+
+
+def run(part: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(part)
+
+
+class Held(MemoryVolume):
+    """A volume on which reading one file waits, so that a mirror is met in the middle of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.free = asyncio.Event()
+        self.waiting = asyncio.Event()
+
+    async def read(self, path: str, offset: int, size: int) -> bytes:
+        if path == f"{ROOT}/m-held" and self.sinks and offset:
+            self.waiting.set()
+            await self.free.wait()
+        return await super().read(path, offset, size)
+
+
+def seeded(volume: MemoryVolume | None = None, **settings: Any) -> Site:
+    site = Site("WEB1", volume, **settings)
+    site.mkdir(ROOT)
+    for name in ("a-first", "m-held", "z-last"):
+        site.put(f"{ROOT}/{name}", name.encode() * 20_000)
+    return site
+
+
+def status(source: Site) -> ConnectionStatus:
+    return source.service.connections()[0]
+
+
+def volume_of(source: Site) -> Held:
+    assert isinstance(source.volume, Held)
+    return source.volume
+
+
+async def half_way(source: Site, port: int, **fields: Any) -> None:
+    """Protect the source, and return when its mirror is in the middle of a file."""
+    await protect(source, port, **fields)
+    await until(volume_of(source).waiting.is_set)
+
+
+# --- kinds ---
+
+
+def test_newer_file_of_the_target_stays_and_older_ones_are_sent() -> None:
+    async def scenario() -> None:
+        source, target = seeded(), Site("WEB2")
+        target.mkdir(ROOT)
+        target.time = 1_000_000
+        target.put(f"{ROOT}/a-first", b"edited here")
+        target.time = 0
+        target.put(f"{ROOT}/z-last", b"stale")
+        async with running(source, target):
+            await protect(source, target.service.port, newer_only=True)
+            await until(lambda: source.state() == "replicating")
+            assert target.volume.nodes[f"{ROOT}/a-first"].data == b"edited here"
+            assert target.volume.nodes[f"{ROOT}/z-last"].data == b"z-last" * 20_000
+            assert f"{ROOT}/m-held" in target.volume.nodes
+            assert status(source).newer_on_target == 1
+            assert any("1 files are newer on the target" in event.text for event in source.events.after(0))
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("kind", ["full", "difference", "checksum"])
+def test_file_left_as_newer_is_sent_whole_once_an_application_changes_it(kind: Any) -> None:
+    """Otherwise a write of a few bytes would land in the middle of another file's bytes, with the time of its own."""
+
+    async def scenario() -> None:
+        source, target = seeded(), Site("WEB2")
+        target.mkdir(ROOT)
+        target.time = 1_000_000
+        target.put(f"{ROOT}/a-first", b"E" * 140_000)
+        async with running(source, target):
+            await protect(source, target.service.port, mirror=kind, newer_only=True)
+            await until(lambda: source.state() == "replicating")
+            source.volume.do(Rename(f"{ROOT}/a-first", f"{ROOT}/b-second"))
+            source.volume.do(Write(f"{ROOT}/b-second", 5, b"one byte or two", 2_000_000))
+            await mirrored(source, target)
+            assert status(source).newer_on_target == 0
+
+    run(scenario())
+
+
+def test_mirror_that_is_ordered_full_overwrites_what_an_earlier_one_left() -> None:
+    async def scenario() -> None:
+        source, target = seeded(), Site("WEB2")
+        target.mkdir(ROOT)
+        target.time = 1_000_000
+        target.put(f"{ROOT}/a-first", b"edited here")
+        async with running(source, target):
+            await protect(source, target.service.port, newer_only=True)
+            await until(lambda: source.state() == "replicating")
+            assert not same(source, target)
+            await source.service.start_mirror(1, MirrorOrder(newer_only=False))
+            await mirrored(source, target)
+            await source.service.start_mirror(1)  # what was ordered held for that one
+            assert source.service.connection(1).record.request.newer_only
+
+    run(scenario())
+
+
+def test_checksum_mirror_sends_only_the_blocks_that_differ() -> None:
+    async def scenario() -> None:
+        source, target = seeded(), Site("WEB2")
+        contents = b"".join(bytes([number]) * BLOCK_BYTES for number in range(5)) + b"end"
+        source.put(f"{ROOT}/five", contents)
+        async with running(source, target):
+            await protect(source, target.service.port)
+            await mirrored(source, target)
+            target.volume.nodes[f"{ROOT}/five"].data[3 * BLOCK_BYTES] = 77
+            target.volume.applied.clear()
+            await source.service.start_mirror(1, MirrorOrder(kind="checksum"))
+            await mirrored(source, target)
+            written = [op for op in target.volume.applied if isinstance(op, Write)]
+            assert [(op.path, op.offset) for op in written] == [(f"{ROOT}/five", 3 * BLOCK_BYTES)]
+
+    run(scenario())
+
+
+def test_restoration_leaves_alone_what_is_newer_where_it_goes() -> None:
+    async def scenario() -> None:
+        source, target = seeded(), Site("WEB2")
+        async with running(source, target):
+            await protect(source, target.service.port)
+            await mirrored(source, target)
+            await source.service.disconnect(1)
+            source.time = 5_000_000
+            source.put(f"{ROOT}/a-first", b"repaired by hand")
+            source.volume.change(RemoveFile(f"{ROOT}/z-last"))
+            request = RestoreRequest(
+                original_source="WEB1", replication_set="web", restore_to="127.0.0.1", port=source.service.port,
+                newer_only=True,
+            )  # fmt: skip
+            await target.restoration.restore(request)
+            await until(lambda: target.restoration.restorations()[0].state == "complete")
+            assert bytes(source.volume.nodes[f"{ROOT}/a-first"].data).startswith(b"repaired by hand")
+            assert f"{ROOT}/z-last" in source.volume.nodes
+
+    run(scenario())
+
+
+def test_mirror_that_would_leave_nearly_everything_ends_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(left.LeftFiles.__init__, "__defaults__", (2,))
+
+    async def scenario() -> None:
+        source, target = seeded(), Site("WEB2")
+        target.mkdir(ROOT)
+        target.time = 1_000_000
+        for name in ("a-first", "m-held", "z-last"):
+            target.put(f"{ROOT}/{name}", b"edited here")
+        async with running(source, target):
+            await protect(source, target.service.port, newer_only=True)
+            await until(lambda: source.state() == "mirror-incomplete")
+            assert "newer on the target" in status(source).detail
+            await source.service.start_mirror(1, MirrorOrder(newer_only=False))
+            await mirrored(source, target)
+
+    run(scenario())
+
+
+# --- files that were left ---
+
+
+def test_left_files_follow_their_names() -> None:
+    files = LeftFiles(fold, limit=3)
+    assert files.add("C:/web/a")
+    assert files.add("C:/web/d/b")
+    assert files.changed(SetMetadata("C:/WEB/A", Metadata())) == "C:/WEB/A"
+    assert not files.changed(Rename("C:/web/d", "C:/web/e"))
+    assert files.changed(CreateFile("C:/web/e/B", Metadata(), 1)) == "C:/web/e/B"
+    assert not files.changed(Write("C:/web/d/b", 0, b"", 1))
+    assert not files.changed(MakeHardLink("C:/web/link", "C:/web/a"))
+    assert files.changed(Write("C:/web/link", 0, b"", 1)) == "C:/web/link"
+    assert not files.add("C:/web/one too many")
+    assert not files.changed(Rename("C:/web/other", "C:/web/link"))
+    assert not files.changed(RemoveFile("C:/web/a"))
+    assert not files.changed(Rename("C:/web/e/b", "C:/WEB/E/B"))
+    assert len(files) == 1
+    files.clear()
+    assert not len(files)
+
+
+# --- pause and resume ---
+
+
+def test_paused_mirror_waits_over_a_broken_connection_while_replication_goes_on() -> None:
+    async def scenario() -> None:
+        source, target = seeded(Held()), Site("WEB2")
+        async with running(source, target), Relay(lambda: target.service.port) as relay:
+            await half_way(source, relay.port)
+            await source.service.orders.order_mirror(1, "pause")
+            volume_of(source).free.set()
+            source.put(f"{ROOT}/written meanwhile", b"x")
+            await until(lambda: f"{ROOT}/written meanwhile" in target.volume.nodes)
+            relay.cut()
+            await until(lambda: EventCode.RESUMED in source.codes())
+            source.put(f"{ROOT}/written later", b"y")
+            await until(lambda: f"{ROOT}/written later" in target.volume.nodes)
+            assert (source.state(), status(source).mirror_state) == ("mirroring", "paused")
+            assert f"{ROOT}/z-last" not in target.volume.nodes
+            assert target.service.target_connections()[0].state == "mirroring"
+            assert (await source.service.orders.order_mirror(1, "resume")).mirror_state == "running"
+            await mirrored(source, target)
+            assert status(source).mirror_state == "complete"
+            assert source.codes().count(EventCode.MIRROR_STARTED) == 1
+
+    run(scenario())
+
+
+def test_pause_holds_over_a_restart_of_the_source() -> None:
+    async def scenario() -> None:
+        source, target = seeded(Held()), Site("WEB2")
+        async with running(source, target):
+            await half_way(source, target.service.port)
+            await source.service.orders.order_mirror(1, "pause")
+            volume_of(source).free.set()
+            await source.stop()
+            await source.start()
+            await until(lambda: source.state() == "mirroring")
+            source.put(f"{ROOT}/new", b"")
+            await until(lambda: status(source).applied == status(source).generated)
+            assert status(source).mirror_state == "paused"
+            assert f"{ROOT}/z-last" not in target.volume.nodes
+            await source.service.orders.order_mirror(1, "resume")
+            await mirrored(source, target)
+            assert EventCode.MIRROR_RESUMED in source.codes()
+
+    run(scenario())
+
+
+def test_orders_that_do_not_fit_are_refused() -> None:
+    async def scenario() -> None:
+        source, target = seeded(Held()), Site("WEB2")
+        async with running(source, target):
+            await half_way(source, target.service.port)
+            orders = source.service.orders
+            with pytest.raises(ConnectionStateError, match="no mirror is paused"):
+                await orders.order_mirror(1, "resume")
+            with pytest.raises(ConnectionStateError, match="is running"):
+                await source.service.start_mirror(1)
+            await orders.order_mirror(1, "pause")
+            with pytest.raises(ConnectionStateError, match="paused already"):
+                await orders.order_mirror(1, "pause")
+            with pytest.raises(ConnectionStateError, match="resume it, or stop it"):
+                await source.service.start_mirror(1)
+            await orders.order_mirror(1, "resume")
+            volume_of(source).free.set()
+            await mirrored(source, target)
+            for word in ("pause", "stop"):
+                with pytest.raises(ConnectionStateError, match="no mirror is running"):
+                    await orders.order_mirror(1, word)
+
+    run(scenario())
+
+
+# --- stop ---
+
+
+def test_stopped_mirror_leaves_an_incomplete_replica_that_says_so() -> None:
+    async def scenario() -> None:
+        source, target = seeded(Held()), Site("WEB2")
+        async with running(source, target), Relay(lambda: target.service.port) as relay:
+            await half_way(source, relay.port)
+            stopped = await source.service.orders.order_mirror(1, "stop")
+            assert (stopped.state, stopped.mirror_state) == ("mirror-incomplete", "stopped")
+            source.put(f"{ROOT}/written meanwhile", b"x")
+            source.volume.change(CreateFile("/beside", Metadata(), 1))
+            source.volume.do(Rename("/beside", f"{ROOT}/moved in"))
+            await until(lambda: f"{ROOT}/written meanwhile" in target.volume.nodes)
+            await until(lambda: target.service.target_connections()[0].state == "mirror-required")
+            relay.cut()
+            await until(lambda: EventCode.RESUMED in source.codes())
+            await until(lambda: source.state() == "mirror-incomplete")
+            with pytest.raises(ConnectionStateError, match="mirror-incomplete"):
+                source.service.verify(1, VerificationOptions())
+            assert f"{ROOT}/z-last" not in target.volume.nodes
+            volume_of(source).free.set()
+            await source.service.start_mirror(1)
+            await mirrored(source, target)
+            assert target.service.target_connections()[0].state == "ok"
+
+    run(scenario())
+
+
+def test_file_that_a_stop_cut_in_half_is_completed_although_its_size_and_time_are_right() -> None:
+    async def scenario() -> None:
+        source, target = seeded(Held()), Site("WEB2")
+        async with running(source, target):
+            await half_way(source, target.service.port, mirror="difference")
+            await source.service.orders.order_mirror(1, "stop")
+            await until(lambda: status(source).applied == status(source).generated)
+            half = target.volume.nodes[f"{ROOT}/m-held"]
+            assert len(half.data) <= 120_000
+            assert half.data != source.volume.nodes[f"{ROOT}/m-held"].data
+            half.data.extend(bytes(120_000 - len(half.data)))
+            volume_of(source).free.set()
+            await source.service.start_mirror(1, MirrorOrder(kind="difference"))
+            await mirrored(source, target)
+
+    run(scenario())
+
+
+def test_stand_in_is_told_that_the_last_mirror_was_stopped() -> None:
+    async def scenario() -> None:
+        source, target = seeded(Held()), Site("WEB2")
+        volume_of(source).free.set()
+        async with running(source, target):
+            await protect(source, target.service.port)
+            await mirrored(source, target)
+            volume_of(source).free.clear()
+            volume_of(source).waiting.clear()
+            await source.service.start_mirror(1, MirrorOrder(kind="full"))
+            await until(volume_of(source).waiting.is_set)
+            await source.service.orders.order_mirror(1, "stop")
+            await until(lambda: target.service.target_connections()[0].state == "remirror-required")
+            await target.stop()
+            await target.start()
+            assert target.service.target_connections()[0].state == "remirror-required"
+            await target.service.stand_in("WEB1")
+            (event,) = [e for e in target.events.after(0) if e.code == EventCode.RESTORE_REQUIRED]
+            assert "stopped before it was complete" in event.text
+
+    run(scenario())
+
+
+def test_stand_in_is_told_that_a_mirror_was_under_way() -> None:
+    async def scenario() -> None:
+        source, target = seeded(Held()), Site("WEB2")
+        volume_of(source).free.set()
+        async with running(source, target):
+            await protect(source, target.service.port)
+            await mirrored(source, target)
+            await target.service.stand_in("WEB1")
+            (event,) = [e for e in target.events.after(0) if e.code == EventCode.RESTORE_REQUIRED]
+            assert "mirror" not in event.text
+            await source.service.disconnect(1)
+            volume_of(source).free.clear()
+            volume_of(source).waiting.clear()
+            await half_way(source, target.service.port, mirror="full", recognise_restore=False)
+            await until(lambda: target.service.target_connections()[0].mirroring)
+            await target.service.stand_in("WEB1")
+            event = [e for e in target.events.after(0) if e.code == EventCode.RESTORE_REQUIRED][-1]
+            assert "its last mirror was not complete" in event.text
+
+    run(scenario())
+
+
+def test_verification_whose_repair_is_stopped_is_interrupted() -> None:
+    async def scenario() -> None:
+        source, target = seeded(Held()), Site("WEB2")
+        volume_of(source).free.set()
+        async with running(source, target):
+            await protect(source, target.service.port)
+            await mirrored(source, target)
+            volume_of(source).free.clear()
+            volume_of(source).waiting.clear()
+            target.volume.change(RemoveFile(f"{ROOT}/m-held"))
+            source.service.verify(1, VerificationOptions(repair=True))
+            await until(volume_of(source).waiting.is_set)
+            await source.service.orders.order_mirror(1, "stop")
+            (report,) = source.service.verifier.reports()
+            await until(lambda: source.service.verifier.reports()[0].state == "interrupted")
+            assert "ended before it was complete" in source.service.verifier.reports()[0].detail
+            assert not report.repaired
+            assert source.state() == "mirror-incomplete"
+
+    run(scenario())
+
+
+def test_connecting_again_mirrors_what_was_stopped() -> None:
+    async def scenario() -> None:
+        source, target = seeded(Held()), Site("WEB2")
+        async with running(source, target):
+            await half_way(source, target.service.port)
+            await source.service.orders.order_mirror(1, "stop")
+            volume_of(source).free.set()
+            await protect(source, target.service.port)
+            await mirrored(source, target)
+
+    run(scenario())
+
+
+def test_directory_renamed_into_the_set_after_a_stop_waits_for_the_next_mirror() -> None:
+    async def scenario() -> None:
+        source, target = seeded(Held()), Site("WEB2")
+        source.mkdir("/beside")
+        source.put("/beside/file", b"unseen")
+        async with running(source, target):
+            await half_way(source, target.service.port)
+            await source.service.orders.order_mirror(1, "stop")
+            source.volume.do(Rename("/beside", f"{ROOT}/beside"))
+            source.volume.do(MakeDirectory(f"{ROOT}/marker", Metadata()))
+            await until(lambda: f"{ROOT}/marker" in target.volume.nodes)
+            assert target.service.target_connections()[0].state == "mirror-required"
+            volume_of(source).free.set()
+            await source.service.start_mirror(1)
+            await mirrored(source, target)
+
+    run(scenario())
