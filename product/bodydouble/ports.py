@@ -89,7 +89,8 @@ class FileFilter(Protocol):
         The sink is called synchronously on the event loop's thread, once for each operation, in the order in which
         the operations took effect on the volume and after each took effect, so that a read made by the sink's owner
         later sees it. The sink must return quickly and must not raise. A rename across the border of ``root`` is
-        reported whole, and so is a hard link whose new name lies beneath ``root``.
+        reported whole, and so are one that takes ``root`` away, or brings it, with a directory above it, and a hard
+        link whose new name lies beneath ``root``. ``root`` need not exist yet.
 
         A change to a file that has several names is reported once for each of those beneath ``root``, one after the
         other: whoever follows only some of the names misses nothing, and doing it again changes nothing.

@@ -164,6 +164,26 @@ def test_rename_across_the_border_is_reported_whole(filtered: Body) -> None:
     filtered.run(case)
 
 
+def test_rename_of_a_directory_above_the_root_is_reported_whole(filtered: Body) -> None:
+    async def case(host: Host) -> None:
+        application, root = filtered.application, filtered.root
+        seen: list[AnyOperation] = []
+        await host.file_filter.attach(f"{root}/above/in", seen.append)  # it does not exist yet
+        await application.mkdir(f"{root}/new")
+        await application.mkdir(f"{root}/new/in")
+        await application.rename(f"{root}/new", f"{root}/above")
+        await application.create(f"{root}/above/in/f")
+        await application.rename(f"{root}/above", f"{root}/gone")
+        await application.create(f"{root}/gone/in/f2")
+        assert shapes(seen, root) == [
+            (Rename.__name__, "/new", "/above"),
+            (CreateFile.__name__, "/above/in/f"),
+            (Rename.__name__, "/above", "/gone"),
+        ]
+
+    filtered.run(case)
+
+
 def test_detached_sink_hears_nothing_more(filtered: Body) -> None:
     async def case(host: Host) -> None:
         seen: list[AnyOperation] = []

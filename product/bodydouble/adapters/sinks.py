@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from bodydouble.vocabulary.operations import Rename
+from bodydouble.vocabulary.operations import Rename, paths_of
 from bodydouble.vocabulary.paths import is_beneath
 
 if TYPE_CHECKING:
@@ -62,4 +62,6 @@ class SinkTable:
 def _touches(operation: AnyOperation, root: str) -> bool:
     if is_beneath(operation.path, root):
         return True
-    return isinstance(operation, Rename) and is_beneath(operation.new_path, root)
+    if not isinstance(operation, Rename):
+        return False
+    return is_beneath(operation.new_path, root) or any(is_beneath(root, path) for path in paths_of(operation))

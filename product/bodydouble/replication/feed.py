@@ -92,7 +92,9 @@ class FeedAttachment:
         """Something was carried out."""
         concerned = operation.path if isinstance(operation, MakeHardLink) else None
         for path in paths_of(operation) if concerned is None else (concerned,):
-            if paths.is_beneath(self._feed.key(path), self._key):
+            key = self._feed.key(path)
+            taken = isinstance(operation, Rename) and paths.is_beneath(self._key, key)
+            if taken or paths.is_beneath(key, self._key):
                 self._sink(operation)
                 return
 

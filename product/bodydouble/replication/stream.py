@@ -226,8 +226,8 @@ class SourceStream:
                 continue  # the replica is incomplete until everything is mirrored again
             if self._queue_operation(body):
                 self._note(body)
-        for path in filter(None, (translation.appeared, left)):
-            self._appeared(path)
+        for path in filter(None, (*translation.appeared, left)):
+            self._appeared(path, shallow=translation.shallow and path != left)
 
     def _note(self, body: Body) -> None:
         """Who reads files at this moment learns that one changed."""
@@ -285,13 +285,16 @@ class SourceStream:
                 # What waits for the disk goes there, or into memory, as soon as either has room.
                 await asyncio.sleep(self._context.settings.retry_interval)
 
-    def _appeared(self, path: str) -> None:
+    def _appeared(self, path: str, *, shallow: bool) -> None:
+        """What is at ``path`` has to be mirrored; ``shallow``: only a directory's attributes."""
         if self._closed or self.mirror_stopped:
             return
+        alone = shallow and self._mirror is None
         if self._mirror is None:
-            self._begin(MirrorPlan("full", "keep", [path], whole=False))
-        self._touches.note_tree(path)
-        if self._mirror is not None:
+            at = {"paths": [], "directories": [path]} if shallow else {"paths": [path]}
+            self._begin(MirrorPlan("full", "keep", **at, whole=False))
+        if not alone and self._mirror is not None:
+            self._touches.note_tree(path)
             self._mirror.appeared(path)
         if self._verification is not None:
             self._verification.appeared(path)

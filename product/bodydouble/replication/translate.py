@@ -7,9 +7,21 @@ from typing import TYPE_CHECKING
 
 from bodydouble.replication.protocol import MAX_OPERATION_BYTES, MirrorStart, RemoveTree
 from bodydouble.vocabulary import paths
-from bodydouble.vocabulary.operations import CreateFile, MakeHardLink, Rename, Truncate, Write
+from bodydouble.vocabulary.operations import (
+    CreateFile,
+    MakeDirectory,
+    MakeHardLink,
+    RemoveDirectory,
+    Rename,
+    SetMetadata,
+    Truncate,
+    Write,
+    paths_of,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bodydouble.replication.protocol import Body
     from bodydouble.replication.rules import Selection
     from bodydouble.vocabulary.operations import AnyOperation
@@ -21,11 +33,13 @@ class Translation:
 
     Attributes:
         bodies: elements for the stream, in order.
-        appeared: a path that came into the set with content that the stream does not carry; it must be mirrored.
+        appeared: paths that came into the set with content that the stream does not carry; they must be mirrored.
+        shallow: what appeared are a directory's attributes only.
     """
 
     bodies: list[Body] = field(default_factory=list)
-    appeared: str | None = None
+    appeared: list[str] = field(default_factory=list)
+    shallow: bool = False
 
 
 def translate(operation: AnyOperation, selection: Selection, *, carried: bool = False) -> Translation:
@@ -42,34 +56,44 @@ def translate(operation: AnyOperation, selection: Selection, *, carried: bool = 
     """
     if isinstance(operation, Rename):
         return _rename(operation, selection)
-    if not selection.replicates(operation.path):
-        return Translation()
+    if not selection.selects(operation.path):
+        return _on_the_way(operation, selection)
     if isinstance(operation, CreateFile) and not carried:
         return Translation([operation, Truncate(operation.path, 0, operation.mtime_ns)])
     if isinstance(operation, MakeHardLink) and not _both(operation, selection):
-        return Translation([MirrorStart()], operation.path)
+        return Translation([MirrorStart()], [operation.path])
     if isinstance(operation, Write) and len(operation.data) > MAX_OPERATION_BYTES:
         return Translation(_split(operation))
     return Translation([operation])
 
 
+def _on_the_way(operation: AnyOperation, selection: Selection) -> Translation:
+    """What happens to a path that is not selected: it matters if it is a directory on the way to what is.
+
+    Whether attributes are those of a directory nobody says here; the mirror sees.
+    """
+    if not selection.replicates(operation.path):
+        return Translation()
+    if isinstance(operation, MakeDirectory | RemoveDirectory):
+        return Translation([operation])
+    if isinstance(operation, SetMetadata):
+        return Translation([MirrorStart()], [operation.path], shallow=True)
+    return Translation()
+
+
 def _both(operation: MakeHardLink, selection: Selection) -> bool:
     """Whether the target can give the other file one more name."""
-    return selection.replicates(operation.existing) and selection.together(operation.existing, operation.path)
+    return selection.selects(operation.existing) and selection.together(operation.existing, operation.path)
 
 
 def _rename(operation: Rename, selection: Selection) -> Translation:
+    """A rename inside the set, over its border, or of a directory above one of its roots."""
     old, new = operation.path, operation.new_path
     if selection.moves_whole(old, new):
         return Translation([operation])
-    bodies: list[Body] = []
-    appeared = None
-    if not selection.replicates_nothing(old):
-        bodies.append(RemoveTree(old))
-    if not selection.replicates_nothing(new):
-        bodies.append(MirrorStart())
-        appeared = new
-    return Translation(bodies, appeared)
+    bodies: list[Body] = [RemoveTree(path) for path in selection.parts(old)]
+    appeared = selection.parts(new)
+    return Translation([*bodies, MirrorStart()] if appeared else bodies, appeared)
 
 
 def _split(operation: Write) -> list[Body]:
@@ -83,12 +107,18 @@ def _split(operation: Write) -> list[Body]:
 def handled_by(operation: AnyOperation, root: str, roots: list[str], selection: Selection) -> bool:
     """Whether the attachment at ``root`` is the one that takes this operation.
 
-    A rename from one root to another is reported at both; the one that holds the old name takes it.
+    A rename from one root to another is reported at both; the one that holds the old name takes it. One that takes
+    several roots with it is reported at each; the first takes it.
     """
     if not isinstance(operation, Rename):
         return True
-    key = selection.key
-    holder = next((each for each in roots if paths.is_beneath(key(operation.path), key(each))), None)
-    if holder is None:
-        holder = next((each for each in roots if paths.is_beneath(key(operation.new_path), key(each))), None)
-    return holder == root
+    return _holder(operation, roots, selection.key) == root
+
+
+def _holder(rename: Rename, roots: list[str], key: Callable[[str], str]) -> str | None:
+    for path in (key(rename.path), key(rename.new_path)):
+        for each in roots:
+            if paths.is_beneath(path, key(each)):
+                return each
+    above = [each for each in roots for path in paths_of(rename) if paths.is_beneath(key(each), key(path))]
+    return above[0] if above else None

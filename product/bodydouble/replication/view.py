@@ -139,7 +139,7 @@ class MappedFilter:
 
     def _name(self, place: str) -> str:
         """The source's name; what is outside of the replica gets a name that no rule can select."""
-        return self._map.here(place, self._key) or OUTSIDE
+        return place if self._map.one_to_one else self._map.here(place, self._key) or OUTSIDE
 
 
 OUTSIDE = "/\x00"

@@ -67,7 +67,7 @@ class ScriptResult(Record, frozen=True):
 
 
 class Rule(Record, frozen=True):
-    """Include or exclude ``path`` (product form, wildcards ``*`` and ``?`` in the last component); recursive or not."""
+    """Include or exclude ``path`` (product form, wildcards ``*`` and ``?`` in any component); recursive or not."""
 
     path: str
     include: bool = True
@@ -79,6 +79,27 @@ class ReplicationSet(Record, frozen=True):
 
     name: str
     rules: list[Rule]
+
+
+class Explanation(Record, frozen=True):
+    """Why a path is in a replication set, or is not.
+
+    Attributes:
+        path: the path asked about.
+        selected: it is in the set.
+        reason: in words.
+        rule: the rule that decides; None when none matches, or none is asked.
+        others: rules that match as well and are less specific.
+        on_the_way: not selected, but a directory of that name is kept on the target, because something beneath it is,
+            or may be, in the set.
+    """
+
+    path: str
+    selected: bool
+    reason: str
+    rule: Rule | None = None
+    others: list[Rule] = []
+    on_the_way: bool = False
 
 
 MirrorKind = Literal["full", "difference", "checksum"]

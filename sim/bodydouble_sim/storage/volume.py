@@ -94,11 +94,16 @@ class _Filter:
     def sees(self, operation: AnyOperation) -> bool:
         if self._beneath(operation.path):
             return True
-        return isinstance(operation, Rename) and self._beneath(operation.new_path)
+        if not isinstance(operation, Rename):
+            return False
+        return self._beneath(operation.new_path) or self._above(operation.path) or self._above(operation.new_path)
 
     def _beneath(self, path: str) -> bool:
         path = fold(path)
         return path.startswith(self.root) and (len(path) == len(self.root) or path[len(self.root)] == "/")
+
+    def _above(self, path: str) -> bool:
+        return self.root.startswith(fold(path) + "/")
 
 
 class Volume(Changes):

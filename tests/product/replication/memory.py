@@ -133,7 +133,10 @@ class MemoryVolume:
             for name in names:
                 reported = msgspec.structs.replace(operation, path=name)
                 touched = [name] + ([operation.new_path] if isinstance(operation, Rename) else [])
-                if any(paths.is_beneath(self.key(path), self.key(root)) for path in touched):
+                taken = isinstance(operation, Rename) and any(
+                    paths.is_beneath(self.key(root), self.key(path)) for path in touched
+                )
+                if taken or any(paths.is_beneath(self.key(path), self.key(root)) for path in touched):
                     sink(reported)
 
     def names(self, operation: AnyOperation) -> list[str]:

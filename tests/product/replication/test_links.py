@@ -91,7 +91,7 @@ def test_a_link_to_a_file_outside_the_set_puts_the_replica_back_into_mirroring()
     selection = select(WEB, NO_LOGS)
     inside, outside = "C:/InetPub/a", "C:/InetPub/logs/a"
     entering = translate(MakeHardLink(inside, outside), selection)
-    assert (entering.bodies, entering.appeared) == ([MirrorStart()], inside)
+    assert (entering.bodies, entering.appeared) == ([MirrorStart()], [inside])
     assert translate(MakeHardLink(outside, inside), selection).bodies == []
     whole = MakeHardLink("C:/InetPub/b", inside)
     assert translate(whole, selection).bodies == [whole]
