@@ -29,6 +29,7 @@ from bodydouble.vocabulary.operations import (
     changes_names,
 )
 from bodydouble_sim.storage import security
+from bodydouble_sim.storage.attached_filter import AttachedFilter
 from bodydouble_sim.storage.changes import Changes
 from bodydouble_sim.storage.content import PAGE
 from bodydouble_sim.storage.names import fold
@@ -84,28 +85,6 @@ class Times:
     mtime_ns: int
 
 
-class _Filter:
-    """One attached sink: product form root, folded."""
-
-    def __init__(self, root: str, sink: Callable[[AnyOperation], None]) -> None:
-        self.root = fold(root).rstrip("/")
-        self.sink = sink
-
-    def sees(self, operation: AnyOperation) -> bool:
-        if self._beneath(operation.path):
-            return True
-        if not isinstance(operation, Rename):
-            return False
-        return self._beneath(operation.new_path) or self._above(operation.path) or self._above(operation.new_path)
-
-    def _beneath(self, path: str) -> bool:
-        path = fold(path)
-        return path.startswith(self.root) and (len(path) == len(self.root) or path[len(self.root)] == "/")
-
-    def _above(self, path: str) -> bool:
-        return self.root.startswith(fold(path) + "/")
-
-
 class Volume(Changes):
     """Synchronous: every call takes effect before it returns.
 
@@ -136,7 +115,7 @@ class Volume(Changes):
         self.serial = (self._now // 1000 * 0x9E3779B1 ^ ord(letter.upper()) << 24) & 0xFFFFFFFF
         self.lost_changes = 0
         self.needs_check = False
-        self._filters: list[_Filter] = []
+        self._filters: list[AttachedFilter] = []
         self._observers: list[Callable[[AnyOperation], None]] = []
         self._note_observers: list[Callable[[Note], None]] = []
         self._watchers: list[Watcher] = []
@@ -500,7 +479,7 @@ class Volume(Changes):
 
     def add_filter(self, root: str, sink: Callable[[AnyOperation], None]) -> Callable[[], None]:
         """Call ``sink`` after each change that an application makes at or beneath ``root``; returns how to stop it."""
-        attached = _Filter(root, sink)
+        attached = AttachedFilter(root, sink)
         self._filters.append(attached)
 
         def detach() -> None:
