@@ -291,8 +291,8 @@ class SourceStream:
             return
         alone = shallow and self._mirror is None
         if self._mirror is None:
-            at = {"paths": [], "directories": [path]} if shallow else {"paths": [path]}
-            self._begin(MirrorPlan("full", "keep", **at, whole=False))
+            whole, directories = ([], [path]) if shallow else ([path], [])
+            self._begin(MirrorPlan("full", "keep", whole, directories=directories, whole=False))
         if not alone and self._mirror is not None:
             self._touches.note_tree(path)
             self._mirror.appeared(path)
