@@ -104,6 +104,20 @@ def test_forgotten_segments_leave_the_disk_and_the_last_one_stays() -> None:
     asyncio.run(scenario())
 
 
+def test_reader_goes_on_behind_a_segment_that_was_forgotten_under_it() -> None:
+    async def scenario() -> None:
+        journal = a_journal(CuttableVolume())
+        await journal.begin("stream")
+        made = [record for _ in range(4) for record in await append_some(journal, 1, 3000)]
+        reader = journal.reader(0)
+        for number in range(1, 4):
+            assert await reader.read(1, 1) == [made[number - 1]]
+            await journal.forget(number)
+        assert await reader.read(1, 1) == [made[3]]
+
+    asyncio.run(scenario())
+
+
 @settings(max_examples=15, deadline=None)
 @given(
     steps=st.lists(

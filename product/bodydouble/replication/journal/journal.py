@@ -8,6 +8,7 @@ removed as soon as every record in it is forgotten.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -198,10 +199,10 @@ class Journal:
 
     def segment_of(self, number: int) -> tuple[str, int] | None:
         """Path and first number of the segment that holds a record; None when it is not kept."""
-        for segment in reversed(self._segments):
-            if segment.first <= number <= segment.last:
-                return segment.path, segment.first
-        return None
+        at = bisect_right(self._segments, number, key=lambda segment: segment.first) - 1
+        if at < 0 or number > self._segments[at].last:
+            return None
+        return self._segments[at].path, self._segments[at].first
 
     # --- files ---
 
@@ -279,7 +280,10 @@ class JournalReader:
         return found
 
     async def _one(self) -> bytes:
-        payload = None if self._segment is None else await self._segment.next()
+        where = self._journal.segment_of(self.position + 1)
+        # Behind the last record of a segment lies the next segment, and the file may be forgotten by now.
+        same = self._segment is not None and where is not None and where[0] == self._segment.path
+        payload = await self._segment.next() if self._segment is not None and same else None
         if payload is None:
             payload = await self._seek()
         self.position += 1

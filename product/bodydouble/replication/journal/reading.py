@@ -29,10 +29,10 @@ class SegmentReader:
     """
 
     def __init__(self, file_system: FileSystem, path: str) -> None:
+        self.path = path
         self.offset = 0
         self.crc = 0
         self._file_system = file_system
-        self._path = path
         self._window = bytearray()
         self._window_at = 0
 
@@ -42,7 +42,7 @@ class SegmentReader:
         Raises:
             FileSystemError: the volume refused.
         """
-        found = decode_header(await self._file_system.read(self._path, 0, header_bytes()))
+        found = decode_header(await self._file_system.read(self.path, 0, header_bytes()))
         if found is not None:
             self.offset, self.crc = found.size, found.crc
             self._window.clear()
@@ -74,7 +74,7 @@ class SegmentReader:
         wanted = RECORD_OVERHEAD
         while len(self._window) < wanted:
             at = self.offset + len(self._window)
-            piece = await self._file_system.read(self._path, at, _READ_BYTES)
+            piece = await self._file_system.read(self.path, at, _READ_BYTES)
             self._window += piece
             if len(piece) < _READ_BYTES:
                 return

@@ -1,0 +1,159 @@
+"""``python -m benchmarks.replication``: the product's daemons and their peers under the same workloads in one run."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from benchmarks.replication import large, layer, small
+from benchmarks.replication.report import Aim, Rounds, medians, surroundings, table
+from benchmarks.replication.stage import Stage, missing
+from benchmarks.replication.systems import LAYERS, REPLICATING, Running, System, opened, version_of
+
+Round = Callable[[Stage, Running, int, int], dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One workload: what is measured, on which systems, how much of it, and what Bodydouble should reach."""
+
+    run: Round
+    systems: tuple[System, ...]
+    size: int
+    unit: str
+    aims: tuple[Aim, ...] = ()
+
+
+WORKLOADS = {
+    "small": Workload(
+        small.run,
+        REPLICATING,
+        5000,
+        "files",
+        (
+            Aim("creates_per_s", 3000, at_least=True),
+            Aim("lag_s", 1.5),
+            Aim("sent_mb", 21),
+            Aim("rsync_lines", 0),
+        ),
+    ),
+    "large": Workload(
+        large.run, REPLICATING, 512, "MiB", (Aim("lag_s", 1.3), Aim("random_sent_mb", 9), Aim("rsync_lines", 0))
+    ),
+    "layer": Workload(layer.run, LAYERS, 20000, "operations"),
+}
+EXAMPLES = """
+\b
+Examples:
+  sudo .venv/bin/python -m benchmarks.replication
+  sudo .venv/bin/python -m benchmarks.replication small large --systems bodydouble,lsyncd --rounds 1
+  sudo .venv/bin/python -m benchmarks.replication small --size small=500 --json > small.json
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.argument("workloads", nargs=-1, type=click.Choice(list(WORKLOADS)), metavar="[WORKLOAD]...")
+@click.option("--systems", default="", help="Only these, separated by commas; without it all that are installed.")
+@click.option("--rounds", default=3, show_default=True, help="Rounds of each; medians are shown.")
+@click.option("--seed", default=1, show_default=True, help="Draws names, places and bytes.")
+@click.option("--size", "sizes", multiple=True, metavar="WORKLOAD=N", help="Another amount than the usual one.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output, with every round.")
+@click.option(
+    "--directory",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    default=Path("/var/tmp"),
+    show_default=True,
+    help="On the file system to be measured; a directory is made there and removed at the end.",
+)
+def main(
+    *,
+    workloads: tuple[str, ...],
+    systems: str,
+    rounds: int,
+    seed: int,
+    sizes: tuple[str, ...],
+    as_json: bool,
+    directory: Path,
+) -> None:
+    """Measure real-time replication, as root on one Linux machine.
+
+    WORKLOAD: small, large, layer; without any, all of them. Source and target are two network namespaces; they
+    and everything else that is made are removed at the end, also on Ctrl-C. A system that is not installed is skipped
+    with that reason. Exit status 1: this machine cannot be measured on.
+    """
+    if reason := missing():
+        raise click.ClickException(reason)
+    wanted = [name for name in systems.split(",") if name]
+    amounts = {name: workload.size for name, workload in WORKLOADS.items()} | _amounts(sizes)
+    # What ends a process ends it in order here: mounts and directories go.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    facts = surroundings(seed) | {
+        "versions": {name: version_of(name) for name in ("lsyncd", "unison", "bindfs", "rsync")}
+    }
+    _say(", ".join(f"{key} {value}" for key, value in facts.items()))
+    output: dict[str, Any] = facts | {"workloads": {}}
+    with Stage(directory) as stage:
+        for name in workloads or tuple(WORKLOADS):
+            results, skipped = _measure(name, stage, wanted, rounds=rounds, seed=seed, amount=amounts[name])
+            output["workloads"][name] = _record(results, skipped, amounts[name])
+            if not as_json:
+                click.echo(
+                    "\n"
+                    + table(
+                        f"{name}, {amounts[name]} {WORKLOADS[name].unit}", results, skipped, list(WORKLOADS[name].aims)
+                    )
+                )
+    if as_json:
+        click.echo(json.dumps(output, indent=1))
+
+
+def _measure(
+    name: str, stage: Stage, wanted: list[str], *, rounds: int, seed: int, amount: int
+) -> tuple[Rounds, dict[str, str]]:
+    workload = WORKLOADS[name]
+    chosen = [each for each in workload.systems if not wanted or each.name in wanted]
+    skipped = {each.name: reason for each in chosen if (reason := each.missing())}
+    results: Rounds = {each.name: [] for each in chosen if each.name not in skipped}
+    for number in range(rounds):
+        # Round by round, so that what else happens on the machine meets all systems alike.
+        for system in chosen:
+            if system.name in skipped:
+                continue
+            with opened(system, stage) as running:
+                figures = workload.run(stage, running, seed + number, amount)
+            results[system.name].append(figures)
+            shown = ", ".join(f"{key} {value:.4g}" for key, value in figures.items())
+            _say(f"{name} {number + 1}/{rounds} {system.name}: {shown}")
+    return results, skipped
+
+
+def _record(results: Rounds, skipped: dict[str, str], amount: int) -> dict[str, Any]:
+    return {
+        "size": amount,
+        "median": {system: medians(each) for system, each in results.items()},
+        "rounds": results,
+        "skipped": skipped,
+    }
+
+
+def _amounts(sizes: tuple[str, ...]) -> dict[str, int]:
+    amounts = {}
+    for each in sizes:
+        name, _, amount = each.partition("=")
+        if name not in WORKLOADS or not amount.isdecimal() or not int(amount):
+            raise click.UsageError(f"--size {each}: expected WORKLOAD=N, such as small=500")
+        amounts[name] = int(amount)
+    return amounts
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""The harness of `benchmarks.replication`: what it takes for a good replica, and what it says of aims."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+from benchmarks.replication import large, layer, small
+from benchmarks.replication.__main__ import main
+from benchmarks.replication.report import Aim, medians, table
+from benchmarks.replication.systems import Running
+from benchmarks.replication.trees import differences, lag, same_bytes
+from click.testing import CliRunner
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FILES = 40
+PLAN = small.SmallPlan.drawn(1, FILES)
+
+
+@pytest.fixture
+def replica(tmp_path: Path) -> Path:
+    """What the workload leaves behind on a plain directory."""
+    root = tmp_path / "replica"
+    root.mkdir()
+    small.perform(PLAN, root)
+    return root
+
+
+def test_plan_has_the_shares_of_the_workload_and_follows_from_the_seed() -> None:
+    assert small.SmallPlan.drawn(1, FILES) == PLAN
+    assert small.SmallPlan.drawn(2, FILES) != PLAN
+    assert (len(PLAN.creates), len(PLAN.patches), len(PLAN.renames), len(PLAN.deletes)) == (40, 8, 2, 2)
+
+
+def test_finished_workload_meets_what_was_expected(replica: Path) -> None:
+    assert PLAN.expected().met_by(replica)
+
+
+def test_one_changed_byte_is_seen(replica: Path) -> None:
+    path = next(iter(PLAN.expected().files))
+    content = bytearray((replica / path).read_bytes())
+    content[-1] ^= 1
+    (replica / path).write_bytes(content)
+    assert not PLAN.expected().met_by(replica)
+
+
+def test_deleted_file_that_is_there_and_missing_one_are_seen(replica: Path) -> None:
+    (replica / PLAN.deletes[0]).touch()
+    assert not PLAN.expected().met_by(replica)
+    (replica / PLAN.deletes[0]).unlink()
+    (replica / PLAN.renames[0][1]).unlink()
+    assert not PLAN.expected().met_by(replica)
+
+
+def test_large_files_are_compared_byte_by_byte(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    one.write_bytes(bytes(3_000_000))
+    assert not same_bytes(one, other, [])
+    other.write_bytes(bytes(2_999_999) + b"x")
+    assert not same_bytes(one, other, [0])
+    other.write_bytes(bytes(3_000_000))
+    assert same_bytes(one, other, [0, 4096])
+
+
+@pytest.mark.program("rsync")
+def test_rsync_names_what_differs(replica: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(replica, copy)
+    assert not [line for line in differences(replica, copy) if not line.startswith(".d")]
+    (copy / PLAN.renames[0][1]).write_bytes(b"other")
+    assert any(PLAN.renames[0][1] in line for line in differences(replica, copy))
+
+
+def test_lag_that_never_ends_is_infinite() -> None:
+    assert lag(lambda: False, 0.0, 0.0) == float("inf")
+
+
+def test_layer_measures_each_kind_of_operation(tmp_path: Path) -> None:
+    running = Running(tmp_path, tmp_path, tmp_path)
+    measured = layer.run(NO_STAGE, running, 1, 20)
+    assert set(measured) == {"sequential_per_s", "random_per_s", "create_4k_per_s", "unlink_per_s"}
+    assert all(measured.values())
+
+
+@pytest.mark.program("rsync")
+def test_large_measures_a_replica_that_is_the_source_itself(tmp_path: Path) -> None:
+    measured = large.run(NO_STAGE, Running(tmp_path, tmp_path, tmp_path), 1, 1)
+    assert measured["sent_mb"] == 0
+    assert measured["lag_s"] < large.PATIENCE
+
+
+class _NoStage:
+    """Where nothing passes over a wire."""
+
+    def wire_bytes(self) -> tuple[int, int]:
+        return 0, 0
+
+
+NO_STAGE = _NoStage()
+
+
+def test_aims_that_are_missed_are_said() -> None:
+    rounds = [{"lag_s": lag_} for lag_ in (1.0, 9.0, 2.0)]
+    assert medians(rounds) == {"lag_s": 2.0}
+    text = table("small", {"bodydouble": rounds, "lsyncd": []}, {"unison": "not here"}, [Aim("lag_s", 1.5)])
+    assert "aim lag_s: missed: 2, aim <= 1.5" in text
+    assert "unison: skipped, not here" in text
+    assert Aim("rate", 3000, at_least=True).judge(3000) == "met"
+
+
+def test_help_shows_examples_and_a_wrong_size_is_refused() -> None:
+    shown = CliRunner().invoke(main, ["--help"])
+    assert "--systems bodydouble,lsyncd" in shown.output
+    wrong = CliRunner().invoke(main, ["small", "--size", "small=none"])
+    assert wrong.exit_code in (1, 2)
+    assert json.dumps(wrong.output)
