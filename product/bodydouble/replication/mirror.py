@@ -11,7 +11,7 @@ came in between that it does not know of; between that check and the queuing the
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -191,11 +191,20 @@ class Mirror:
         for _ in range(MAX_ROUNDS):
             await self._work()
             self._walking = False
-            if await self._settled() and not self._pending:
+            if await self._settled() and not self._pending and not self._widened():
                 self._outlet.put(MirrorComplete())
                 self._report_outside()
                 return
         raise MirrorError(f"the replica could not be completed in {MAX_ROUNDS} rounds")
+
+    def _widened(self) -> bool:
+        """Look into the whole set, once, for further names of what was met; False: nothing is missing."""
+        if self._plan.whole or not self._groups.outside():
+            return False
+        self._plan = replace(self._plan, kind="checksum", whole=True)
+        self._questions = Questions(self._outlet, self._selection.names, digests=True)
+        self._pending.update(dict.fromkeys(self._selection.roots, True))
+        return True
 
     async def _room(self) -> None:
         """Wait until more may be queued and nobody wants the mirror to wait."""

@@ -139,7 +139,7 @@ class ReplicationService:
         await self._load()
         async with asyncio.TaskGroup() as group:
             self._group = group
-            server = await self._listen()
+            await self._listen()
             try:
                 group.create_task(self._save_changes(), name="bodydouble-replication-saver")
                 self.registry.start(self.spawn_now)
@@ -149,7 +149,7 @@ class ReplicationService:
                 await asyncio.Event().wait()
             finally:
                 self.ready.clear()
-                server.close()
+                await self._listener.close()
                 await self._stop()
 
     async def _load(self) -> None:
@@ -177,12 +177,11 @@ class ReplicationService:
         self.context.incarnation = f"{self._run.number}@{host.clock.now().isoformat()}"
         self.context.identity = self.context.trust.credential.fingerprint
 
-    async def _listen(self) -> asyncio.Server:
+    async def _listen(self) -> None:
         settings = self.context.settings
         server = await self._listener.open(settings.address, settings.port, self.spawn)
         if not settings.port:
             self.port = server.sockets[0].getsockname()[1]
-        return server
 
     async def _stop(self) -> None:
         """End connections and sessions, then note that this run ended in order."""

@@ -59,12 +59,12 @@ class Site:
         for other in self.running:
             await pin(self.trust, other.name)
             await pin(other.trust, self.name)
-        self.running.append(self)
         self.pairing = Pairing(self.trust, self.host.entropy, self.events)
         self.service = ReplicationService(
             self.host, self.settings, store, self.events, trust=self.trust, pairing=self.pairing
         )
         self.restoration = RestorationService(self.service)
+        self.running.append(self)
         self.task = asyncio.create_task(self.service.run(), name=f"site-{self.name}")
         ready = asyncio.create_task(self.service.ready.wait(), name="ready")
         await asyncio.wait([self.task, ready], return_when=asyncio.FIRST_COMPLETED)

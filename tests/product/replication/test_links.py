@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 from tests.product.replication.memory import MemoryVolume
-from tests.product.replication.site import Site, mirrored, protect, running, until
+from tests.product.replication.site import Site, mirrored, protect, running, same, until
 from tests.product.replication.test_mirror_under_load import play, prefix_check
 from tests.product.replication.test_pure import NO_LOGS, WEB, select
 
@@ -111,6 +111,23 @@ def test_names_outside_of_the_set_are_told_once_a_mirror() -> None:
             told = [event.text for event in source.events.after(0) if event.code == EventCode.REPLICATION_ERROR]
             assert len(told) == 1
             assert "2 files have further names outside" in told[0]
+
+    asyncio.run(scenario())
+
+
+def test_a_name_that_comes_into_the_set_belongs_to_the_file_that_is_there_already() -> None:
+    async def scenario() -> None:
+        source, target = Site("WEB1"), Site("WEB2")
+        source.mkdir("/web")
+        source.mkdir("/out")
+        source.put("/web/a", b"x")
+        async with running(source, target):
+            await protect(source, target.service.port)
+            await until(lambda: source.state() == "replicating")
+            source.volume.do(MakeHardLink("/out/c", "/web/a"))
+            source.volume.do(Rename("/out/c", "/web/c"))
+            await until(lambda: same(source, target) and source.state() == "replicating")
+            assert EventCode.REPLICATION_ERROR not in source.codes()
 
     asyncio.run(scenario())
 

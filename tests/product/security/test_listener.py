@@ -192,6 +192,29 @@ def test_places_that_nobody_has_to_leave_keep_paired_machines_out(monkeypatch: p
     run(scenario())
 
 
+def test_a_connection_that_is_cancelled_before_its_first_step_is_closed() -> None:
+    """As when the service stops at the moment at which it accepts: nobody else would close it."""
+
+    async def scenario() -> None:
+        site = await target()
+        async with running(site):
+            spawn = site.service.spawn
+
+            def spawn_cancelled(part: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+                task = spawn(part, name)
+                task.cancel()
+                return task
+
+            site.service._listener._spawn = spawn_cancelled
+            reader, writer = await asyncio.open_connection("127.0.0.1", site.service.port)
+            async with asyncio.timeout(5):
+                assert await reader.read() == b""
+            assert len(site.service._listener._room) == 0
+            writer.transport.abort()
+
+    run(scenario())
+
+
 def test_a_machine_that_is_removed_loses_its_session_at_once() -> None:
     async def scenario() -> None:
         site = await target()
