@@ -127,7 +127,7 @@ def test_a_name_that_comes_into_the_set_belongs_to_the_file_that_is_there_alread
             source.volume.do(MakeHardLink("/out/c", "/web/a"))
             source.volume.do(Rename("/out/c", "/web/c"))
             await until(lambda: same(source, target) and source.state() == "replicating")
-            assert EventCode.REPLICATION_ERROR not in source.codes()
+            assert EventCode.REPLICATION_ERROR not in source.codes(), [event.text for event in source.events.after(0)]
 
     asyncio.run(scenario())
 
