@@ -54,6 +54,7 @@ def mirror() -> None:
     "--newer-only/--not-only-newer", default=None, help="Whether to leave files alone that are newer on the target."
 )
 @click.option("--orphans", type=click.Choice(get_args(OrphanAction)), help="What to do with what only the target has.")
+@click.option("--calculate/--no-calculate", default=None, help="Count files and bytes first, for the estimate.")
 @click.option("--wait", is_flag=True, help="Return when the mirror is complete.")
 @pass_session
 def start(
@@ -63,6 +64,7 @@ def start(
     kind: MirrorKind | None,
     newer_only: bool | None,
     orphans: OrphanAction | None,
+    calculate: bool | None,
     wait: bool,
 ) -> None:
     """Mirror CONNECTION again: everything, or what differs by date and size, or by checksum.
@@ -70,7 +72,7 @@ def start(
     What is not said is as the connection was made. Of a file that differs by checksum only the blocks that differ are
     sent.
     """
-    order = MirrorOrder(kind=kind, newer_only=newer_only, orphans=orphans)
+    order = MirrorOrder(kind=kind, newer_only=newer_only, orphans=orphans, calculate=calculate)
 
     async def action(client: ControlClient) -> ConnectionStatus:
         status = await client.mirror(connection, order)

@@ -109,7 +109,8 @@ def connections_table(connections: Sequence[ConnectionStatus]) -> Table:
 def _mirror(item: ConnectionStatus) -> str:
     state = "" if item.mirror_state == "none" else f"{item.mirror_state}, "
     newer = f", {item.newer_on_target} newer on the target" if item.newer_on_target else ""
-    return f"{state}{_progress(item.mirror)}{newer}"
+    end = "" if item.mirror_end is None else f", until {item.mirror_end:%H:%M:%S} UTC"
+    return f"{state}{_progress(item.mirror)}{newer}{end}"
 
 
 def _reached(item: ConnectionStatus) -> str:
@@ -228,7 +229,9 @@ def service_table(service: ServiceStatus) -> Table:
 
 
 def _progress(done: Done) -> str:
-    return f"{done.files_done}/{done.files_total} files, {done.bytes_done}/{done.bytes_total} bytes"
+    skipped = f" ({done.bytes_skipped} not sent)" if done.bytes_skipped else ""
+    rate = f", {done.rate:.0f} bytes/s" if done.rate else ""
+    return f"{done.files_done}/{done.files_total} files, {done.bytes_done}/{done.bytes_total} bytes{skipped}{rate}"
 
 
 def print_event(session: Session, event: Event) -> None:

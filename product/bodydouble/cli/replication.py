@@ -99,6 +99,7 @@ def delete_set(session: Session, name: str) -> None:
 @click.option("--port", type=click.IntRange(1, 65535), default=REPLICATION_PORT, show_default=True)
 @click.option("--mirror", "kind", type=click.Choice(get_args(MirrorKind)), default="difference", show_default=True)
 @click.option("--newer-only", is_flag=True, help="Mirrors leave files alone that are newer on the target.")
+@click.option("--calculate", is_flag=True, help="Mirrors count files and bytes first, for the estimate of their end.")
 @click.option("--orphans", type=click.Choice(get_args(OrphanAction)), default="keep", show_default=True)
 @click.option("--no-remirror", is_flag=True, help="After an auto-reconnect wait for an operator's mirror.")
 @click.option("--no-recognise-restore", is_flag=True, help="Remirror over a stand-in, as versions up to 4.1 did.")
@@ -119,6 +120,7 @@ def connect(
     port: int,
     kind: MirrorKind,
     newer_only: bool,
+    calculate: bool,
     orphans: OrphanAction,
     no_remirror: bool,
     no_recognise_restore: bool,
@@ -142,6 +144,7 @@ def connect(
         port=port,
         mirror=kind,
         newer_only=newer_only,
+        calculate=calculate,
         orphans=orphans,
         remirror_after_reconnect=not no_remirror,
         recognise_restore=not no_recognise_restore,

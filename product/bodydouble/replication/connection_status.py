@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from bodydouble.vocabulary.records import ConnectionStatus, Progress
 
 if TYPE_CHECKING:
+    from bodydouble.ports import WallClock
     from bodydouble.replication.source import SourceConnection
+    from bodydouble.vocabulary.records import MirrorState
+
+MAX_ESTIMATE = 365 * 86_400.0
+"""Seconds; what takes longer has no end that a calendar need show."""
 
 
-def status_of(connection: SourceConnection) -> ConnectionStatus:
-    """The connection as it is now."""
+def status_of(connection: SourceConnection, clock: WallClock) -> ConnectionStatus:
+    """The connection as it is now.
+
+    Args:
+        connection: which.
+        clock: says when the mirror may end.
+    """
     stream, request = connection.stream, connection.record.request
     queue = None if stream is None else stream.queue
     transmission, following = connection.transmission.state(stream)
+    mirror = Progress() if stream is None else stream.mirror_progress
+    mirror_state: MirrorState = "none" if stream is None else stream.mirror_state
+    running = mirror_state == "running" and mirror.remaining is not None
     return ConnectionStatus(
         id=connection.record.id,
         replication_set=request.replication_set,
@@ -35,7 +49,8 @@ def status_of(connection: SourceConnection) -> ConnectionStatus:
         applied=0 if stream is None else stream.applied,
         queue_operations=0 if queue is None else len(queue),
         queue_bytes=0 if queue is None else queue.bytes,
-        mirror=Progress() if stream is None else stream.mirror_progress,
-        mirror_state="none" if stream is None else stream.mirror_state,
+        mirror=mirror,
+        mirror_state=mirror_state,
+        mirror_end=clock.now() + timedelta(seconds=min(mirror.remaining or 0.0, MAX_ESTIMATE)) if running else None,
         newer_on_target=0 if stream is None else len(stream.left),
     )

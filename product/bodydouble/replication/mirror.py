@@ -31,6 +31,8 @@ from bodydouble.replication.protocol import (
     Settled,
 )
 from bodydouble.replication.questions import AnswerLostError, Questions, expect
+from bodydouble.replication.scan import listings, weight
+from bodydouble.replication.tally import Tally
 from bodydouble.replication.touches import FileWatch, Touches
 from bodydouble.vocabulary import paths
 from bodydouble.vocabulary.events import EventCode
@@ -48,7 +50,6 @@ from bodydouble.vocabulary.operations import (
     Write,
     changes_names,
 )
-from bodydouble.vocabulary.records import Progress
 
 if TYPE_CHECKING:
     from bodydouble.ports import FileSystem
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
     from bodydouble.replication.protocol import Body
     from bodydouble.replication.questions import Outlet
     from bodydouble.replication.rules import Selection
-    from bodydouble.vocabulary.records import MirrorKind, OrphanAction
+    from bodydouble.vocabulary.records import MirrorKind, OrphanAction, Progress
 
 MAX_ROUNDS = 50
 MAX_EVENTS = 100
@@ -82,6 +83,7 @@ class MirrorPlan:
         directories: those of which only attributes and security are to be sent.
         newer_only: leave files alone that are newer on the target, unless applications changed them meanwhile.
         whole: these are all roots of the set.
+        calculate: count files and bytes before anything else.
     """
 
     kind: MirrorKind
@@ -91,6 +93,7 @@ class MirrorPlan:
     directories: list[str] = field(default_factory=list)
     newer_only: bool = False
     whole: bool = True
+    calculate: bool = False
 
 
 class Mirror:
@@ -115,7 +118,8 @@ class Mirror:
         left: LeftFiles,
         plan: MirrorPlan,
     ) -> None:
-        self.progress = Progress()
+        self.calculating = False
+        self._tally = Tally(asyncio.get_running_loop().time)
         self._outlet = outlet
         self._questions = Questions(outlet, selection.names, digests=plan.kind == "checksum")
         self._file_system = file_system
@@ -172,10 +176,12 @@ class Mirror:
     def pause(self) -> None:
         """Read and send nothing more until `resume`; what applications do goes on being noted."""
         self._going.clear()
+        self._tally.pause()
 
     def resume(self) -> None:
         """Go on."""
         self._going.set()
+        self._tally.resume()
 
     # --- the run ---
 
@@ -186,6 +192,8 @@ class Mirror:
             MirrorError: the target keeps refusing.
             TooManyNewerError: so much would be left alone that it is no replica.
         """
+        if self._plan.calculate:
+            await self._calculate()
         for path in self._plan.directories:
             await self._attributes(path)
         for _ in range(MAX_ROUNDS):
@@ -193,6 +201,7 @@ class Mirror:
             self._walking = False
             if await self._settled() and not self._pending and not self._widened():
                 self._outlet.put(MirrorComplete())
+                self._tally.end()
                 self._report_outside()
                 return
         raise MirrorError(f"the replica could not be completed in {MAX_ROUNDS} rounds")
@@ -205,6 +214,15 @@ class Mirror:
         self._questions = Questions(self._outlet, self._selection.names, digests=True)
         self._pending.update(dict.fromkeys(self._selection.roots, True))
         return True
+
+    async def _calculate(self) -> None:
+        """Count what there is, a directory at a time."""
+        self.calculating = True
+        async for _, listing in listings(self._file_system, self._selection, self._plan.paths):
+            self._tally.expect(*weight(listing))
+            await self._going.wait()
+        self._tally.calculated()
+        self.calculating = False
 
     async def _room(self) -> None:
         """Wait until more may be queued and nobody wants the mirror to wait."""
@@ -254,6 +272,8 @@ class Mirror:
         there = await self._questions.look(path)
         mark = self._touches.now
         here = await self._file_system.stat(path)
+        if here is not None and here.kind != "directory":
+            self._tally.find(1, here.size)
         stack = await self._reconcile(path, here, there, mark, leftover=revisit)
         while stack:
             stack.extend(reversed(await self._directory(stack.pop())))
@@ -290,7 +310,7 @@ class Mirror:
             return False  # the application's last write is on its way there
         if not self._left.add(here.path):
             raise TooManyNewerError(f"more than {MAX_LEFT} files are newer on the target: it is no replica of these")
-        self._advance(here)
+        self._skip(here)
         return True
 
     def _part(self, path: str, other: str, mark: int) -> bool:
@@ -330,7 +350,7 @@ class Mirror:
             return []
         key = self._selection.names
         listing = [entry for entry in listing if self._selection.replicates(entry.path)]
-        self._count(listing)
+        self._tally.find(*weight(listing))
         deeper: list[_Directory] = []
         for entry in listing:
             there = children.pop(key(paths.name(entry.path)), None)
@@ -388,7 +408,7 @@ class Mirror:
             self._pending[self._groups.lead(here)] = True
             return False
         self._outlet.put(MakeHardLink(here.path, first))
-        self._advance(here)
+        self._skip(here)
         return True
 
     async def _link(self, here: Entry, there: ListedEntry | None, mark: int) -> None:
@@ -404,20 +424,21 @@ class Mirror:
             self._outlet.put(
                 MakeSymbolicLink(entry.path, entry.target, entry.metadata, entry.mtime_ns, entry.directory)
             )
-        self._advance(here)
+        self._tally.file()
 
     # --- files ---
 
     async def _file(self, here: Entry, there: ListedEntry | None, mark: int) -> None:
         try:
             if await self._is_same(here, there, mark):
+                self._tally.skipped(here.size)
                 if there is not None and there.entry.metadata != here.metadata:
                     self._outlet.put(SetMetadata(here.path, here.metadata))
             else:
                 await self._send_file(here, there, mark)
         except FileSystemError as error:
             self._unreadable(error)
-        self._advance(here)
+        self._tally.file()
 
     async def _is_same(self, here: Entry, there: ListedEntry | None, mark: int) -> bool:
         """Whether the replica's file needs no bytes; never claimed of a file that changed during the mirror."""
@@ -481,7 +502,9 @@ class Mirror:
             data = watch.patch(data, offset, stop - offset)
             if data and _block_digest(digests, offset) != digest_bytes(data):
                 self._outlet.put(Write(path, offset, data, mtime))
-            self._add_bytes(len(data))
+                self._tally.sent(len(data))
+            else:
+                self._tally.skipped(len(data))
             offset += len(data)
             if offset < stop:
                 return
@@ -490,7 +513,7 @@ class Mirror:
         """Queue a hole; its length."""
         if end > begin:
             self._outlet.put(PunchHole(path, begin, end - begin, mtime))
-            self._add_bytes(end - begin)
+            self._tally.skipped(end - begin)
         return end - begin
 
     async def _digests(self, listed: Entry, there: ListedEntry | None) -> list[bytes]:
@@ -503,33 +526,15 @@ class Mirror:
 
     # --- what the operator sees ---
 
-    def _count(self, listing: list[Entry]) -> None:
-        files = [entry for entry in listing if entry.kind != "directory"]
-        now = self.progress
-        self.progress = Progress(
-            files_done=now.files_done,
-            files_total=now.files_total + len(files),
-            bytes_done=now.bytes_done,
-            bytes_total=now.bytes_total + sum(entry.size for entry in files),
-        )
+    @property
+    def progress(self) -> Progress:
+        """How far it is."""
+        return self._tally.progress()
 
-    def _advance(self, entry: Entry) -> None:
-        now = self.progress
-        self.progress = Progress(
-            files_done=min(now.files_done + 1, now.files_total),
-            files_total=now.files_total,
-            bytes_done=now.bytes_done,
-            bytes_total=max(now.bytes_total, now.bytes_done, entry.size),
-        )
-
-    def _add_bytes(self, count: int) -> None:
-        now = self.progress
-        self.progress = Progress(
-            files_done=now.files_done,
-            files_total=now.files_total,
-            bytes_done=now.bytes_done + count,
-            bytes_total=max(now.bytes_total, now.bytes_done + count),
-        )
+    def _skip(self, entry: Entry) -> None:
+        """A file need not be sent."""
+        self._tally.skipped(entry.size)
+        self._tally.file()
 
     def _unreadable(self, error: FileSystemError) -> None:
         if error.code != "not_found":

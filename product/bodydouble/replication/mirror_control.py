@@ -24,6 +24,7 @@ class MirrorOptions:
     kind: MirrorKind
     orphans: OrphanAction
     newer_only: bool = False
+    calculate: bool = False
 
 
 def options_of(request: ConnectRequest, order: MirrorOrder, *, trusted: bool) -> MirrorOptions:
@@ -39,6 +40,7 @@ def options_of(request: ConnectRequest, order: MirrorOrder, *, trusted: bool) ->
         kind="checksum" if kind == "difference" and not trusted else kind,
         orphans=order.orphans or request.orphans,
         newer_only=request.newer_only if order.newer_only is None else order.newer_only,
+        calculate=request.calculate if order.calculate is None else order.calculate,
     )
 
 

@@ -125,7 +125,7 @@ class SourceConnection:
 
     def status(self) -> ConnectionStatus:
         """The connection as it is now."""
-        return status_of(self)
+        return status_of(self, self._context.host.clock)
 
     def reconnect(self, request: ConnectRequest) -> None:
         """Try again at once, with the options of ``request``; what a mirror needs is ordered with it.

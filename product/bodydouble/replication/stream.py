@@ -319,7 +319,9 @@ class SourceStream:
         self._queue_operation(MirrorStart())
         self.left.clear()
         roots = list(self.selection.roots)
-        plan = MirrorPlan(options.kind, options.orphans, roots, newer_only=options.newer_only)
+        plan = MirrorPlan(
+            options.kind, options.orphans, roots, newer_only=options.newer_only, calculate=options.calculate
+        )
         self._begin(plan)
 
     def _begin(self, plan: MirrorPlan) -> None:
@@ -397,7 +399,7 @@ class SourceStream:
     def mirror_state(self) -> MirrorState:
         """How the latest mirror stands."""
         if self._mirror is not None:
-            return "paused" if self._mirror.paused else "running"
+            return "paused" if self._mirror.paused else "calculating" if self._mirror.calculating else "running"
         return "stopped" if self.mirror_stopped else "running" if self.mirroring else "complete"
 
     @property

@@ -16,13 +16,15 @@ class MirrorOrder(Record, frozen=True):
 
     Attributes:
         kind: how differences are found.
-        newer_only: send a file that the target has only if the source's last write is later.
+        newer_only: leave a file alone whose last write on the target is later.
         orphans: what to do with files that only the target has.
+        calculate: count files and bytes first.
     """
 
     kind: MirrorKind | None = None
     newer_only: bool | None = None
     orphans: OrphanAction | None = None
+    calculate: bool | None = None
 
 
 AS_CONNECTED = MirrorOrder()

@@ -122,7 +122,8 @@ class ConnectRequest(Record, frozen=True):
             operator connects again.
         transmission: limit, compression, schedule.
         mirror: how the first mirror and later remirrors compare.
-        newer_only: these mirrors send a file that the target has only if the source's last write is later.
+        newer_only: these mirrors leave a file alone whose last write on the target is later.
+        calculate: these mirrors count files and bytes first, so that their progress has a whole.
         orphans: what to do with files on the target that the source does not have.
         remirror_after_reconnect: False reproduces the 4.1 option switched off: after an auto-reconnect that cannot
             resume, transmission waits for an operator's mirror.
@@ -143,6 +144,7 @@ class ConnectRequest(Record, frozen=True):
     auto_reconnect: bool = True
     transmission: TransmissionOptions = TransmissionOptions()
     newer_only: bool = False
+    calculate: bool = False
 
 
 class RouteChange(Record, frozen=True):
@@ -187,17 +189,32 @@ TargetState = Literal[
 """``retrying``: applying waits, for room on the volume for instance; ``queue-full``: nothing is taken in for now."""
 
 
-MirrorState = Literal["none", "running", "paused", "stopped", "complete"]
+MirrorState = Literal["none", "calculating", "running", "paused", "stopped", "complete"]
 """``none``: nothing was mirrored since the connection was last made anew; ``stopped``: an operator ended it."""
 
 
 class Progress(Record, frozen=True):
-    """How far a mirror or a restoration is. ``bytes_total`` counts what was found so far while scanning."""
+    """How far a mirror or a restoration is.
+
+    Attributes:
+        files_done: looked at and, where needed, sent; symbolic links count as files.
+        files_total: known so far; of everything once ``calculated``.
+        bytes_done: the same, sent or found to be there.
+        bytes_total: as ``files_total``.
+        bytes_skipped: of ``bytes_done``, those that did not have to be sent.
+        rate: ``bytes_done`` a second, on an average, pauses left out.
+        remaining: seconds until everything known so far is done at this pace; None when nothing can be said.
+        calculated: files and bytes were counted before the mirror began.
+    """
 
     files_done: int = 0
     files_total: int = 0
     bytes_done: int = 0
     bytes_total: int = 0
+    bytes_skipped: int = 0
+    rate: float = 0.0
+    remaining: float | None = None
+    calculated: bool = False
 
 
 class ConnectionStatus(Record, frozen=True):
@@ -217,6 +234,7 @@ class ConnectionStatus(Record, frozen=True):
         sent_bytes: bytes sent over the network since the daemon started, by this connection.
         mirror_state: how the latest mirror stands.
         newer_on_target: files that mirrors left alone because the target's are newer, and that are so still.
+        mirror_end: when the mirror that runs may be complete.
     """
 
     id: int
@@ -241,6 +259,7 @@ class ConnectionStatus(Record, frozen=True):
     draining: bool = False
     mirror_state: MirrorState = "none"
     newer_on_target: int = 0
+    mirror_end: datetime | None = None
 
 
 class TargetConnectionStatus(Record, frozen=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +14,9 @@ from bodydouble.errors import ConnectionStateError
 from bodydouble.replication import left
 from bodydouble.replication.left import LeftFiles
 from bodydouble.replication.protocol import BLOCK_BYTES
-from bodydouble.replication.rules import fold
+from bodydouble.replication.rules import Selection, fold
+from bodydouble.replication.scan import listings
+from bodydouble.replication.tally import Tally
 from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.mirror import MirrorOrder
 from bodydouble.vocabulary.operations import (
@@ -26,7 +29,7 @@ from bodydouble.vocabulary.operations import (
     SetMetadata,
     Write,
 )
-from bodydouble.vocabulary.records import RestoreRequest
+from bodydouble.vocabulary.records import Progress, ReplicationSet, RestoreRequest, Rule
 from bodydouble.vocabulary.verification import VerificationOptions
 
 if TYPE_CHECKING:
@@ -434,5 +437,132 @@ def test_directory_renamed_into_the_set_after_a_stop_waits_for_the_next_mirror()
             volume_of(source).free.set()
             await source.service.start_mirror(1)
             await mirrored(source, target)
+
+    run(scenario())
+
+
+# --- progress ---
+
+
+def test_tally_leaves_pauses_out_and_estimates_the_rest() -> None:
+    now = 100.0
+    tally = Tally(lambda: now)
+    assert tally.progress() == Progress(remaining=None)
+    tally.expect(4, 400_000)
+    tally.calculated()
+    tally.find(2, 200_000)
+    now = 110.0
+    tally.sent(60_000)
+    tally.skipped(40_000)
+    tally.file()
+    half = tally.progress()
+    assert (half.files_done, half.files_total, half.bytes_done, half.bytes_total) == (1, 4, 100_000, 400_000)
+    assert (half.bytes_skipped, half.rate, half.calculated) == (40_000, 10_000.0, True)
+    assert half.remaining == pytest.approx(30.0)
+    tally.pause()
+    now = 500.0
+    assert tally.progress() == half
+    tally.pause()
+    tally.resume()
+    assert tally.progress() == half
+    tally.resume()
+    now = 520.0
+    tally.sent(300_000)
+    tally.end()
+    now = 900.0
+    whole = tally.progress()
+    assert (whole.files_done, whole.files_total, whole.bytes_total, whole.remaining) == (1, 1, 400_000, 0.0)
+    assert whole.rate == pytest.approx(400_000 / 30)
+
+
+def test_progress_counts_what_was_sent_and_what_need_not_be() -> None:
+    async def scenario() -> None:
+        source, target = seeded(), Site("WEB2")
+        async with running(source, target):
+            await protect(source, target.service.port)
+            await mirrored(source, target)
+            first = status(source).mirror
+            assert (first.files_done, first.files_total) == (3, 3)
+            assert (first.bytes_done, first.bytes_total, first.bytes_skipped) == (380_000, 380_000, 0)
+            source.volume.do(Write(f"{ROOT}/a-first", 70_000, b"changed", 77_000))
+            await until(lambda: same(source, target))
+            target.volume.nodes[f"{ROOT}/a-first"].data[70_000] = 1
+            await source.service.start_mirror(1, MirrorOrder(kind="checksum"))
+            await until(lambda: source.state() == "replicating")
+            second = status(source).mirror
+            assert (second.bytes_done, second.bytes_total) == (380_000, 380_000)
+            assert second.bytes_skipped == 380_000 - BLOCK_BYTES
+            assert status(source).mirror_end is None
+
+    run(scenario())
+
+
+def test_calculated_mirror_knows_the_whole_before_it_sends() -> None:
+    async def scenario() -> None:
+        source, target = seeded(Held()), Site("WEB2")
+        source.mkdir(f"{ROOT}/z-deep")
+        source.put(f"{ROOT}/z-deep/file", b"x" * 1000)
+        async with running(source, target):
+            await half_way(source, target.service.port, calculate=True)
+            now = status(source)
+            assert (now.mirror.files_total, now.mirror.bytes_total, now.mirror.calculated) == (4, 381_000, True)
+            assert now.mirror.bytes_done < 381_000
+            assert now.mirror_end is not None
+            assert now.mirror_end > source.host.clock.now() - timedelta(seconds=1)
+            await source.service.orders.order_mirror(1, "pause")
+            assert status(source).mirror_end is None
+            volume_of(source).free.set()
+            await source.service.orders.order_mirror(1, "resume")
+            await mirrored(source, target)
+
+    run(scenario())
+
+
+def test_mirror_that_is_paused_while_it_calculates_shows_that_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = MemoryVolume.list_directory
+    free = asyncio.Event()
+
+    async def list_directory(self: MemoryVolume, path: str) -> Any:
+        if path == f"{ROOT}/deep" and self.sinks:
+            await free.wait()
+        return await original(self, path)
+
+    monkeypatch.setattr(MemoryVolume, "list_directory", list_directory)
+
+    async def scenario() -> None:
+        source, target = seeded(), Site("WEB2")
+        source.mkdir(f"{ROOT}/deep")
+        async with running(source, target):
+            await protect(source, target.service.port, calculate=True)
+            await until(lambda: source.service.connections()[0].mirror_state == "calculating")
+            await source.service.orders.order_mirror(1, "pause")
+            free.set()
+            await until(lambda: status(source).applied == status(source).generated)
+            assert status(source).mirror_state == "paused"
+            assert ROOT not in target.volume.nodes
+            await source.service.orders.order_mirror(1, "resume")
+            await mirrored(source, target)
+
+    run(scenario())
+
+
+def test_scan_yields_each_directory_once_with_what_is_selected() -> None:
+    async def scenario() -> None:
+        volume = MemoryVolume()
+        for path in ("/web", "/web/a", "/web/b", "/web/b/skip", "/web/b/c"):
+            volume.change(MakeDirectory(path, Metadata()))
+        for path in ("/web/f", "/web/b/skip/no", "/web/b/c/yes"):
+            volume.change(CreateFile(path, Metadata(), 1))
+        rules = ReplicationSet(name="web", rules=[Rule(path="/web"), Rule(path="/web/b/skip", include=False)])
+        selection = Selection(rules, case_sensitive=True, protected=[])
+        found = [
+            (path, [e.path for e in entries]) async for path, entries in listings(volume, selection, ["/web", "/x"])
+        ]
+        assert found == [
+            ("/web", ["/web/a", "/web/b", "/web/f"]),
+            ("/web/a", []),
+            ("/web/b", ["/web/b/c"]),
+            ("/web/b/c", ["/web/b/c/yes"]),
+        ]
 
     run(scenario())
