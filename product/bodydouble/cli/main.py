@@ -22,6 +22,7 @@ from bodydouble.cli import (
     replication,
     restoration,
     services,
+    sets,
     verification,
 )
 from bodydouble.cli.session import Group, Session, examples
@@ -133,7 +134,8 @@ for _command in (
     daemon.daemon,
     observation.status,
     observation.events,
-    replication.repset,
+    sets.sets,
+    sets.repset,
     replication.connect,
     replication.disconnect,
     replication.connections,

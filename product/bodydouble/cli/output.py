@@ -27,11 +27,13 @@ if TYPE_CHECKING:
         Peer,
         ReplicationSet,
         RestorationStatus,
+        Rule,
         ServiceStatus,
         TargetConnectionStatus,
         TargetState,
     )
     from bodydouble.vocabulary.records import Progress as Done
+    from bodydouble.vocabulary.sets import Explanation, SetSize
     from bodydouble.vocabulary.verification import VerificationDetails, VerificationReport
 
 PIPE_WIDTH = 240
@@ -78,10 +80,36 @@ def sets_table(sets: Sequence[ReplicationSet]) -> Table:
     """Replication sets, a rule a line, in the guides' form ``path inc, rec``."""
     table = _table("Replication sets", "Name", "Rules")
     for item in sets:
-        rules = [
-            f"{rule.path} {'inc' if rule.include else 'exc'}{', rec' if rule.recursive else ''}" for rule in item.rules
-        ]
-        _row(table, item.name, "\n".join(rules))
+        _row(table, item.name, "\n".join(rule_words(rule) for rule in item.rules))
+    return table
+
+
+def rule_words(rule: Rule) -> str:
+    """A rule in the guides' form."""
+    return f"{rule.path} {'inc' if rule.include else 'exc'}{', rec' if rule.recursive else ''}"
+
+
+def explanations_table(explanations: Sequence[Explanation]) -> Table:
+    """Which rule decides about each path."""
+    table = _table("Decisions", "Path", "In the set", "Rule", "Why", "Less specific")
+    for item in explanations:
+        on_the_way = " (a directory of that name is kept: something beneath may be in the set)" * item.on_the_way
+        rule = "none" if item.rule is None else rule_words(item.rule)
+        others = "\n".join(rule_words(each) for each in item.others)
+        _row(table, item.path, "yes" if item.selected else "no", rule, item.reason + on_the_way, others)
+    return table
+
+
+def size_table(size: SetSize) -> Table:
+    """How large a set is, an include rule a line."""
+    table = _table(
+        f"Size of {plain(size.replication_set)}: {size.state}", "Rule", "Files", "Directories", "Bytes", "Detail"
+    )
+    for item in size.rules:
+        _row(table, rule_words(item.rule), item.files, item.directories, item.bytes, "")
+    unreadable = f"{size.unreadable} directories cannot be read" if size.unreadable else ""
+    detail = "; ".join(part for part in (unreadable, size.detail) if part)
+    _row(table, "together", size.files, size.directories, size.bytes, detail)
     return table
 
 
@@ -97,7 +125,14 @@ def connections_table(connections: Sequence[ConnectionStatus]) -> Table:
         next_ = item.transmission_next if item.transmission == "scheduled" else None
         transmission = item.transmission + (f", next {next_:%a %H:%M} UTC" if next_ is not None else "")
         detail = "; ".join(
-            part for part in (_placed(item), "disconnects" if item.draining else "", item.detail) if part
+            part
+            for part in (
+                _placed(item),
+                "disconnects" if item.draining else "",
+                "the set was changed: mirror to use it" if item.set_changed else "",
+                item.detail,
+            )
+            if part
         )
         _row(
             table, item.id, item.replication_set, _reached(item), item.state, _side(item.target_state), transmission,
@@ -254,5 +289,22 @@ def progress_bar(what: str) -> Iterator[Callable[[Done], None]]:
 
         def update(done: Done) -> None:
             progress.update(task, completed=done.bytes_done, total=done.bytes_total or None)
+
+        yield update
+
+
+@contextmanager
+def count_bar(what: str) -> Iterator[Callable[[SetSize], None]]:
+    """The same for a calculation, whose end is known by directories: those listed of those found so far."""
+    if not sys.stderr.isatty():
+        yield lambda _size: None
+        return
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.fields[found]}"))
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(what, total=None, found="")
+
+        def update(size: SetSize) -> None:
+            found = f"{size.files} files, {size.bytes} bytes"
+            progress.update(task, completed=size.looked, total=size.known or None, found=found)
 
         yield update

@@ -1,4 +1,4 @@
-"""Replication sets and connections."""
+"""Connections: connect, look, disconnect."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import click
 from bodydouble.cli import output, schedules
 from bodydouble.cli.session import (
     Command,
-    Group,
     Session,
     examples,
     mapping_argument,
@@ -18,7 +17,7 @@ from bodydouble.cli.session import (
     path_argument,
 )
 from bodydouble.errors import ConnectionStateError
-from bodydouble.vocabulary.records import ConnectRequest, MirrorKind, OrphanAction, ReplicationSet, Rule
+from bodydouble.vocabulary.records import ConnectRequest, MirrorKind, OrphanAction
 from bodydouble.vocabulary.transmission import TransmissionOptions
 
 if TYPE_CHECKING:
@@ -29,59 +28,6 @@ POLL = 0.5
 """Seconds between two looks at something that is being waited for."""
 
 REPLICATION_PORT = 6320
-
-
-@click.group(cls=Group)
-def repset() -> None:
-    """Replication sets: which files are protected."""
-
-
-@repset.command("list", epilog=examples("bodydouble repset list"))
-@pass_session
-def list_sets(session: Session) -> None:
-    """List the saved replication sets."""
-    output.show(session, session.talk(lambda client: client.sets()), output.sets_table)
-
-
-@repset.command(
-    "save",
-    epilog=examples(
-        r'bodydouble repset save IIS --include "C:\InetPub"',
-        "bodydouble repset save web --include /srv/www --exclude /srv/www/cache",
-    ),
-)
-@click.argument("name")
-@click.option("--include", multiple=True, metavar="PATH", help="Protect PATH and everything beneath it.")
-@click.option("--exclude", multiple=True, metavar="PATH", help="Leave PATH and everything beneath it out.")
-@click.option("--include-flat", multiple=True, metavar="PATH", help="Protect PATH, not what lies deeper.")
-@click.option("--exclude-flat", multiple=True, metavar="PATH", help="Leave PATH out, not what lies deeper.")
-@pass_session
-def save_set(
-    session: Session,
-    *,
-    name: str,
-    include: tuple[str, ...],
-    exclude: tuple[str, ...],
-    include_flat: tuple[str, ...],
-    exclude_flat: tuple[str, ...],
-) -> None:
-    """Save a replication set under NAME. The most specific rule wins; at a tie exclude wins."""
-    rules = [
-        *(Rule(path=path_argument(path)) for path in include),
-        *(Rule(path=path_argument(path), include=False) for path in exclude),
-        *(Rule(path=path_argument(path), recursive=False) for path in include_flat),
-        *(Rule(path=path_argument(path), include=False, recursive=False) for path in exclude_flat),
-    ]
-    saved = session.talk(lambda client: client.save_set(ReplicationSet(name=name, rules=rules)))
-    output.show(session, [saved], output.sets_table)
-
-
-@repset.command("delete", epilog=examples("bodydouble repset delete IIS"))
-@click.argument("name")
-@pass_session
-def delete_set(session: Session, name: str) -> None:
-    """Delete the replication set NAME."""
-    session.talk(lambda client: client.delete_set(name))
 
 
 @click.command(

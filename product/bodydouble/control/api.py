@@ -4,8 +4,14 @@
 GET /v1/status                             `DaemonStatus`
 GET /v1/events?after=N                     `Event` list, numbers above N, at most 1,000
 GET /v1/statistics?after=AT                `Sample` list, taken after AT
-GET, POST /v1/replication-sets             `ReplicationSet` list; save one
-DELETE /v1/replication-sets/{name}
+GET /v1/replication-sets                   `ReplicationSet` list
+POST /v1/replication-sets?new=BOOL&remirror=BOOL   `ReplicationSet` to the same as saved; ``new``: replace none;
+                                           ``remirror`` (true): connections mirror again if it changed
+GET /v1/replication-sets/{name}            `ReplicationSet`
+DELETE /v1/replication-sets/{name}?disconnect=BOOL   with ``disconnect`` its connections end first
+POST /v1/replication-sets/{name}/copy, .../rename   `SetName` to `ReplicationSet`
+GET /v1/replication-sets/{name}/explanation?path=PATH   `Explanation`
+GET, POST, DELETE /v1/replication-sets/{name}/size   `SetSize`: look; calculate, which goes on; cancel
 GET, POST /v1/connections                  `ConnectionStatus` list; `ConnectRequest` to `ConnectionStatus`
 DELETE /v1/connections/{id}?drain=BOOL     with ``drain`` the queue is sent first, and the connection goes then
 POST /v1/connections/{id}/mirror           `MirrorOrder`, or nothing, to `ConnectionStatus`
@@ -51,18 +57,17 @@ from bodydouble.control.access import TokenGate
 from bodydouble.control.answers import EXCEPTION_HANDLERS, answer, not_found, read_body, read_query
 from bodydouble.control.connections import connection_routes
 from bodydouble.control.pairing import pairing_routes
+from bodydouble.control.replication_sets import set_routes
 from bodydouble.control.routing import delete as _delete
 from bodydouble.control.routing import done as _done
 from bodydouble.control.routing import get as _get
 from bodydouble.control.routing import post as _post
-from bodydouble.control.routing import set_of
 from bodydouble.control.verification import verification_routes
 from bodydouble.errors import ServiceError
 from bodydouble.vocabulary.records import (
     DaemonStatus,
     FailbackDecision,
     MonitorRequest,
-    ReplicationSet,
     RestoreRequest,
     ServiceStatus,
 )
@@ -101,7 +106,7 @@ def build_app(backends: Backends, token: str) -> ASGIApp:
     """The ASGI application, closed to everybody without ``token``."""
     routes = [
         *_observation(backends),
-        *_replication_sets(backends),
+        *set_routes(backends),
         *connection_routes(backends),
         *verification_routes(backends),
         *pairing_routes(backends.trust, backends.pairing),
@@ -132,28 +137,6 @@ def _observation(backends: Backends) -> list[Route]:
         return answer(backends.statistics.after(read_query(request, "after", float, -1.0)))
 
     return [_get("status", status), _get("events", events), _get("statistics", statistics)]
-
-
-def _replication_sets(backends: Backends) -> list[Route]:
-    service = backends.replication
-
-    async def sets(_request: Request) -> Response:
-        return answer(service.sets())
-
-    async def save(request: Request) -> Response:
-        saved = await read_body(request, ReplicationSet)
-        await service.save_set(saved)
-        return answer(saved)
-
-    async def delete(request: Request) -> Response:
-        await service.delete_set(set_of(request, service))
-        return _done()
-
-    return [
-        _get("replication-sets", sets),
-        _post("replication-sets", save),
-        _delete("replication-sets/{name}", delete),
-    ]
 
 
 def _failover(backends: Backends) -> list[Route]:

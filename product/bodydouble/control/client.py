@@ -38,6 +38,7 @@ from bodydouble.vocabulary.records import (
     ServiceStatus,
     TargetConnectionStatus,
 )
+from bodydouble.vocabulary.sets import Explanation, SetName, SetSize
 from bodydouble.vocabulary.tasks import TaskReceipt, TaskRequest
 from bodydouble.vocabulary.transmission import TransmissionOptions
 from bodydouble.vocabulary.verification import (
@@ -128,13 +129,47 @@ class ControlClient:
         """The saved replication sets."""
         return await self._call("GET", "replication-sets", list[ReplicationSet])
 
-    async def save_set(self, replication_set: ReplicationSet) -> ReplicationSet:
-        """Save a replication set under its name."""
-        return await self._call("POST", "replication-sets", ReplicationSet, replication_set)
+    async def find_set(self, name: str) -> ReplicationSet:
+        """One replication set."""
+        return await self._call("GET", _set(name), ReplicationSet)
 
-    async def delete_set(self, name: str) -> None:
-        """Delete a replication set."""
-        await self._send("DELETE", f"replication-sets/{quote(name, safe='')}")
+    async def save_set(
+        self, replication_set: ReplicationSet, *, new: bool = False, remirror: bool = True
+    ) -> ReplicationSet:
+        """Save a replication set under its name; ``new`` replaces none.
+
+        Without ``remirror`` connections that use it take a change in with their next mirror, which waits for an order.
+        """
+        path = f"replication-sets?new={str(new).lower()}&remirror={str(remirror).lower()}"
+        return await self._call("POST", path, ReplicationSet, replication_set)
+
+    async def copy_set(self, name: str, new_name: str) -> ReplicationSet:
+        """Save the rules of a set under another name as well."""
+        return await self._call("POST", f"{_set(name)}/copy", ReplicationSet, SetName(new_name))
+
+    async def rename_set(self, name: str, new_name: str) -> ReplicationSet:
+        """Give a set that is not connected another name."""
+        return await self._call("POST", f"{_set(name)}/rename", ReplicationSet, SetName(new_name))
+
+    async def delete_set(self, name: str, *, disconnect: bool = False) -> None:
+        """Delete a replication set; with ``disconnect`` its connections end first."""
+        await self._send("DELETE", _set(name) + ("?disconnect=true" if disconnect else ""))
+
+    async def explain(self, name: str, path: str) -> Explanation:
+        """Which rule of a set decides about a path."""
+        return await self._call("GET", f"{_set(name)}/explanation?path={quote(path, safe='')}", Explanation)
+
+    async def set_size(self, name: str) -> SetSize:
+        """How far the latest calculation of a set's size is."""
+        return await self._call("GET", f"{_set(name)}/size", SetSize)
+
+    async def calculate_set(self, name: str) -> SetSize:
+        """Begin to calculate how large a set is; answers before that is known."""
+        return await self._call("POST", f"{_set(name)}/size", SetSize)
+
+    async def cancel_calculation(self, name: str) -> SetSize:
+        """Calculate a set's size no further; what was counted until then."""
+        return await self._call("DELETE", f"{_set(name)}/size", SetSize)
 
     async def connections(self) -> list[ConnectionStatus]:
         """This source's connections."""
@@ -329,6 +364,10 @@ def _reason(response: httpx.Response) -> str:
         return msgspec.json.decode(response.content, type=_Refusal).error
     except msgspec.DecodeError:
         return f"HTTP status {response.status_code}"
+
+
+def _set(name: str) -> str:
+    return f"replication-sets/{quote(name, safe='')}"
 
 
 def _monitor(source: str) -> str:

@@ -41,6 +41,7 @@ def status_of(connection: SourceConnection, clock: WallClock) -> ConnectionStatu
         transmission_next=following,
         sent_bytes=connection.sent_bytes,
         draining=connection.record.draining,
+        set_changed=connection.kept is not None,
         state=connection.state,
         detail=connection.detail,
         target_state=connection.target_state,

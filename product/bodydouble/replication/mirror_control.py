@@ -73,6 +73,8 @@ class MirrorControl:
         self._unpause()
         if stream is not None and stream.halted:
             connection.renew(stream.halted)
+        elif connection.kept is not None:
+            connection.renew("the replication set was changed")
         elif connection.session_open and stream is not None and stream.alive:
             stream.start_mirror(self.options(trusted=connection.record.trusted))
         else:

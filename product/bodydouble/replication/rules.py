@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from bodydouble.errors import InputError, PathError
 from bodydouble.vocabulary import paths
-from bodydouble.vocabulary.records import Explanation
+from bodydouble.vocabulary.sets import Explanation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -247,22 +247,17 @@ class Selection:
             return Explanation(path, selected=False, reason="no rule matches", on_the_way=on_the_way)
         reason = "the only rule that matches" if len(matching) == 1 else "the most specific rule that matches"
         rule, *others = matching
-        return Explanation(path, rule.include, reason, rule=rule, others=others, on_the_way=on_the_way)
+        return Explanation(path, rule.include, reason, rule=rule, others=tuple(others), on_the_way=on_the_way)
 
     def _matching(self, key: str) -> list[Rule]:
         """All rules that match, the most specific first."""
         components = _components(key)
         return [pattern.rule for pattern in self._patterns if pattern.covers(components)]
 
-    def number(self, path: str) -> int | None:
-        """The place in `ordered` of the rule that decides about ``path``; None when none matches."""
-        deciding = self._walk(self.key(path)).deciding
-        return None if deciding == self._none else deciding
-
-    @property
-    def ordered(self) -> list[Rule]:
-        """The rules, the most specific first."""
-        return [pattern.rule for pattern in self._patterns]
+    def deciding(self, path: str) -> Rule | None:
+        """The rule that decides about ``path``; None when none matches."""
+        number = self._walk(self.key(path)).deciding
+        return None if number == self._none else self._patterns[number].rule
 
     def _is_protected(self, key: str) -> bool:
         return any(paths.is_beneath(key, own) for own in self._protected)

@@ -10,11 +10,12 @@ import msgspec
 from bodydouble.errors import ConnectionStateError, FileSystemError, InputError, PathError
 from bodydouble.replication.contact import ConnectionRecord
 from bodydouble.replication.context import Context
+from bodydouble.replication.home import SetHome
 from bodydouble.replication.mapping import check_mapping
 from bodydouble.replication.orders import Orders, check_host
 from bodydouble.replication.place import covers
 from bodydouble.replication.protocol import PROTOCOL, Wire
-from bodydouble.replication.rules import Selection, check_set, fold, roots_of, same
+from bodydouble.replication.rules import Selection, fold, roots_of, same
 from bodydouble.replication.schedule import check_schedule
 from bodydouble.replication.source import SourceConnection
 from bodydouble.replication.standing import unfinished
@@ -61,12 +62,6 @@ class RunRecord(msgspec.Struct, frozen=True):
 
     number: int
     clean: bool
-
-
-class SetList(msgspec.Struct, frozen=True):
-    """The saved replication sets."""
-
-    sets: list[ReplicationSet]
 
 
 class ConnectionList(msgspec.Struct, frozen=True):
@@ -116,9 +111,9 @@ class ReplicationService:
         self.registry.outgoing = self
         self.context.lineage = self.registry.lineage
         self.orders = Orders(self)
+        self.home = SetHome(self.context, store, self._of_set, self.spawn)
         self.verifier = Verifier(self.context, store, self.spawn_now)
         self._store = store
-        self._sets: dict[str, ReplicationSet] = {}
         self._connections: dict[int, SourceConnection] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._next_id = 1
@@ -156,8 +151,7 @@ class ReplicationService:
         earlier = await self._store.load("run", RunRecord)
         clean = earlier is None or earlier.clean
         self._run = RunRecord(1 if earlier is None else earlier.number + 1, clean=False)
-        stored_sets = await self._store.load("replication-sets", SetList)
-        self._sets = {} if stored_sets is None else {each.name: each for each in stored_sets.sets}
+        await self.home.load()
         stored = await self._store.load("connections", ConnectionList)
         await self.registry.load(clean=clean)
         await self.verifier.log.load()
@@ -186,6 +180,7 @@ class ReplicationService:
     async def _stop(self) -> None:
         """End connections and sessions, then note that this run ended in order."""
         await self.verifier.close()
+        await self.home.close()
         await cancel(*self._tasks.values())
         await self.context.tasks.close()
         await self.registry.sever_all("the daemon stops")
@@ -224,42 +219,24 @@ class ReplicationService:
     # --- replication sets ---
 
     async def save_set(self, replication_set: ReplicationSet) -> None:
-        """Save a set under its name; connections that use it remirror when it changed.
+        """See `SetHome.save`."""
+        await self.home.save(replication_set)
 
-        Raises:
-            InputError: the set is not one that can be replicated.
-        """
-        normal = _normalised(replication_set)
-        check_set(normal)
-        changed = self._sets.get(normal.name) != normal
-        self._sets[normal.name] = normal
-        await self._store.save("replication-sets", SetList(list(self._sets.values())))
-        if changed:
-            for connection in self._of_set(normal.name):
-                connection.renew("the replication set was changed")
-
-    async def delete_set(self, name: str) -> None:
-        """Forget a set.
+    async def delete_set(self, name: str, *, disconnect: bool = False) -> None:
+        """Forget a set; with ``disconnect`` its connections end first, and what they have queued is dropped.
 
         Raises:
             InputError: there is no such set.
             ConnectionStateError: a connection uses it.
         """
-        self._find_set(name)
-        if self._of_set(name):
-            raise ConnectionStateError(f"replication set {name!r} is connected: disconnect it first")
-        del self._sets[name]
-        await self._store.save("replication-sets", SetList(list(self._sets.values())))
+        self.home.find(name)
+        for connection in self._of_set(name) if disconnect else []:
+            await self.disconnect(connection.record.id)
+        await self.home.delete(name)
 
     def sets(self) -> list[ReplicationSet]:
         """All saved sets, in the order in which they were first saved."""
-        return list(self._sets.values())
-
-    def _find_set(self, name: str) -> ReplicationSet:
-        found = self._sets.get(name)
-        if found is None:
-            raise InputError(f"there is no replication set {name!r}: save it first")
-        return found
+        return self.home.sets()
 
     # --- connections ---
 
@@ -292,7 +269,7 @@ class ReplicationService:
         Raises:
             InputError: see `connect`.
         """
-        found = self._find_set(request.replication_set)
+        found = self.home.find(request.replication_set)
         if not request.target or not 0 < request.port <= 65535:  # noqa: PLR2004 - TCP's range
             raise InputError(f"target {request.target!r} port {request.port}: expected a host and a port of 1 to 65535")
         for host in filter(None, (request.target, request.route)):
@@ -429,7 +406,7 @@ class ReplicationService:
     def _add(self, record: ConnectionRecord) -> SourceConnection:
         name = record.request.replication_set
         connection = SourceConnection(
-            self.context, record, "replicate", lambda: self._find_set(name), self._changed.set
+            self.context, record, "replicate", lambda: self.home.find(name), self._changed.set
         )
         self._connections[record.id] = connection
         return connection
@@ -503,7 +480,7 @@ class ReplicationService:
             for each in self._connections.values()
             if covers(
                 Selection(
-                    self._find_set(each.record.request.replication_set),
+                    each.rules(),
                     case_sensitive=case_sensitive,
                     protected=self.context.protected,
                 ),
@@ -559,11 +536,3 @@ def _check_accepted(settings: ReplicationSettings) -> None:
             paths.normalise(root)
         except PathError as error:
             raise InputError(f"replication.accepted_roots: {error}") from error
-
-
-def _normalised(replication_set: ReplicationSet) -> ReplicationSet:
-    try:
-        rules = [msgspec.structs.replace(rule, path=paths.normalise(rule.path)) for rule in replication_set.rules]
-    except PathError as error:
-        raise InputError(f"replication set {replication_set.name!r}: {error}") from error
-    return ReplicationSet(name=replication_set.name, rules=rules)

@@ -103,7 +103,8 @@ class SourceConnection:
         self.completed = asyncio.Event()
         self._context = context
         self._purpose: Purpose = purpose
-        self._find_set = find_set
+        self._saved_set = find_set
+        self.kept: ReplicationSet | None = None
         self._on_change = on_change
         self._on_restored = on_restored
         self._find_sight = find_sight or self._host_sight
@@ -182,7 +183,7 @@ class SourceConnection:
 
     async def greet_again(self) -> None:
         """Data here comes by another way: a target that was not told so hears nothing more before it is."""
-        await self._contact.greet_again(self._find_set())
+        await self._contact.greet_again(self.rules())
         self._kick.set()
 
     def start_mirror(self, order: MirrorOrder = AS_CONNECTED) -> None:
@@ -220,8 +221,18 @@ class SourceConnection:
         """Verify by a schedule, or no more."""
         self.record = msgspec.structs.replace(self.record, verification=verification)
 
+    def rules(self) -> ReplicationSet:
+        """The set as this connection replicates it."""
+        return self.kept or self._saved_set()
+
+    def keep(self, earlier: ReplicationSet) -> None:
+        """The set was changed: go on by its earlier rules as long as this stream lasts; the next one begins anew."""
+        if self.kept is None and self.stream is not None and self.stream.alive:
+            self.kept = earlier
+
     def renew(self, why: str) -> None:
         """The replication set changed: end the stream and begin another one with a mirror."""
+        self.kept = None
         self.mirror_ordered = True
         if self.stream is not None:
             self.stream.fail(ConnectionStateError(why))
@@ -319,7 +330,7 @@ class SourceConnection:
 
     async def _greet(self, wire: Wire) -> Welcome:
         stream = self.stream.name if self.stream is not None and self.stream.alive else ""
-        self._offered = self._find_set()
+        self._offered = self.rules()
         idle = not stream or self.stream is None or not len(self.stream.queue)
         await wire.send(
             Hello(
@@ -404,7 +415,7 @@ class SourceConnection:
             stream = self._make_stream(name, welcome)
             await stream.open(options, filtered=False)
         self.stream = stream
-        if self._find_set() != self._offered:
+        if self.rules() != self._offered:
             raise ConnectionStateError("the replication set was changed")  # the target was told of the earlier one
         self.mirror_ordered = self._replication_stopped = False
 
@@ -419,10 +430,10 @@ class SourceConnection:
 
     def _host_sight(self) -> Sight:
         request = self.record.request
-        return HostSight(self._context, self._find_set(), request.mapping, request.base)
+        return HostSight(self._context, self.rules(), request.mapping, request.base)
 
     async def _drop_stream(self) -> None:
-        stream, self.stream = self.stream, None
+        stream, self.stream, self.kept = self.stream, None, None
         if stream is not None:
             await stream.close()
             if stream.dropped_operations:

@@ -81,27 +81,6 @@ class ReplicationSet(Record, frozen=True):
     rules: list[Rule]
 
 
-class Explanation(Record, frozen=True):
-    """Why a path is in a replication set, or is not.
-
-    Attributes:
-        path: the path asked about.
-        selected: it is in the set.
-        reason: in words.
-        rule: the rule that decides; None when none matches, or none is asked.
-        others: rules that match as well and are less specific.
-        on_the_way: not selected, but a directory of that name is kept on the target, because something beneath it is,
-            or may be, in the set.
-    """
-
-    path: str
-    selected: bool
-    reason: str
-    rule: Rule | None = None
-    others: list[Rule] = []
-    on_the_way: bool = False
-
-
 MirrorKind = Literal["full", "difference", "checksum"]
 OrphanAction = Literal["keep", "log", "delete"]
 
@@ -232,6 +211,7 @@ class ConnectionStatus(Record, frozen=True):
         transmission: whether what is queued is sent now.
         transmission_next: when the schedule looks next at a time of day, None when that does not matter.
         sent_bytes: bytes sent over the network since the daemon started, by this connection.
+        set_changed: the set was changed since; this connection goes on by the earlier rules until its next mirror.
         mirror_state: how the latest mirror stands.
         newer_on_target: files that mirrors left alone because the target's are newer, and that are so still.
         mirror_end: when the mirror that runs may be complete.
@@ -257,6 +237,7 @@ class ConnectionStatus(Record, frozen=True):
     transmission_next: datetime | None = None
     sent_bytes: int = 0
     draining: bool = False
+    set_changed: bool = False
     mirror_state: MirrorState = "none"
     newer_on_target: int = 0
     mirror_end: datetime | None = None

@@ -17,7 +17,10 @@ from bodydouble.control.api import Backends, build_app
 from bodydouble.control.server import ControlServer
 from bodydouble.control.settings import ControlSettings
 from bodydouble.control.statistics import StatisticsRing
-from bodydouble.errors import ConnectionStateError, InputError
+from bodydouble.errors import ConnectionStateError
+from bodydouble.replication.context import Context
+from bodydouble.replication.home import SetHome
+from bodydouble.replication.settings import ReplicationSettings
 from bodydouble.security.pairing import Pairing
 from bodydouble.state.store import StateStore
 from bodydouble.vocabulary.records import (
@@ -126,7 +129,7 @@ class FakeReplication:
         self.asked: list[ConnectRequest] = []
         self.verifier = FakeVerifier()
         self.schedules: dict[int, VerificationSchedule] = {}
-        self.saved: dict[str, ReplicationSet] = {}
+        self.home: SetHome
         self.connected: dict[int, ConnectionStatus] = {}
         self.polls_until_mirrored = 0
         self.end_state = "replicating"
@@ -138,15 +141,15 @@ class FakeReplication:
     def sets(self) -> list[ReplicationSet]:
         if self.defect:
             raise RuntimeError("planted")
-        return list(self.saved.values())
+        return self.home.sets()
 
-    async def save_set(self, replication_set: ReplicationSet) -> None:
-        if not replication_set.rules:
-            raise InputError("rules: expected at least one")
-        self.saved[replication_set.name] = replication_set
+    async def delete_set(self, name: str, *, disconnect: bool = False) -> None:
+        for each in list(self.connected.values()) if disconnect else []:
+            await self.disconnect(each.id)
+        await self.home.delete(name)
 
-    async def delete_set(self, name: str) -> None:
-        del self.saved[name]
+    def users(self, name: str) -> list[Any]:
+        return [each for each in self.connected.values() if each.replication_set == name]
 
     def connections(self) -> list[ConnectionStatus]:
         if self.polls_until_mirrored:
@@ -174,8 +177,7 @@ class FakeReplication:
         ]
 
     async def connect(self, request: ConnectRequest) -> ConnectionStatus:
-        if request.replication_set not in self.saved:
-            raise InputError(f"no replication set {request.replication_set!r}")
+        self.home.find(request.replication_set)
         id_ = len(self.connected) + 1
         self.asked.append(request)
         self.connected[id_] = ConnectionStatus(
@@ -266,6 +268,11 @@ class Served:
         host, events = self.target.host, self.target.events
         self.trust = await open_trust("TARGET", host, StateStore(host.file_system, "/state", host.clock), events)
         self.pairing = Pairing(self.trust, host.entropy, events)
+        context = Context(host, ReplicationSettings(), events, ["/state"], self.trust)
+        store = StateStore(host.file_system, "/state", host.clock)
+        self.replication.home = SetHome(
+            context, store, self.replication.users, lambda part, name: asyncio.create_task(part, name=name)
+        )
         return build_app(
             Backends(
                 self.target.host,

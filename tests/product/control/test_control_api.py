@@ -197,7 +197,7 @@ def _ended(connection: ssl.SSLSocket) -> bool:
         (b'{"name": 1, "rules": []}', "Expected `str`, got `int` - at `$.name`"),
         (b'{"name": "x", "rules": [], "extra": 1}', "unknown field `extra`"),
         (b'{"name": "x", "rules": [{"include": true}]}', "missing required field `path` - at `$.rules[0]`"),
-        (b'{"name": "x", "rules": []}', "rules: expected at least one"),
+        (b'{"name": "x", "rules": []}', "1 to 1000 rules, one of them an include"),
     ],
 )
 def test_a_wrong_body_is_refused_with_the_place(served: Served, body: bytes, expected: str) -> None:
