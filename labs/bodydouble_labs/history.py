@@ -153,5 +153,7 @@ class History:
     """Final trees of the protected roots by host, taken by the verify step."""
     unmet: list[str] = field(default_factory=list)
     """What the scenario asked of the product and the product refused or did not reach; anything here: ``fail``."""
+    warnings: list[str] = field(default_factory=list)
+    """What the product warned of and the scenario did all the same; it changes no verdict."""
     lab_errors: list[str] = field(default_factory=list)
     """What went wrong in the lab itself; anything here makes the verdict ``invalid``."""

@@ -37,7 +37,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         ratio: virtual by wall seconds.
         reason: why the run was skipped or is invalid, empty otherwise.
         artifacts: files that the run left, relative to its directory.
-        remarks: what the application note advises against in this scenario; they change no verdict.
+        remarks: what the application note advises against in this scenario, and what the product warned of; they change
+            no verdict.
     """
 
     scenario: str
@@ -104,7 +105,7 @@ def assemble(
         ratio=round(virtual_s / wall_s, 1) if wall_s > 0 else 0.0,
         reason="; ".join(troubles + gaps),
         artifacts=list(artifacts),
-        remarks=remarks(scenario),
+        remarks=[*remarks(scenario), *history.warnings],
     )
 
 

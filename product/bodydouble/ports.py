@@ -1,6 +1,6 @@
 """The ports: all that the product asks of the host it runs on. Everything else is plain asyncio.
 
-A host body (Linux adapters, the simulated Windows) implements these eight protocols; `Host` carries one of each.
+A host body (Linux adapters, the simulated Windows) implements these nine protocols; `Host` carries one of each.
 Tests in ``tests/conformance`` hold every implementation to the text below. Paths are in product form (see
 `bodydouble.vocabulary.operations`). No method blocks the event loop.
 """
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
+    from bodydouble.vocabulary.applications import ApplicationDirectory
     from bodydouble.vocabulary.operations import AnyOperation, Entry
     from bodydouble.vocabulary.records import HostIdentity, ScriptResult, ServiceStatus
 
@@ -210,9 +211,20 @@ class Entropy(Protocol):
         """``size`` bytes that nobody can foresee: for keys and one-time codes, and for nothing else."""
 
 
+class Applications(Protocol):
+    """What the applications of this host keep where, as they are configured now."""
+
+    async def directories(self) -> list[ApplicationDirectory]:
+        """The directories that applications need to stand in with, in the order of their configuration.
+
+        Raises:
+            ServiceError: the configuration is there and cannot be read.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One of each port: what a host body hands to the product."""
+    """One of each port: what a host body hands to the product; without `Applications` where nobody knows of any."""
 
     file_system: FileSystem
     file_filter: FileFilter
@@ -222,3 +234,4 @@ class Host:
     pinger: Pinger
     clock: WallClock
     entropy: Entropy
+    applications: Applications | None = None

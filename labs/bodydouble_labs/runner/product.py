@@ -23,6 +23,7 @@ from bodydouble_labs.history import Mark
 from bodydouble_labs.runner.console import POLL, asked, until
 
 if TYPE_CHECKING:
+    from bodydouble.control.client import ControlClient
     from bodydouble.vocabulary.records import ConnectionStatus, MonitorStatus, RestorationStatus
     from bodydouble_labs.providers.base import LabHost
     from bodydouble_labs.runner.bench import Bench
@@ -76,11 +77,20 @@ async def _connect(bench: Bench) -> None:
         if old.replication_set == bench.scenario.protection.replication_set.name:
             await asked("disconnecting the old connection", client.disconnect(old.id))
     status = await asked("connecting", client.connect(_connect_request(bench)))
+    await _note_warnings(bench, client)
     await until(lambda: _connection(bench, status.id), lambda seen: seen.state == "replicating")
     ended = bench.stage.elapsed()
     bench.mark(Mark(began, "mirror", bench.source.name, f"mirror to {bench.target.name}", until=ended))
     bench.stage.watch_order(bench.source.name, bench.target.name, bench.scenario.protected_root)
     bench.collector.replica = True
+
+
+async def _note_warnings(bench: Bench, client: ControlClient) -> None:
+    """Keep what the product says that the replication set lacks."""
+    noted = bench.stage.history.warnings
+    for each in await asked("looking at what the set lacks", client.coverage()):
+        if each.words not in noted:
+            noted.append(each.words)
 
 
 def _connect_request(bench: Bench) -> ConnectRequest:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from bodydouble.adapters.applications import ConfiguredApplications
 from bodydouble.adapters.clock import SystemClock
 from bodydouble.adapters.entropy import SystemEntropy
 from bodydouble.adapters.no_filter import NoFilter
@@ -16,7 +17,7 @@ from bodydouble.adapters.posix.backing import Backing
 from bodydouble.adapters.posix.file_system import PosixFileSystem
 from bodydouble.adapters.scripts import ScriptRunner
 from bodydouble.adapters.services import CommandService, CommandServices
-from bodydouble.errors import FilterError, IdentityError, InputError
+from bodydouble.errors import FilterError, IdentityError, InputError, PathError
 from bodydouble.ports import Host
 from bodydouble.vocabulary import paths
 
@@ -58,12 +59,22 @@ class ScriptsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
 
 
 class LinuxHostSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """``[host]``: everything about the host that the product runs on."""
+    """``[host]``: everything about the host that the product runs on.
+
+    Attributes:
+        filter: how changes are seen.
+        identity: names.
+        scripts: interpreters.
+        services: those that are defined by commands.
+        protected_directories: what applications here keep data in; whoever saves or connects a replication set is
+            warned of those that it does not hold.
+    """
 
     filter: FilterSettings = FilterSettings()
     identity: IdentitySettings = IdentitySettings()
     scripts: ScriptsSettings = ScriptsSettings()
     services: list[CommandService] = []
+    protected_directories: list[str] = []
 
 
 @asynccontextmanager
@@ -80,6 +91,7 @@ async def open_host(settings: LinuxHostSettings) -> AsyncIterator[Host]:
     """
     root = _filter_root(settings.filter)
     _check_scripts(settings.scripts)
+    directories = _protected(settings.protected_directories)
     async with AsyncExitStack() as stack:
         executor = stack.enter_context(ThreadPoolExecutor(_THREADS, thread_name_prefix="bodydouble-io"))
         backing = Backing()
@@ -95,6 +107,7 @@ async def open_host(settings: LinuxHostSettings) -> AsyncIterator[Host]:
             pinger=IcmpPinger(),
             clock=SystemClock(),
             entropy=SystemEntropy(),
+            applications=ConfiguredApplications(directories),
         )
 
 
@@ -112,6 +125,13 @@ def _filter_root(settings: FilterSettings) -> str | None:
     if root == "/" or not root.startswith("/"):
         raise InputError(f"host.filter.roots: {root!r} cannot be filtered; name a directory such as /srv/www")
     return root
+
+
+def _protected(directories: list[str]) -> list[str]:
+    try:
+        return [paths.normalise(each) for each in directories]
+    except PathError as error:
+        raise InputError(f"host.protected_directories: {error}") from error
 
 
 def _check_scripts(settings: ScriptsSettings) -> None:

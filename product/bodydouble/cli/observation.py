@@ -35,6 +35,7 @@ def status(session: Session) -> None:
         output.target_table(seen.target_connections),
         output.monitors_table(seen.monitors),
         output.restorations_table(seen.restorations),
+        *([output.uncovered_table(seen.uncovered)] if seen.uncovered else []),
     )
 
 

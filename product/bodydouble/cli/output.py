@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from bodydouble.cli.session import Session
+    from bodydouble.vocabulary.applications import Uncovered
     from bodydouble.vocabulary.records import (
         ConnectionStatus,
         Event,
@@ -110,6 +111,20 @@ def size_table(size: SetSize) -> Table:
     unreadable = f"{size.unreadable} directories cannot be read" if size.unreadable else ""
     detail = "; ".join(part for part in (unreadable, size.detail) if part)
     _row(table, "together", size.files, size.directories, size.bytes, detail)
+    return table
+
+
+def warn(found: Sequence[Uncovered]) -> None:
+    """Say on standard error what applications need and no set holds."""
+    for item in found:
+        click.echo(plain(f"bodydouble: warning: {item.words}"), err=True)
+
+
+def uncovered_table(found: Sequence[Uncovered]) -> Table:
+    """What applications need and no set holds."""
+    table = _table("Not in the replication sets", "Application", "What", "Directory", "Detail")
+    for item in found:
+        _row(table, item.directory.application, item.directory.what, item.directory.path, item.reason)
     return table
 
 

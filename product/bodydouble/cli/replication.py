@@ -107,6 +107,7 @@ def connect(
 
     async def action(client: ControlClient) -> ConnectionStatus:
         status = await client.connect(request)
+        output.warn(await client.coverage())
         return await until_mirrored(client, status) if wait else status
 
     output.show(session, [session.talk(action)], output.connections_table)

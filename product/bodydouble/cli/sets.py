@@ -16,7 +16,9 @@ from bodydouble.vocabulary.records import ReplicationSet, Rule
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bodydouble.cli.session import Action
     from bodydouble.control.client import ControlClient
+    from bodydouble.vocabulary.applications import Uncovered
     from bodydouble.vocabulary.sets import SetSize
 
 POLL = 0.5
@@ -48,6 +50,17 @@ def _show(session: Session, found: ReplicationSet) -> None:
         output.print_json(found)
     else:
         output.print_tables(output.sets_table([found]))
+
+
+def _saved(session: Session, save: Action[ReplicationSet]) -> ReplicationSet:
+    """Save a set, and warn of what applications need and no set holds."""
+
+    async def action(client: ControlClient) -> tuple[ReplicationSet, list[Uncovered]]:
+        return await save(client), await client.coverage()
+
+    saved, uncovered = session.talk(action)
+    output.warn(uncovered)
+    return saved
 
 
 def _rule_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -84,7 +97,7 @@ def _rules(options: dict[str, Any]) -> list[Rule]:
 def create_set(session: Session, /, *, name: str, **options: Any) -> None:
     """Create a replication set under NAME, which no other may have. The most specific rule wins; at a tie exclude."""
     wanted = ReplicationSet(name=name, rules=_rules(options))
-    _show(session, session.talk(lambda client: client.save_set(wanted, new=True)))
+    _show(session, _saved(session, lambda client: client.save_set(wanted, new=True)))
 
 
 @sets.command(
@@ -106,7 +119,7 @@ def save_set(session: Session, /, *, name: str, no_remirror: bool, **options: An
     The most specific rule wins; at a tie exclude. A connection that uses the set mirrors again when it changed.
     """
     wanted = ReplicationSet(name=name, rules=_rules(options))
-    saved = session.talk(lambda client: client.save_set(wanted, remirror=not no_remirror))
+    saved = _saved(session, lambda client: client.save_set(wanted, remirror=not no_remirror))
     output.show(session, [saved], output.sets_table)
 
 
@@ -173,7 +186,8 @@ def import_set(session: Session, file: Path, name: str | None, replace: bool, no
     """Save the replication set that FILE holds; see `bodydouble set export`."""
     read = set_file.read(file)
     wanted = read if name is None else ReplicationSet(name=name, rules=read.rules)
-    _show(session, session.talk(lambda client: client.save_set(wanted, new=not replace, remirror=not no_remirror)))
+    saved = _saved(session, lambda client: client.save_set(wanted, new=not replace, remirror=not no_remirror))
+    _show(session, saved)
 
 
 @sets.command(

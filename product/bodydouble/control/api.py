@@ -11,6 +11,7 @@ GET /v1/replication-sets/{name}            `ReplicationSet`
 DELETE /v1/replication-sets/{name}?disconnect=BOOL   with ``disconnect`` its connections end first
 POST /v1/replication-sets/{name}/copy, .../rename   `SetName` to `ReplicationSet`
 GET /v1/replication-sets/{name}/explanation?path=PATH   `Explanation`
+GET /v1/coverage                           `Uncovered` list: what applications need and no set holds
 GET, POST, DELETE /v1/replication-sets/{name}/size   `SetSize`: look; calculate, which goes on; cancel
 GET, POST /v1/connections                  `ConnectionStatus` list; `ConnectRequest` to `ConnectionStatus`
 DELETE /v1/connections/{id}?drain=BOOL     with ``drain`` the queue is sent first, and the connection goes then
@@ -127,6 +128,7 @@ def _observation(backends: Backends) -> list[Route]:
                 target_connections=backends.replication.target_connections(),
                 monitors=backends.failover.monitors(),
                 restorations=backends.restoration.restorations(),
+                uncovered=await backends.replication.coverage.now(),
             )
         )
 

@@ -14,6 +14,7 @@ import msgspec
 from bodydouble.control.settings import is_loopback
 from bodydouble.errors import ControlError, InputError, UnreachableError
 from bodydouble.security.tls import HTTP_PROTOCOL, certificate_of, client_context, http_client_context
+from bodydouble.vocabulary.applications import Uncovered
 from bodydouble.vocabulary.mirror import AS_CONNECTED, MirrorOrder
 from bodydouble.vocabulary.records import (
     AcceptRequest,
@@ -154,6 +155,10 @@ class ControlClient:
     async def delete_set(self, name: str, *, disconnect: bool = False) -> None:
         """Delete a replication set; with ``disconnect`` its connections end first."""
         await self._send("DELETE", _set(name) + ("?disconnect=true" if disconnect else ""))
+
+    async def coverage(self) -> list[Uncovered]:
+        """What applications need and no connected set holds (or, when none is connected, no saved one)."""
+        return await self._call("GET", "coverage", list[Uncovered])
 
     async def explain(self, name: str, path: str) -> Explanation:
         """Which rule of a set decides about a path."""

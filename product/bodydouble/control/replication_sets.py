@@ -28,7 +28,7 @@ def set_routes(backends: Backends) -> list[Route]:
         new = read_query(request, "new", bool, default=False)
         remirror = read_query(request, "remirror", bool, default=True)
         wanted = await read_body(request, ReplicationSet)
-        return answer(await service.home.save(wanted, new=new, remirror=remirror))
+        return answer(await service.save_set(wanted, new=new, remirror=remirror))
 
     async def show(request: Request) -> Response:
         return answer(service.home.find(set_of(request, service)))
@@ -38,7 +38,11 @@ def set_routes(backends: Backends) -> list[Route]:
         await service.delete_set(set_of(request, service), disconnect=disconnect)
         return done()
 
+    async def coverage(_request: Request) -> Response:
+        return answer(await service.coverage.now())
+
     return [
+        get("coverage", coverage),
         get("replication-sets", sets),
         post("replication-sets", save),
         get("replication-sets/{name}", show),

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from bodydouble.errors import InputError, PathError
 from bodydouble.vocabulary import paths
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bodydouble.vocabulary.records import ReplicationSet, Rule
+
+Extent = Literal["whole", "partly", "outside"]
 
 MAX_RULES = 1000
 _CACHE = 8192
@@ -221,6 +223,13 @@ class Selection:
         """Whether ``path`` is at or beneath a root."""
         key = self.key(path)
         return any(paths.is_beneath(key, root) for root in self._root_keys)
+
+    def extent(self, path: str) -> Extent:
+        """How much of a directory is in the set, apart from what more specific rules say of parts of it."""
+        decision = self._decide(self.key(path))
+        if decision.selected and decision.directly and decision.deeper:
+            return "whole"
+        return "partly" if decision.selected or decision.potential else "outside"
 
     def parts(self, path: str) -> list[str]:
         """Where the set begins at or beneath ``path``: there, or at the roots that ``path`` is above of."""

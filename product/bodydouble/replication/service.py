@@ -10,6 +10,7 @@ import msgspec
 from bodydouble.errors import ConnectionStateError, FileSystemError, InputError, PathError
 from bodydouble.replication.contact import ConnectionRecord
 from bodydouble.replication.context import Context
+from bodydouble.replication.coverage import Coverage
 from bodydouble.replication.home import SetHome
 from bodydouble.replication.mapping import check_mapping
 from bodydouble.replication.orders import Orders, check_host
@@ -112,6 +113,7 @@ class ReplicationService:
         self.context.lineage = self.registry.lineage
         self.orders = Orders(self)
         self.home = SetHome(self.context, store, self._of_set, self.spawn)
+        self.coverage = Coverage(self.context, self.home, self._connected_sets)
         self.verifier = Verifier(self.context, store, self.spawn_now)
         self._store = store
         self._connections: dict[int, SourceConnection] = {}
@@ -218,9 +220,13 @@ class ReplicationService:
 
     # --- replication sets ---
 
-    async def save_set(self, replication_set: ReplicationSet) -> None:
-        """See `SetHome.save`."""
-        await self.home.save(replication_set)
+    async def save_set(
+        self, replication_set: ReplicationSet, *, new: bool = False, remirror: bool = True
+    ) -> ReplicationSet:
+        """See `SetHome.save`; what applications need and no set holds becomes an event."""
+        saved = await self.home.save(replication_set, new=new, remirror=remirror)
+        await self.coverage.saved()
+        return saved
 
     async def delete_set(self, name: str, *, disconnect: bool = False) -> None:
         """Forget a set; with ``disconnect`` its connections end first, and what they have queued is dropped.
@@ -254,6 +260,7 @@ class ReplicationService:
                 connection.reconnect(request)
                 self.share_compression(connection)
                 await self.save_connections()
+                await self.coverage.connected()
                 return connection.status()
         connection = self._add(ConnectionRecord(id=self._next_id, request=request))
         connection.mirror_ordered = True
@@ -261,6 +268,7 @@ class ReplicationService:
         self.share_compression(connection)
         await self.save_connections()
         self._start(connection)
+        await self.coverage.connected()
         return connection.status()
 
     def _checked(self, request: ConnectRequest) -> ConnectRequest:
@@ -402,6 +410,9 @@ class ReplicationService:
 
     def _of_set(self, name: str) -> list[SourceConnection]:
         return [each for each in self._connections.values() if each.record.request.replication_set == name]
+
+    def _connected_sets(self) -> list[str]:
+        return [each.record.request.replication_set for each in self._connections.values()]
 
     def _add(self, record: ConnectionRecord) -> SourceConnection:
         name = record.request.replication_set

@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from bodydouble.vocabulary.applications import Uncovered  # noqa: TC001 - msgspec evaluates annotations
 from bodydouble.vocabulary.mapping import PathMapping  # noqa: TC001 - msgspec evaluates annotations
 from bodydouble.vocabulary.transmission import (
     TransmissionOptions,
@@ -490,7 +491,11 @@ class Sample(Record, frozen=True):
 
 
 class DaemonStatus(Record, frozen=True):
-    """Everything at a glance."""
+    """Everything at a glance.
+
+    Attributes:
+        uncovered: what applications need and no connected set (or, when none is connected, no saved one) holds.
+    """
 
     version: str
     identity: HostIdentity
@@ -498,3 +503,4 @@ class DaemonStatus(Record, frozen=True):
     target_connections: list[TargetConnectionStatus]
     monitors: list[MonitorStatus]
     restorations: list[RestorationStatus]
+    uncovered: list[Uncovered] = []

@@ -1,10 +1,11 @@
-"""The eight ports of a simulated Windows machine in one `bodydouble.ports.Host`."""
+"""The nine ports of a simulated Windows machine in one `bodydouble.ports.Host`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from bodydouble.ports import Host
+from bodydouble_sim.ports.applications import SimApplications
 from bodydouble_sim.ports.clock import SimClock
 from bodydouble_sim.ports.entropy import SimEntropy
 from bodydouble_sim.ports.file_filter import SimFileFilter
@@ -30,4 +31,5 @@ def compose(machine: WindowsMachine) -> Host:
         pinger=SimPinger(machine),
         clock=SimClock(machine.clock),
         entropy=SimEntropy(machine.world.random(f"secrets:{machine.name}")),
+        applications=SimApplications(machine.system),
     )

@@ -33,6 +33,7 @@ from bodydouble_labs.runner.console import Console
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bodydouble.vocabulary.applications import Uncovered
     from bodydouble_labs.providers.base import LabHost, NetworkFaults
     from bodydouble_labs.scenario.model import Scenario
 
@@ -141,6 +142,7 @@ class FakeProduct:
         self.refusals: list[str] = []
         self.conflicts = 0
         self.known: list[int] = []
+        self.uncovered: list[Uncovered] = []
 
     def _ask(self, what: str, request: object) -> None:
         self.asked.append(request)
@@ -158,6 +160,9 @@ class FakeProduct:
     async def save_set(self, request: ReplicationSet) -> ReplicationSet:
         self._ask("save_set", request)
         return request
+
+    async def coverage(self) -> list[Uncovered]:
+        return self.uncovered
 
     async def connect(self, request: ConnectRequest) -> ConnectionStatus:
         self._ask("connect", request)

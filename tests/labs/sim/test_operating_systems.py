@@ -79,3 +79,18 @@ def test_a_target_of_another_release_is_told_and_judged(tmp_path: Path) -> None:
     run = run_of(tmp_path, "iis4-power-loss", *changes)
     assert run.result.verdict == "pass", run.result
     assert len(run.result.remarks) == 1
+
+
+@pytest.mark.behaviour("the note: the replication set must include all directories that are used by any web sites")
+def test_what_the_replication_set_lacks_is_a_remark_and_changes_no_verdict(tmp_path: Path) -> None:
+    excluded = "- {include: 'C:\\InetPub'}", "- {include: 'C:\\InetPub'}\n      - {exclude: 'C:\\InetPub\\mailroot'}"
+    run = run_of(tmp_path, "iis5-power-loss", excluded, seconds=5.0)
+    assert run.result.verdict == "pass", run.result
+    directories = ("drop directory", "queue directory", "badmail directory", "pickup directory")
+    assert len(run.result.remarks) == len(directories)
+    for remark, directory in zip(run.result.remarks, directories, strict=True):
+        assert directory in remark
+        assert r"C:\InetPub\mailroot" in remark
+        assert "the rule C:/InetPub/mailroot excludes it" in remark
+    told = {mark.text for mark in run.history.marks if "mailroot" in mark.text}
+    assert len(told) == 2 * len(directories), "events of the source, at save and at connect"

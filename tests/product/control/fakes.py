@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,6 +19,7 @@ from bodydouble.control.settings import ControlSettings
 from bodydouble.control.statistics import StatisticsRing
 from bodydouble.errors import ConnectionStateError
 from bodydouble.replication.context import Context
+from bodydouble.replication.coverage import Coverage
 from bodydouble.replication.home import SetHome
 from bodydouble.replication.settings import ReplicationSettings
 from bodydouble.security.pairing import Pairing
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from bodydouble.security.trust import Trust
+    from bodydouble.vocabulary.applications import ApplicationDirectory
     from bodydouble.vocabulary.mirror import MirrorOrder
 
 TOKEN = "correct horse"
@@ -129,7 +131,9 @@ class FakeReplication:
         self.asked: list[ConnectRequest] = []
         self.verifier = FakeVerifier()
         self.schedules: dict[int, VerificationSchedule] = {}
+        self.asked_to_renew = ""
         self.home: SetHome
+        self.coverage: Coverage
         self.connected: dict[int, ConnectionStatus] = {}
         self.polls_until_mirrored = 0
         self.end_state = "replicating"
@@ -143,13 +147,26 @@ class FakeReplication:
             raise RuntimeError("planted")
         return self.home.sets()
 
+    async def save_set(
+        self, replication_set: ReplicationSet, *, new: bool = False, remirror: bool = True
+    ) -> ReplicationSet:
+        saved = await self.home.save(replication_set, new=new, remirror=remirror)
+        await self.coverage.saved()
+        return saved
+
     async def delete_set(self, name: str, *, disconnect: bool = False) -> None:
         for each in list(self.connected.values()) if disconnect else []:
             await self.disconnect(each.id)
         await self.home.delete(name)
 
     def users(self, name: str) -> list[Any]:
-        return [each for each in self.connected.values() if each.replication_set == name]
+        return [self for each in self.connected.values() if each.replication_set == name]
+
+    def renew(self, why: str) -> None:
+        self.asked_to_renew = why
+
+    def keep(self, earlier: ReplicationSet) -> None:
+        self.asked_to_renew = f"keep {earlier.name}"
 
     def connections(self) -> list[ConnectionStatus]:
         if self.polls_until_mirrored:
@@ -217,6 +234,14 @@ class FakeReplication:
             self.schedules[id_] = schedule
 
 
+class FakeApplications:
+    def __init__(self) -> None:
+        self.known: list[ApplicationDirectory] = []
+
+    async def directories(self) -> list[ApplicationDirectory]:
+        return self.known
+
+
 class FakeRestoration:
     def __init__(self) -> None:
         self.begun: list[RestorationStatus] = []
@@ -247,6 +272,7 @@ class Served:
         self.target = Target()
         self.replication = FakeReplication()
         self.restoration = FakeRestoration()
+        self.applications = FakeApplications()
         self.statistics: StatisticsRing
         self.trust: Trust
         self.pairing: Pairing
@@ -265,13 +291,18 @@ class Served:
         await self.target.start()
         replication = cast("Any", self.replication)
         self.statistics = StatisticsRing(self.target.clock, replication, self.target.service)
-        host, events = self.target.host, self.target.events
+        host, events = replace(self.target.host, applications=self.applications), self.target.events
         self.trust = await open_trust("TARGET", host, StateStore(host.file_system, "/state", host.clock), events)
         self.pairing = Pairing(self.trust, host.entropy, events)
         context = Context(host, ReplicationSettings(), events, ["/state"], self.trust)
         store = StateStore(host.file_system, "/state", host.clock)
         self.replication.home = SetHome(
             context, store, self.replication.users, lambda part, name: asyncio.create_task(part, name=name)
+        )
+        self.replication.coverage = Coverage(
+            context,
+            self.replication.home,
+            lambda: [each.replication_set for each in self.replication.connected.values()],
         )
         return build_app(
             Backends(

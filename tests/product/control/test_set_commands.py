@@ -15,6 +15,7 @@ from bodydouble.cli import set_file, sets
 from bodydouble.cli.main import cli
 from bodydouble.errors import InputError
 from bodydouble.security.certificate import fingerprint_of
+from bodydouble.vocabulary.applications import ApplicationDirectory
 from bodydouble.vocabulary.operations import MakeDirectory, Metadata
 from bodydouble.vocabulary.records import ReplicationSet, Rule
 
@@ -88,6 +89,20 @@ def test_a_size_is_calculated_shown_and_cancelled(served: Served, run: Callable[
     assert "together" in run("set", "size", "web", "--show").stdout
     assert "not being calculated" in run("set", "size", "web", "--cancel").stderr
     assert json.loads(run("set", "size", "web", "--begin", "--json").stdout)["state"] == "running"
+
+
+def test_what_applications_need_and_no_set_holds_is_warned_of(served: Served, run: Callable[..., Result]) -> None:
+    served.applications.known = [ApplicationDirectory(r"D:\shop", "web site 2 (Shop)", "root")]
+    saved = run("set", "create", "IIS", "--include", r"C:\InetPub")
+    warning = "bodydouble: warning: web site 2 (Shop), root: D:\\shop lies outside of the replication set 'IIS'"
+    assert saved.exit_code == 0
+    assert warning in saved.stderr
+    assert warning in run("connect", "IIS", "t").stderr
+    assert "Not in the replication sets" in run("status").stdout
+    (uncovered,) = json.loads(run("status", "--json").stdout)["uncovered"]
+    assert (uncovered["directory"]["path"], uncovered["state"]) == (r"D:\shop", "outside")
+    assert run("set", "save", "IIS", "--include", r"C:\InetPub", "--include", r"D:\shop").stderr == ""
+    assert "Not in the replication sets" not in run("status").stdout
 
 
 # --- files ----------------------------------------------------------------------------------------------------------
