@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from bodydouble.vocabulary.applications import ApplicationDirectory
+    from bodydouble.vocabulary.capabilities import Capabilities
     from bodydouble.vocabulary.operations import AnyOperation, Entry
     from bodydouble.vocabulary.records import HostIdentity, ScriptResult, ServiceStatus
 
@@ -58,6 +59,9 @@ class FileSystem(Protocol):
         Raises:
             FileSystemError: as `read`.
         """
+
+    async def capabilities(self, path: str) -> Capabilities:
+        """What the volume that holds ``path``, or will hold it, keeps of files."""
 
     async def apply(self, operations: Sequence[AnyOperation], *, durable: bool = True) -> None:
         """Carry out the operations in order; with ``durable`` they survive power loss once this returns.

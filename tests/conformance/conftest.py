@@ -23,6 +23,7 @@ from bodydouble.adapters.linux import (
     open_host,
 )
 from bodydouble.adapters.services import CommandService
+from bodydouble_sim.storage.drive import Drive
 from bodydouble_sim.storage.ntfs import NtfsVolume
 from bodydouble_sim.windows.machine import WindowsMachine
 from bodydouble_sim.windows.service import ServiceConfig, TaskProgram
@@ -207,12 +208,13 @@ class WindowsBody:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._machine = WindowsMachine(world, "SOURCE")
+        drives = {"C": Drive(file_system="ntfs"), "D": Drive(file_system="fat32")}
+        self._machine = WindowsMachine(world, "SOURCE", drives)
         self.application: Application = VolumeApplication(self._machine)
         self._register("Clock", "Clock Service", self._tick)
         self._register("Broken", "Broken Service", self._break)
         for directory in (self.root, self.outside):
-            self._machine.volumes["C"].mkdir(directory)
+            self._machine.volumes[directory[0]].mkdir(directory)
 
     def _register(self, name: str, display_name: str, program: Callable[[], Any]) -> None:
         config = ServiceConfig(name, display_name, "manual", (), f"{name}.exe")
@@ -235,6 +237,12 @@ class WindowsBody:
         self._world.run(on_host())
 
 
+class FatBody(WindowsBody):
+    """A simulated Windows 2000 whose drive D is FAT32."""
+
+    root, outside = "D:/Protected", "D:/Outside"
+
+
 async def _awaited(case: Case, host: Host) -> None:
     await case(host)
 
@@ -244,10 +252,10 @@ BODIES = ["linux", FUSE, "windows"]
 
 
 def _body(kind: str, directory: Path) -> Iterator[Body]:
-    if kind == "windows":
+    if kind in ("windows", "fat32"):
         world = World(1)
         try:
-            yield WindowsBody(world)
+            yield WindowsBody(world) if kind == "windows" else FatBody(world)
         finally:
             world.close()
     else:
@@ -260,9 +268,22 @@ def body(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Body]:
     yield from _body(request.param, tmp_path)
 
 
-@pytest.fixture(params=[*BODIES, "linux mapped", "windows mapped", "linux fed", "windows fed"])
+DECORATED = ["linux mapped", "windows mapped", "linux fed", "windows fed"]
+
+
+@pytest.fixture(params=[*BODIES, *DECORATED, "linux fitted", "windows fitted"])
 def files_body(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Body]:
     """Every body, and two of them with their files behind the product's own decorators."""
+    yield from _decorated(request, tmp_path)
+
+
+@pytest.fixture(params=[*BODIES, *DECORATED, "fat32"])
+def any_volume(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Body]:
+    """As ``files_body``, and a volume that keeps less."""
+    yield from _decorated(request, tmp_path)
+
+
+def _decorated(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Body]:
     kind, _, decorator = request.param.partition(" ")
     for made in _body(kind, tmp_path):
         yield Decorated(made, decorator) if decorator else made

@@ -7,6 +7,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from bodydouble.replication.feed import Feed, FeedingFileSystem, GatedFileSystem
+from bodydouble.replication.fitting import FittingFileSystem
 from bodydouble.replication.mapping import PathMap
 from bodydouble.replication.rules import fold, same
 from bodydouble.replication.view import MappedFileSystem
@@ -44,6 +45,8 @@ class Decorated:
             places = [self._inner.root, self._inner.outside]
             mapping = [PathMapping(root, place) for root, place in zip(roots, places, strict=True)]
             return MappedFileSystem(files, PathMap(roots, mapping, "", key), plain=False)
+        if self._kind == "fitted":
+            return FittingFileSystem(files, [self.root, self.outside], key, lambda _what, _path: None, foreign=False)
         feed = Feed(key)
         fed = FeedingFileSystem(files, feed, [self.root], asyncio.Lock())
         feed.join(fed, None)
@@ -58,4 +61,5 @@ class _Both:
         self.apply = fed.apply
         self.case_sensitive = gated.case_sensitive
         self.list_directory, self.stat = gated.list_directory, gated.stat
+        self.capabilities = gated.capabilities
         self.read, self.free_space, self.find_data = gated.read, gated.free_space, gated.find_data

@@ -51,7 +51,7 @@ class Box:
     def __init__(self, lab: Lab, name: str, number: int) -> None:
         self.name = name
         self.ip = f"10.0.0.{number}"
-        drives = {"C": Drive(file_system="ntfs"), "D": Drive(file_system="ntfs")}
+        drives = {"C": Drive(file_system="ntfs"), "D": lab.drive}
         machine = WindowsMachine(lab.world, name, drives)
         spec = HostSpec(role="server", computer_name=name, address=f"{self.ip}/24")
         machine.plug(lab.segment, [f"{self.ip}/24"])
@@ -119,7 +119,8 @@ class Box:
 class Lab:
     """A segment with machines, and a console on it."""
 
-    def __init__(self, names: str, seed: int = 1) -> None:
+    def __init__(self, names: str, seed: int = 1, drive: Drive | None = None) -> None:
+        self.drive = drive or Drive(file_system="ntfs")
         self.world = World(seed)
         self.segment = self.world.network.segment("lan")
         self.boxes = {name: Box(self, name, number) for number, name in enumerate(names, 10)}
@@ -224,8 +225,8 @@ def _is_settled(status: ConnectionStatus) -> bool:
     return status.state == "replicating" and not status.queue_operations and status.applied == status.generated
 
 
-def lab_with_data(names: str) -> Lab:
-    lab = Lab(names)
+def lab_with_data(names: str, drive: Drive | None = None) -> Lab:
+    lab = Lab(names, drive=drive)
     for box in lab.boxes.values():
         box.mkdir(ROOT)
     return lab

@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from tests.e2e.test_configurations import ROOT, lab_with_data
 
+from bodydouble.vocabulary.events import EventCode
+from bodydouble.vocabulary.operations import Metadata
+from bodydouble.vocabulary.records import ReplicationSet, Rule
+from bodydouble.vocabulary.verification import VerificationOptions
+from bodydouble_sim.storage.drive import Drive
 from bodydouble_sim.storage.ntfs import NtfsVolume
 
 if TYPE_CHECKING:
-    from tests.e2e.test_configurations import Box
+    from tests.e2e.test_configurations import Box, Lab
+
+    from bodydouble.vocabulary.verification import VerificationDetails
 
 UNIT = 64 * 1024
+
+
+ACL = b"O:BAG:SYD:(A;;FA;;;BA)"
+
+
+async def events(lab: Lab, name: str, code: EventCode) -> list[str]:
+    async with lab.boxes[name].talk() as client:
+        return [event.text for event in await client.events() if event.code == code]
+
+
+async def verified(lab: Lab) -> VerificationDetails:
+    """A verification by checksum, to its end."""
+    async with lab.boxes["S"].talk() as client:
+        number = (await client.verify(1, VerificationOptions(checksum=True))).number
+        while (details := await client.verification(number)).report.state != "complete":  # noqa: ASYNC110 - over the wire
+            await asyncio.sleep(0.5)
+        return details
 
 
 def drive(box: Box, letter: str = "C") -> NtfsVolume:
@@ -47,5 +72,80 @@ def test_sparse_files_take_as_little_space_on_the_target() -> None:
             assert target.allocated(path) == source.allocated(path) < 5 * UNIT
             assert target.attributes(path) == source.attributes(path)
         lab.check(at_least=8)
+
+    lab.run(main)
+
+
+def busy(source: NtfsVolume, directory: str) -> None:
+    """Something of everything that NTFS 5 keeps and FAT does not."""
+    source.mkdir(directory)
+    sparse_file(source, f"{directory}/sparse")
+    source.create(f"{directory}/a")
+    source.write(f"{directory}/a", 0, b"a" * 3000)
+    source.set_metadata(f"{directory}/a", Metadata(3, ACL))
+    source.hard_link(f"{directory}/a", f"{directory}/b")
+    source.set_attributes(f"{directory}/a", 0)
+    source.write(f"{directory}/b", 100, b"through the other name")
+    source.mkdir(f"{directory}/junction")
+    source.make_junction(f"{directory}/junction", "C:/Windows")
+    source.mkdir(f"{directory}/other")
+    source.make_junction(f"{directory}/other", "C:/Windows")
+    source.rename(f"{directory}/other", f"{directory}/moved")
+    source.rmdir(f"{directory}/moved")
+    source.set_times(f"{directory}/a", 1_000_000_001_234_567_800)
+
+
+def test_a_fat_target_keeps_what_it_can_and_says_what_it_cannot() -> None:
+    lab = lab_with_data("ST", Drive(file_system="fat32"))
+    place = "D:/replica/C/data"
+
+    async def main() -> None:
+        source, target = drive(lab.boxes["S"]), lab.boxes["T"].machine.volumes["D"]
+        busy(source, f"{ROOT}/mirrored")
+        await lab.connect("S", "T", base="D:/replica")
+        await lab.settled(("S", 1))
+        busy(source, f"{ROOT}/live")
+        await lab.settled(("S", 1))
+        for directory in ("mirrored", "live"):
+            there = {entry.path.rpartition("/")[2]: entry for entry in target.list(f"{place}/{directory}")}
+            assert sorted(there) == ["a", "b", "sparse"]
+            for name, entry in there.items():
+                here = source.stat(f"{ROOT}/{directory}/{name}")
+                assert here is not None
+                assert entry.metadata == Metadata(here.metadata.attributes)
+                assert abs(entry.mtime_ns - here.mtime_ns) < 2_000_000_000
+                assert target.read(entry.path) == source.read(here.path)
+        texts = await events(lab, "T", EventCode.NOT_KEPT)
+        assert [text.split(" ", 2)[2].partition(" are not kept")[0] for text in texts] == [
+            "permissions", "holes", "hard links", "junctions",
+        ]  # fmt: skip
+        async with lab.boxes["T"].talk() as client:
+            status = (await client.replicas())[0]
+        assert sorted(status.not_kept) == ["hard links", "holes", "junctions", "permissions"]
+        assert (await verified(lab)).differences == []
+
+    lab.run(main)
+
+
+def test_a_fat_source_gets_permissions_of_the_targets_directory() -> None:
+    lab = lab_with_data("ST", Drive(file_system="fat32"))
+
+    async def main() -> None:
+        source, target = lab.boxes["S"].machine.volumes["D"], drive(lab.boxes["T"])
+        source.mkdir("D:/data")
+        for name in ("mirrored", "live"):
+            source.create(f"D:/data/{name}")
+            source.write(f"D:/data/{name}", 0, name.encode())
+            if name == "mirrored":
+                target.mkdir("C:/replica")
+                target.set_security("C:/replica", b"O:BAG:SYD:(A;OICI;FA;;;BA)")
+                data = ReplicationSet(name="data", rules=[Rule(path="D:/data")])
+                await lab.connect("S", "T", data, base="C:/replica")
+                await lab.settled(("S", 1))
+        await lab.settled(("S", 1))
+        for name in ("mirrored", "live"):
+            assert target.security(f"C:/replica/D/data/{name}") == b"O:BAG:SYD:AI(A;ID;FA;;;BA)"
+        assert (await verified(lab)).differences == []
+        assert await events(lab, "T", EventCode.NOT_KEPT) == []
 
     lab.run(main)

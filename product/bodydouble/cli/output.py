@@ -185,9 +185,15 @@ def target_table(connections: Sequence[TargetConnectionStatus]) -> Table:
         queue = f"{item.queue_operations} ops, {item.queue_bytes} bytes"
         _row(
             table, item.source, item.replication_set, _side(item.state), connected, queue, item.applied,
-            "\n".join(item.places), item.detail,
+            "\n".join(item.places), "\n".join([item.detail, *_not_kept(item)]).strip(),
         )  # fmt: skip
     return table
+
+
+def _not_kept(item: TargetConnectionStatus) -> list[str]:
+    """What the volumes could not keep, one line."""
+    counts = ", ".join(f"{what} ({count}x)" for what, count in sorted(item.not_kept.items()))
+    return [f"not kept: {counts}"] if counts else []
 
 
 def _side(state: TargetState) -> str:

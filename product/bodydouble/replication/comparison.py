@@ -5,34 +5,53 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+from bodydouble.replication.fitting import fit_metadata
 from bodydouble.replication.protocol import BLOCK_BYTES
 
 if TYPE_CHECKING:
     from bodydouble.ports import FileSystem
+    from bodydouble.vocabulary.capabilities import Capabilities
     from bodydouble.vocabulary.operations import Entry
 
 _TIME_GRAIN_NS = 100
 """NTFS keeps times in units of 100 ns; finer differences between two hosts mean nothing."""
 
 
-def same_time(here: Entry, there: Entry) -> bool:
-    """Whether both were last written at the same moment."""
-    return _grains(here) == _grains(there)
+def same_time(here: Entry, there: Entry, kept: Capabilities) -> bool:
+    """Whether both were last written at the same moment, as far as the volumes keep it."""
+    return abs(here.mtime_ns - there.mtime_ns) < _grain(kept)
 
 
-def is_newer(here: Entry, there: Entry) -> bool:
+def is_newer(here: Entry, there: Entry, kept: Capabilities) -> bool:
     """Whether ``here`` was written later than ``there``."""
-    return _grains(here) > _grains(there)
+    return here.mtime_ns - there.mtime_ns >= _grain(kept)
 
 
-def _grains(entry: Entry) -> int:
-    return entry.mtime_ns // _TIME_GRAIN_NS
+def _grain(kept: Capabilities) -> int:
+    return max(_TIME_GRAIN_NS, kept.time_grain_ns)
 
 
-def difference(here: Entry, there: Entry) -> str:
+def same_metadata(here: Entry, there: Entry, kept: Capabilities) -> bool:
+    """Whether both have the same metadata, as far as the volumes keep them."""
+    return here.metadata == there.metadata or fit_metadata(here.metadata, kept) == fit_metadata(there.metadata, kept)
+
+
+def keeps_link(entry: Entry, kept: Capabilities) -> bool:
+    """Whether the volumes keep a symbolic link like ``entry``."""
+    return kept.junctions if entry.directory else kept.symbolic_links
+
+
+def same_link(here: Entry, there: Entry, kept: Capabilities) -> bool:
+    """Whether two symbolic links are the same."""
+    same_kind = (here.target, here.directory) == (there.target, there.directory)
+    return same_kind and same_time(here, there, kept) and same_metadata(here, there, kept)
+
+
+def difference(here: Entry, there: Entry, kept: Capabilities) -> str:
     """What tells two entries of one path apart, without their bytes, in words; empty when nothing does.
 
-    The times of directories say nothing: they change with what is inside and are not replicated.
+    What one of the volumes cannot keep (``kept``: what both can) is no difference. The times of directories say
+    nothing: they change with what is inside and are not replicated.
     """
     if (here.kind, here.directory) != (there.kind, there.directory):
         return f"a {here.kind}, on the target a {there.kind}"
@@ -41,13 +60,14 @@ def difference(here: Entry, there: Entry) -> str:
         found.append(f"leads to {here.target}, on the target to {there.target}")
     if here.size != there.size and not here.directory:
         found.append(f"size {here.size}, on the target {there.size}")
-    if not here.directory and not same_time(here, there):
+    if not here.directory and not same_time(here, there, kept):
         found.append("last write")
-    if here.metadata.attributes != there.metadata.attributes:
+    mine, theirs = fit_metadata(here.metadata, kept), fit_metadata(there.metadata, kept)
+    if mine.attributes != theirs.attributes:
         found.append("attributes")
-    if here.metadata.security != there.metadata.security:
+    if mine.security != theirs.security:
         found.append("security")
-    if here.metadata.extended != there.metadata.extended:
+    if mine.extended != theirs.extended:
         found.append("extended attributes")
     return ", ".join(found)
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
     from bodydouble.ports import FileSystem, Sink
+    from bodydouble.vocabulary.capabilities import Capabilities
 
 
 class Feed:
@@ -145,6 +146,10 @@ class FeedingFileSystem:
         """See the port."""
         return await self._files.free_space(path)
 
+    async def capabilities(self, path: str) -> Capabilities:
+        """See the port."""
+        return await self._files.capabilities(path)
+
     async def apply(self, operations: Sequence[AnyOperation], *, durable: bool = True) -> None:
         """See the port. Whoever cancels this lets it end first, or what was done is offered to nobody."""
         async with self.lock:
@@ -258,3 +263,7 @@ class GatedFileSystem:
     async def free_space(self, path: str) -> int:
         """See the port."""
         return await self._files.free_space(path)
+
+    async def capabilities(self, path: str) -> Capabilities:
+        """See the port."""
+        return await self._files.capabilities(path)

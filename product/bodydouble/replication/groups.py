@@ -19,6 +19,7 @@ from bodydouble.replication.protocol import (
     BlocksRequest,
     ListRequest,
     RemoveTree,
+    VolumeRequest,
 )
 from bodydouble.vocabulary import paths
 from bodydouble.vocabulary.operations import (
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
     from bodydouble.replication.protocol import Body
 
-QUESTIONS = (ListRequest, BlocksRequest)
+QUESTIONS = (ListRequest, BlocksRequest, VolumeRequest)
 _REPEATABLE = (MakeDirectory, CreateFile, Write, Truncate, PunchHole, SetMetadata, SetTimes)
 _REMOVALS = (RemoveFile, RemoveDirectory, RemoveTree)
 

@@ -5,9 +5,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bodydouble.replication.protocol import BLOCK_BYTES
+from bodydouble.vocabulary.operations import HOLE_BYTES
 
 if TYPE_CHECKING:
     from bodydouble.ports import FileSystem
+    from bodydouble.vocabulary.operations import Entry
+
+
+async def has_holes(file_system: FileSystem, entry: Entry) -> bool:
+    """Whether a file is sparse and has a hole of at least `HOLE_BYTES`, so that a replica of it should have one.
+
+    Raises:
+        FileSystemError: as the port's `find_data`.
+    """
+    offset = 0
+    while entry.sparse and offset + HOLE_BYTES <= entry.size:
+        begin, end = await file_system.find_data(entry.path, offset) or (entry.size, entry.size)
+        if begin - offset >= HOLE_BYTES:
+            return True
+        offset = end
+    return False
 
 
 class Holes:

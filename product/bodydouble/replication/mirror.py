@@ -17,8 +17,17 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bodydouble.errors import BodydoubleError, FileSystemError
-from bodydouble.replication.comparison import digest_bytes, digest_file, is_newer, same_time
-from bodydouble.replication.holes import Holes
+from bodydouble.replication.comparison import (
+    digest_bytes,
+    digest_file,
+    is_newer,
+    keeps_link,
+    same_link,
+    same_metadata,
+    same_time,
+)
+from bodydouble.replication.holes import Holes, has_holes
+from bodydouble.replication.keeping import Keeping
 from bodydouble.replication.left import MAX_LEFT
 from bodydouble.replication.names import NameGroups
 from bodydouble.replication.protocol import (
@@ -35,6 +44,7 @@ from bodydouble.replication.scan import listings, weight
 from bodydouble.replication.tally import Tally
 from bodydouble.replication.touches import FileWatch, Touches
 from bodydouble.vocabulary import paths
+from bodydouble.vocabulary.capabilities import Capabilities
 from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.operations import (
     CreateFile,
@@ -122,6 +132,8 @@ class Mirror:
         self._tally = Tally(asyncio.get_running_loop().time)
         self._outlet = outlet
         self._questions = Questions(outlet, selection.names, digests=plan.kind == "checksum")
+        self._keeping = Keeping(self._questions, file_system, selection)
+        self._kept = Capabilities()
         self._file_system = file_system
         self._selection = selection
         self._touches = touches
@@ -232,6 +244,7 @@ class Mirror:
 
     async def _attributes(self, path: str) -> None:
         await self._room()
+        self._kept = await self._keeping.of(path)
         mark = self._touches.now
         here = await self._file_system.stat(path)
         if here is not None and here.directory:
@@ -269,6 +282,7 @@ class Mirror:
         if self._selection.replicates_nothing(path) or not self._selection.within_roots(path):
             return
         await self._room()
+        self._kept = await self._keeping.of(path)
         there = await self._questions.look(path)
         mark = self._touches.now
         here = await self._file_system.stat(path)
@@ -292,19 +306,31 @@ class Mirror:
         if here.kind == "directory":
             return [_Directory(here, there, mark)]
         if self._selection.selects(path):
-            if self._leaves_alone(here, there):
-                return []
-            if there is not None and (other := self._groups.strayed(here, there.entry)) is not None:
-                if not self._part(path, other, mark):
-                    return []
-                there = None
-            if not await self._name(here):
-                await (self._file if here.kind == "file" else self._link)(here, there, mark)
+            await self._match(here, there, mark)
         return []
+
+    async def _match(self, here: Entry, there: ListedEntry | None, mark: int) -> None:
+        """Make a file or a symbolic link equal."""
+        if here.kind == "link" and not keeps_link(here, self._kept):
+            self._tally.file()
+            return
+        if self._leaves_alone(here, there):
+            return
+        if there is not None and (other := self._groups.strayed(here, there.entry)) is not None:
+            if not self._part(here.path, other, mark):
+                return
+            there = None
+        if not await self._name(here):
+            await (self._file if here.kind == "file" else self._link)(here, there, mark)
 
     def _leaves_alone(self, here: Entry, there: ListedEntry | None) -> bool:
         """Whether a file is newer on the target and stays so; then its names stay apart or together as they are."""
-        if not self._plan.newer_only or here.kind != "file" or there is None or not is_newer(there.entry, here):
+        if (
+            not self._plan.newer_only
+            or here.kind != "file"
+            or there is None
+            or not is_newer(there.entry, here, self._kept)
+        ):
             return False
         if self._touches.since(here.path, self._plan.begun):
             return False  # the application's last write is on its way there
@@ -369,7 +395,7 @@ class Mirror:
         if entry is None or entry.kind != "directory":
             return False
         known = at.there is not None and not self._touches.since(entry.path, self._plan.begun)
-        if not known or at.there is None or at.there.entry.metadata != entry.metadata:
+        if not known or at.there is None or not same_metadata(entry, at.there.entry, self._kept):
             self._outlet.put(MakeDirectory(entry.path, entry.metadata))
         return True
 
@@ -397,7 +423,7 @@ class Mirror:
     async def _name(self, here: Entry) -> bool:
         """Queue one more name of a file that the replica has under another; False when it must be sent itself."""
         first = self._groups.first(here)
-        if first is None or self._groups.alone(here.path):
+        if first is None or self._groups.alone(here.path) or not self._kept.hard_links:
             return False
         now = self._renames.now
         leader = await self._file_system.stat(first)
@@ -420,7 +446,7 @@ class Mirror:
         if entry is None or entry.target is None:
             return
         known = there is not None and not self._touches.since(entry.path, self._plan.begun)
-        if not known or there is None or not _same_link(entry, there.entry):
+        if not known or there is None or not same_link(entry, there.entry, self._kept):
             self._outlet.put(
                 MakeSymbolicLink(entry.path, entry.target, entry.metadata, entry.mtime_ns, entry.directory)
             )
@@ -432,7 +458,7 @@ class Mirror:
         try:
             if await self._is_same(here, there, mark):
                 self._tally.skipped(here.size)
-                if there is not None and there.entry.metadata != here.metadata:
+                if there is not None and not same_metadata(here, there.entry, self._kept):
                     self._outlet.put(SetMetadata(here.path, here.metadata))
             else:
                 await self._send_file(here, there, mark)
@@ -445,10 +471,12 @@ class Mirror:
         if there is None or self._plan.kind == "full" or self._touches.since(here.path, self._plan.begun):
             return False
         theirs = there.entry
-        same = theirs.size == here.size and same_time(here, theirs)
+        same = theirs.size == here.size and same_time(here, theirs, self._kept)
         if not same or self._plan.kind == "difference":
             return same
         if here.size > SMALL_FILE_BYTES or not there.digest:
+            return False
+        if self._kept.holes and not theirs.sparse and await has_holes(self._file_system, here):
             return False
         digest = await digest_file(self._file_system, here.path, here.size)
         return digest == there.digest and not self._touches.since(here.path, mark)
@@ -560,11 +588,6 @@ class _Directory:
     here: Entry
     there: ListedEntry | None
     mark: int
-
-
-def _same_link(here: Entry, there: Entry) -> bool:
-    same_kind = (here.target, here.directory) == (there.target, there.directory)
-    return same_kind and same_time(here, there) and here.metadata == there.metadata
 
 
 def _block_digest(digests: list[bytes], offset: int) -> bytes:

@@ -13,7 +13,7 @@ acknowledged, so a connection that is cut off, with or without TLS's own farewel
                                   <-         Refused | Welcome
     Begin (stream, position)      ->
     Batch, Fragment, Ping ...     ->
-                                  <-         Ack, Applied, Standing, Listing, Blocks, Settled, TaskEnded,
+                                  <-         Ack, Applied, Standing, Listing, Blocks, Volume, Settled, TaskEnded,
                                              Diverged, Ping ...
 """
 
@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 import msgspec
 
 from bodydouble.errors import ProtocolError, StateError
+from bodydouble.vocabulary.capabilities import Capabilities  # noqa: TC001 - msgspec reads it at run time
 from bodydouble.vocabulary.mapping import PathMapping  # noqa: TC001 - msgspec reads it at run time
 from bodydouble.vocabulary.operations import (
     CreateFile,
@@ -112,6 +113,12 @@ class BlocksRequest(StreamItem, frozen=True, tag="blocks"):
     first: Count
 
 
+class VolumeRequest(StreamItem, frozen=True, tag="volume"):
+    """Answer `Volume`: what the replica's volume keeps of ``path``."""
+
+    path: str
+
+
 class RemoveTree(StreamItem, frozen=True, tag="remove-tree"):
     """Remove ``path`` and what is beneath it, as far as the replication set selects it.
 
@@ -150,6 +157,7 @@ Body = (
     | Settle
     | ListRequest
     | BlocksRequest
+    | VolumeRequest
     | RemoveTree
     | Task
 )
@@ -317,6 +325,13 @@ class Blocks(Message, frozen=True, tag="blocks"):
     digests: list[bytes]
 
 
+class Volume(Message, frozen=True, tag="volume"):
+    """Answer to a `VolumeRequest`."""
+
+    sequence: Count
+    kept: Capabilities
+
+
 class Settled(Message, frozen=True, tag="settled"):
     """Answer to `Settle`. With no path and no overflow the target is strict from here on."""
 
@@ -344,6 +359,7 @@ AnyMessage = (
     | Standing
     | Listing
     | Blocks
+    | Volume
     | Settled
     | TaskEnded
     | Diverged

@@ -9,13 +9,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from bodydouble.errors import BodydoubleError, ProtocolError
-from bodydouble.replication.protocol import MAX_BLOCKS, Blocks, BlocksRequest, ListedEntry, Listing, ListRequest
+from bodydouble.replication.protocol import (
+    MAX_BLOCKS,
+    Blocks,
+    BlocksRequest,
+    ListedEntry,
+    Listing,
+    ListRequest,
+    Volume,
+    VolumeRequest,
+)
 from bodydouble.vocabulary import paths
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bodydouble.replication.protocol import AnyMessage, Body
+    from bodydouble.vocabulary.capabilities import Capabilities
     from bodydouble.vocabulary.events import EventCode
 
 T = TypeVar("T")
@@ -80,6 +90,10 @@ class Questions:
             digests += answer.digests
             if len(answer.digests) < MAX_BLOCKS:
                 return digests
+
+    async def kept(self, path: str) -> Capabilities:
+        """What the replica's volume keeps."""
+        return expect(await self._ask(VolumeRequest(path)), Volume).kept
 
     async def _ask(self, body: Body) -> AnyMessage:
         while True:

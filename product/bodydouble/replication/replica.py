@@ -10,6 +10,7 @@ import msgspec
 from bodydouble.errors import BodydoubleError, FileSystemError, PathError, ProtocolError
 from bodydouble.replication.bounds import check_values
 from bodydouble.replication.comparison import digest_bytes, digest_file
+from bodydouble.replication.fitting import FittingFileSystem
 from bodydouble.replication.groups import QUESTIONS
 from bodydouble.replication.place import Place
 from bodydouble.replication.protocol import (
@@ -32,10 +33,13 @@ from bodydouble.replication.protocol import (
     Settled,
     StreamItem,
     Task,
+    Volume,
+    VolumeRequest,
 )
 from bodydouble.replication.tasks import to_the_end
 from bodydouble.state.store import make_directories
 from bodydouble.vocabulary import paths
+from bodydouble.vocabulary.capabilities import Capabilities
 from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.operations import (
     AnyOperation,
@@ -137,8 +141,20 @@ class Replica:
         """Take the place that the record says."""
         record = self.record
         self.place = Place(self._context, record.replication_set, record.placement, self._applying)
-        self._file_system = self.place.files
+        foreign = self.place.path_map.foreign
+        self._file_system = FittingFileSystem(
+            self.place.files, self.selection.roots, self.key, self._tell_not_kept, foreign=foreign
+        )
         self._context.feed.join(self.place.host_files, None if earlier is None else earlier.host_files)
+
+    def _tell_not_kept(self, what: str, path: str) -> None:
+        text = f"{self.record.source}: {self.record.replication_set.name}: {what} are not kept here, first of {path}"
+        self._context.events.record(EventCode.NOT_KEPT, text)
+
+    @property
+    def not_kept(self) -> dict[str, int]:
+        """How many times each thing that the volumes here do not keep was left out, since the daemon started."""
+        return dict(self._file_system.not_kept)
 
     @property
     def selection(self) -> Selection:
@@ -165,6 +181,7 @@ class Replica:
         self.mirroring = False
         self._forget_skipped()
         self._told_own = False
+        self._file_system.begin()
 
     def resume(self, stream: str, applied: int, *, mirroring: bool) -> None:
         """The daemon was restarted where ``stream`` had been applied up to ``applied``."""
@@ -238,6 +255,8 @@ class Replica:
             return [Listing(item.sequence, [], more=False)]
         if isinstance(body, BlocksRequest):
             return [Blocks(item.sequence, [])]
+        if isinstance(body, VolumeRequest):
+            return [Volume(item.sequence, Capabilities())]
         if not self._told_own:
             self._told_own = True
             text = f"{self.record.source}: {own} is this machine's own: what the source has there is left out"
@@ -265,6 +284,8 @@ class Replica:
         if await self._file_system.stat(operation.path) is not None:
             return False
         if isinstance(operation, Rename) and await self._file_system.stat(operation.new_path) is None:
+            if await self._file_system.loses(operation.path):
+                return True  # a link that could not be made
             raise ReplicaDivergedError(f"{operation.path} is missing, under its new name {operation.new_path} as well")
         return True
 
@@ -335,6 +356,8 @@ class Replica:
             return [await self._list(item.sequence, body)]
         elif isinstance(body, BlocksRequest):
             return [await self._blocks(item.sequence, body)]
+        elif isinstance(body, VolumeRequest):
+            return [Volume(item.sequence, await self._file_system.capabilities(body.path))]
         elif isinstance(body, RemoveTree):
             await self._remove_tree(body.path)
         elif isinstance(body, Task) and body.on == "execute":

@@ -30,6 +30,7 @@ from bodydouble.replication.protocol import (
     Settled,
     Standing,
     TaskEnded,
+    Volume,
     Welcome,
     Wire,
 )
@@ -460,7 +461,7 @@ class SourceConnection:
                 self.transmission.look(stream)
         elif isinstance(message, Applied):
             stream.note_applied(message.sequence)
-        elif isinstance(message, Listing | Blocks | Settled):
+        elif isinstance(message, Listing | Blocks | Volume | Settled):
             stream.answer(message.sequence, message)
         elif isinstance(message, Standing):
             self._target_stands(message)

@@ -173,6 +173,7 @@ class TargetRegistry:
             detail=self.detail(replica),
             state=self.standing(replica),
             places=replica.place.targets,
+            not_kept=replica.not_kept,
         )
 
     def standing(self, replica: Replica) -> TargetState:

@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from bodydouble.errors import FileSystemError
-from bodydouble.replication.comparison import difference, digest_bytes, digest_file, is_newer
+from bodydouble.replication.comparison import difference, digest_bytes, digest_file, is_newer, keeps_link
+from bodydouble.replication.holes import has_holes
+from bodydouble.replication.keeping import Keeping
 from bodydouble.replication.protocol import BLOCK_BYTES, SMALL_FILE_BYTES, ListedEntry
 from bodydouble.replication.questions import Outlet, Questions
 from bodydouble.replication.touches import Touches
 from bodydouble.vocabulary import paths
+from bodydouble.vocabulary.capabilities import Capabilities
 from bodydouble.vocabulary.operations import Entry, Rename
 from bodydouble.vocabulary.verification import Difference, VerificationOptions, VerificationTotals
 
@@ -74,6 +77,8 @@ class Verification:
         self.findings = Findings()
         self._outlet = outlet
         self._questions = Questions(outlet, selection.names, digests=options.checksum)
+        self._keeping = Keeping(self._questions, file_system, selection)
+        self._kept = Capabilities()
         self._file_system = file_system
         self._selection = selection
         self._options = options
@@ -119,6 +124,7 @@ class Verification:
         """One root, or one path that something happened to."""
         if self._selection.replicates_nothing(path) or not self._selection.within_roots(path):
             return
+        self._kept = await self._keeping.of(path)
         mark = self._touches.now
         there = await self._questions.look(path)
         here = await self._file_system.stat(path)
@@ -154,10 +160,10 @@ class Verification:
         if here is None:
             self._judge_orphan(there)
             return []
-        if here.directory:
+        if here.kind == "directory":
             self._judge_directory(here, there)
             return [path]
-        if self._selection.selects(path):
+        if self._selection.selects(path) and not (here.kind == "link" and not keeps_link(here, self._kept)):
             await self._judge_file(here, there, mark)
         return []
 
@@ -177,13 +183,13 @@ class Verification:
         if there is None:
             self._find(Difference(here.path, "missing", "a directory"))
             self._count(missing=1)
-        elif words := difference(here, there.entry):
+        elif words := difference(here, there.entry, self._kept):
             self._find(Difference(here.path, "different", words), shallow=there.entry.directory)
             self._count(different=1)
 
     async def _judge_file(self, here: Entry, there: ListedEntry | None, mark: int) -> None:
         try:
-            words = "" if there is None else difference(here, there.entry) or await self._bytes(here, there)
+            words = "" if there is None else difference(here, there.entry, self._kept) or await self._bytes(here, there)
         except FileSystemError as error:
             self._unreadable(here.path, error)
             return
@@ -194,14 +200,16 @@ class Verification:
         if there is None:
             self._find(Difference(here.path, "missing"))
             self._count(missing=1)
-        elif words and self._options.newer_only and not is_newer(here, there.entry):
+        elif words and self._options.newer_only and not is_newer(here, there.entry, self._kept):
             self._count(not_newer=1)
         elif words:
             self._find(Difference(here.path, "different", words))
             self._count(different=1)
 
     async def _bytes(self, here: Entry, there: ListedEntry) -> str:
-        """What a checksum says about two files that are equal in everything else."""
+        """What two files that are equal in everything else have in them, by holes and checksum."""
+        if self._kept.holes and not there.entry.sparse and await has_holes(self._file_system, here):
+            return "holes"
         if not self._options.checksum or not here.size:
             return ""
         if here.size > SMALL_FILE_BYTES:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from bodydouble.ports import Attachment, FileFilter, FileSystem, Sink
     from bodydouble.replication.mapping import PathMap
+    from bodydouble.vocabulary.capabilities import Capabilities
 
 _PLAIN = Metadata()
 
@@ -81,6 +82,13 @@ class MappedFileSystem:
         """See the port."""
         try:
             return await self._files.find_data(self._there(path), offset)
+        except FileSystemError as error:
+            raise self._renamed(error) from error
+
+    async def capabilities(self, path: str) -> Capabilities:
+        """See the port."""
+        try:
+            return await self._files.capabilities(self._there(path))
         except FileSystemError as error:
             raise self._renamed(error) from error
 

@@ -30,7 +30,8 @@ class Metadata(msgspec.Struct, frozen=True, array_like=True):
         attributes: Windows file attribute bits that are replicated (READONLY 1, HIDDEN 2, SYSTEM 4, ARCHIVE 32);
             0 where the file system has none.
         security: the security descriptor in the host's own encoding, opaque to the product (POSIX: ``uid:gid:mode``
-            in decimal, decimal, octal).
+            in decimal, decimal, octal). Empty where the file system has none: a file that gets it keeps the security
+            that it has, a new one gets what its volume gives to new files.
         extended: extended attributes, on POSIX hosts access control lists among them; empty where there are none.
     """
 

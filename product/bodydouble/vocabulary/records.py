@@ -254,6 +254,7 @@ class TargetConnectionStatus(Record, frozen=True):
         detail: why applying waits, empty when it does not.
         state: of the target's side.
         places: where the replica is kept, a directory for each root of the set.
+        not_kept: what the volumes there cannot keep, and how many times it was left out since the daemon started.
     """
 
     source: str
@@ -267,6 +268,7 @@ class TargetConnectionStatus(Record, frozen=True):
     detail: str = ""
     state: TargetState = "unknown"
     places: list[str] = []
+    not_kept: dict[str, int] = {}
 
 
 class RestoreRequest(Record, frozen=True):

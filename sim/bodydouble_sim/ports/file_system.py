@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Mapping, Sequence
 
+    from bodydouble.vocabulary.capabilities import Capabilities
     from bodydouble.vocabulary.operations import AnyOperation, Entry
     from bodydouble_sim.storage.volume import Volume
 
@@ -88,6 +89,10 @@ class SimFileSystem:
         """See `bodydouble.ports.FileSystem.find_data`."""
         await self._take(path, READ_SECONDS)
         return self._on(path).find_data(self._exact(path), offset)
+
+    async def capabilities(self, path: str) -> Capabilities:
+        """See `bodydouble.ports.FileSystem.capabilities`."""
+        return self._on(path).capabilities()
 
     async def apply(self, operations: Sequence[AnyOperation], *, durable: bool = True) -> None:
         """See `bodydouble.ports.FileSystem.apply`; filters do not see it."""

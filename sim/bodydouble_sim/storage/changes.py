@@ -96,6 +96,10 @@ class Changes:
         """Metadata as they are kept."""
         return metadata
 
+    def _kept(self, operation: MakeDirectory | CreateFile | SetMetadata | MakeSymbolicLink) -> Metadata:
+        """What an operation leaves a file with."""
+        return self._metadata(operation.metadata)
+
     def _check_entry(self, parent: Node, name: str, path: str) -> None:  # noqa: ARG002 - FAT counts entries
         """Refuse a name that the file system does not take, or a directory that takes no more."""
         problem = names.problem(name)
@@ -182,7 +186,7 @@ class Changes:
 
     def _make_directory(self, operation: AnyOperation) -> Done:
         assert isinstance(operation, MakeDirectory)
-        metadata = self._metadata(operation.metadata)
+        metadata = self._kept(operation)
         link = self._tree.find(operation.path)
         if link is None:
             link = self._enter(operation.path, metadata, self._write_time(self._now), directory=True)
@@ -195,7 +199,7 @@ class Changes:
 
     def _create_file(self, operation: AnyOperation) -> Done:
         assert isinstance(operation, CreateFile)
-        metadata, mtime_ns = self._metadata(operation.metadata), self._write_time(operation.mtime_ns)
+        metadata, mtime_ns = self._kept(operation), self._write_time(operation.mtime_ns)
         link = self._tree.find(operation.path)
         if link is None:
             link = self._enter(operation.path, metadata, mtime_ns, directory=False)
@@ -310,7 +314,7 @@ class Changes:
         assert isinstance(operation, SetMetadata)
         link = self._existing(operation.path)
         self._journal.changing(link)
-        link.node.metadata = metadata = self._metadata(operation.metadata)
+        link.node.metadata = metadata = self._kept(operation)
         return SetMetadata(self._tree.path(link), metadata), link
 
     def _set_times(self, operation: AnyOperation) -> Done:

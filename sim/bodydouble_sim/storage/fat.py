@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+import msgspec
+
 from bodydouble.errors import FileSystemError
 from bodydouble.vocabulary.operations import (
     CreateFile,
@@ -27,6 +29,7 @@ from bodydouble_sim.storage.volume import Volume
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from bodydouble.vocabulary.capabilities import Capabilities
     from bodydouble_sim.storage.journal import Journal
 
 Kind = Literal["fat16", "fat32"]
@@ -73,6 +76,10 @@ class FatVolume(Volume):
     def _write_time(self, ns: int) -> int:
         """Two seconds, rounded up, as Microsoft's FAT driver (the published fastfat sample, timesup.c) does it."""
         return -(-ns // _TWO_SECONDS) * _TWO_SECONDS
+
+    def capabilities(self) -> Capabilities:
+        """See `Volume.capabilities`."""
+        return msgspec.structs.replace(super().capabilities(), time_grain_ns=_TWO_SECONDS)
 
     def _create_time(self, ns: int) -> int:
         return ns - ns % _TEN_MS

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from bodydouble.errors import FileSystemError
+from bodydouble.vocabulary.capabilities import EVERY_BIT, LARGEST
 from bodydouble.vocabulary.operations import (
     CreateFile,
     MakeDirectory,
@@ -20,6 +21,7 @@ from bodydouble.vocabulary.operations import (
     MakeSymbolicLink,
     Metadata,
     PunchHole,
+    SetMetadata,
     Write,
 )
 from bodydouble_sim.storage import security
@@ -32,6 +34,7 @@ from bodydouble_sim.storage.volume import Volume
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bodydouble.vocabulary.capabilities import Capabilities
     from bodydouble.vocabulary.operations import AnyOperation
     from bodydouble_sim.storage.changes import Done
     from bodydouble_sim.storage.content import FileContent
@@ -80,6 +83,27 @@ class NtfsVolume(Volume):
     def _metadata(self, metadata: Metadata) -> Metadata:
         """Extended attributes of other systems have no place here; NTFS's own (for OS/2 programs) are not modelled."""
         return msgspec.structs.replace(metadata, extended=()) if metadata.extended else metadata
+
+    def capabilities(self) -> Capabilities:
+        """See `Volume.capabilities`. Larger files than NTFS has are refused as on a full volume."""
+        five = self.release >= 5  # noqa: PLR2004 - the release
+        kept = super().capabilities()
+        return msgspec.structs.replace(
+            kept, security=True, attributes=EVERY_BIT, hard_links=True, junctions=five, holes=five, largest_file=LARGEST
+        )
+
+    def _kept(self, operation: MakeDirectory | CreateFile | SetMetadata | MakeSymbolicLink) -> Metadata:
+        """A file keeps the security that it has, or gets what its directory gives, when the operation knows of none."""
+        metadata, path = self._metadata(operation.metadata), operation.path
+        if metadata.security:
+            return metadata
+        link = self._tree.find(path)
+        if link is not None:
+            security_text = link.node.metadata.security
+        else:
+            directory = not isinstance(operation, CreateFile)
+            security_text = b"" if path.find(":", 2) > 0 else self._given(path, directory=directory)
+        return Metadata(metadata.attributes, security_text)
 
     def upgrade(self) -> None:
         """What Windows 2000 does to an NTFS 4 volume when it mounts it."""
@@ -181,7 +205,7 @@ class NtfsVolume(Volume):
         self._need_release_5(operation.path)
         if not operation.junction:
             raise FileSystemError("denied", operation.path, "NTFS 5 knows junctions only")
-        metadata, mtime_ns = self._metadata(operation.metadata), self._write_time(operation.mtime_ns)
+        metadata, mtime_ns = self._kept(operation), self._write_time(operation.mtime_ns)
         link = self._tree.find(operation.path)
         if link is None:
             link = self._enter(operation.path, metadata, mtime_ns, directory=True)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bodydouble.errors import FileSystemError
+from bodydouble.vocabulary.capabilities import Capabilities
 from bodydouble.vocabulary.operations import (
     CreateFile,
     MakeDirectory,
@@ -177,6 +178,13 @@ class Volume(Changes):
         content = self._file(path).node.content
         assert content is not None
         return (offset, len(content.data)) if offset < len(content.data) else None
+
+    def capabilities(self) -> Capabilities:
+        """What the product can have the volume keep."""
+        return Capabilities(
+            security=False, attributes=SETTABLE, extended=(), hard_links=False, symbolic_links=False, junctions=False,
+            holes=False, time_grain_ns=100, largest_file=self.largest_file,
+        )  # fmt: skip
 
     def free_space(self) -> int:
         """Bytes still free."""

@@ -99,6 +99,9 @@ class Split:
         data: bytes = await self._of(path).read(path, offset, size)
         return data
 
+    async def capabilities(self, path: str) -> Any:
+        return await self._of(path).capabilities(path)
+
     async def find_data(self, path: str, offset: int) -> Any:
         return await self._of(path).find_data(path, offset)
 

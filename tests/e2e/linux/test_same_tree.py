@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from bodydouble.adapters.posix.file_system import PosixFileSystem
     from bodydouble.ports import Host
+    from bodydouble.vocabulary.capabilities import Capabilities
     from bodydouble.vocabulary.operations import AnyOperation, Entry
 
 pytestmark = [pytest.mark.root, pytest.mark.fuse, pytest.mark.program("rsync")]
@@ -61,6 +62,9 @@ class Elsewhere:
 
     async def read(self, path: str, offset: int, size: int) -> bytes:
         return await self._files.read(self._there(path), offset, size)
+
+    async def capabilities(self, path: str) -> Capabilities:
+        return await self._files.capabilities(self._there(path))
 
     async def find_data(self, path: str, offset: int) -> tuple[int, int] | None:
         return await self._files.find_data(self._there(path), offset)

@@ -15,6 +15,7 @@ from bodydouble.failover.service import FailoverService
 from bodydouble.ports import Host
 from bodydouble.state.events import EventLog
 from bodydouble.state.store import StateStore
+from bodydouble.vocabulary.capabilities import Capabilities
 from bodydouble.vocabulary.operations import (
     AnyOperation,
     CreateFile,
@@ -232,6 +233,9 @@ class MemoryFiles:
 
     async def read(self, path: str, offset: int, size: int) -> bytes:
         return self.files[path][offset : offset + size]
+
+    async def capabilities(self, _path: str) -> Capabilities:
+        return Capabilities()
 
     async def find_data(self, path: str, offset: int) -> tuple[int, int] | None:
         return (offset, len(self.files[path])) if offset < len(self.files[path]) else None

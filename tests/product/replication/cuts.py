@@ -12,6 +12,7 @@ from bodydouble.errors import FileSystemError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bodydouble.vocabulary.capabilities import Capabilities
     from bodydouble.vocabulary.operations import AnyOperation, Entry
     from bodydouble_sim.storage.volume import Volume
 
@@ -54,6 +55,9 @@ class CuttableVolume:
 
     async def read(self, path: str, offset: int, size: int) -> bytes:
         return self.volume.read(path, offset, size)
+
+    async def capabilities(self, _path: str) -> Capabilities:
+        return self.volume.capabilities()
 
     async def find_data(self, path: str, offset: int) -> tuple[int, int] | None:
         return self.volume.find_data(path, offset)

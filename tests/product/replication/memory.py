@@ -15,6 +15,7 @@ from bodydouble.errors import FileSystemError
 from bodydouble.ports import Host
 from bodydouble.replication.rules import fold
 from bodydouble.vocabulary import paths
+from bodydouble.vocabulary.capabilities import Capabilities
 from bodydouble.vocabulary.operations import (
     AnyOperation,
     CreateFile,
@@ -107,6 +108,7 @@ class MemoryVolume:
         self.gate = asyncio.Event()
         self.gate.set()
         self.no_filter = False
+        self.keeps: Callable[[str], Capabilities] = lambda _path: Capabilities()
         self.protected = "/state"
 
     def key(self, path: str) -> str:
@@ -302,6 +304,9 @@ class MemoryVolume:
         data = bytes(self._file(path).data[offset : offset + size])
         await asyncio.sleep(0)
         return data
+
+    async def capabilities(self, path: str) -> Capabilities:
+        return self.keeps(path)
 
     async def find_data(self, path: str, offset: int) -> tuple[int, int] | None:
         await asyncio.sleep(0)

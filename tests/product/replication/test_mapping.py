@@ -424,6 +424,9 @@ def test_drive_paths_are_kept_on_a_host_without_drives_through_a_mapping() -> No
                 node.path for node in source.volume.nodes.values() if node.path.startswith("C:/")
             }
             assert target.volume.nodes["/replicas/C/web/default.htm"].metadata == Metadata()
+            assert target.codes().count(EventCode.NOT_KEPT) == 1
+            not_kept = target.service.target_connections()[0].not_kept
+            assert not_kept["permissions and attributes"] > 3
             await source.service.start_mirror(1)
             await until(lambda: source.codes().count(EventCode.MIRROR_COMPLETE) == 2)
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from bodydouble.adapters.posix.backing import Backing
+    from bodydouble.vocabulary.capabilities import Capabilities
     from bodydouble.vocabulary.operations import AnyOperation, Entry
 
 P = ParamSpec("P")
@@ -58,6 +59,10 @@ class PosixFileSystem:
     async def find_data(self, path: str, offset: int) -> tuple[int, int] | None:
         """See the port."""
         return await self._in_thread(self._tree.find_data, path, offset)
+
+    async def capabilities(self, path: str) -> Capabilities:
+        """See the port."""
+        return await self._in_thread(self._tree.capabilities, path)
 
     async def apply(self, operations: Sequence[AnyOperation], *, durable: bool = True) -> None:
         """See the port."""

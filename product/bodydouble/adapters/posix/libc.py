@@ -1,4 +1,4 @@
-"""System calls that Python 3.11 does not offer: syncfs(2), renameat2(2), fallocate(2), umount2(2)."""
+"""System calls that Python 3.11 does not offer: syncfs(2), renameat2(2), fallocate(2), fstatfs(2), umount2(2)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import os
 
 RENAME_NOREPLACE = 1
 _KEEP_SIZE, _PUNCH_HOLE = 1, 2
+_STATFS_BYTES = 512
+"""More than any architecture's answer takes; the kind is its first word."""
 _MNT_DETACH = 2
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -42,6 +44,18 @@ def punch_hole(fd: int, offset: int, size: int) -> None:
     arguments = ctypes.c_int64(offset), ctypes.c_int64(size)
     if _libc.fallocate64(fd, _KEEP_SIZE | _PUNCH_HOLE, *arguments) != 0:
         raise _last_error()
+
+
+def volume_kind(fd: int) -> int:
+    """The number of the kind of file system that an open file lies on, as statfs(2) lists them.
+
+    Raises:
+        OSError: the volume does not answer.
+    """
+    answer = ctypes.create_string_buffer(_STATFS_BYTES)
+    if _libc.fstatfs(fd, answer) != 0:
+        raise _last_error()
+    return int(ctypes.c_long.from_buffer(answer).value) & 0xFFFFFFFF
 
 
 def _last_error() -> OSError:

@@ -13,6 +13,7 @@ from bodydouble.adapters.posix.codes import on_path
 from bodydouble.adapters.posix.extended import place_in
 from bodydouble.adapters.posix.metadata import entry_of, replicable
 from bodydouble.adapters.posix.names import link_target, speakable
+from bodydouble.adapters.posix.volumes import capabilities_of
 from bodydouble.errors import FileSystemError
 from bodydouble.vocabulary import paths
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bodydouble.adapters.posix.backing import Backing
+    from bodydouble.vocabulary.capabilities import Capabilities
     from bodydouble.vocabulary.operations import Entry
 
 _STEP = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -121,16 +123,31 @@ class Tree:
         Raises:
             FileSystemError: ``denied`` or ``io``.
         """
-        with on_path(path):
-            while True:
-                try:
-                    fd = self.open_directory(path)
-                except (FileNotFoundError, NotADirectoryError):
-                    path = paths.parent(path)
-                    continue
-                with _closing(fd):
-                    status = os.fstatvfs(fd)
-                    return status.f_bavail * status.f_frsize
+        with on_path(path), self._nearest(path) as fd:
+            status = os.fstatvfs(fd)
+            return status.f_bavail * status.f_frsize
+
+    def capabilities(self, path: str) -> Capabilities:
+        """What the volume of ``path``, or of its nearest existing ancestor, keeps.
+
+        Raises:
+            FileSystemError: ``denied`` or ``io``.
+        """
+        with on_path(path), self._nearest(path) as fd:
+            return capabilities_of(fd)
+
+    @contextmanager
+    def _nearest(self, path: str) -> Iterator[int]:
+        """The directory at ``path``, or the nearest existing one above."""
+        while True:
+            try:
+                fd = self.open_directory(path)
+            except (FileNotFoundError, NotADirectoryError):
+                path = paths.parent(path)
+                continue
+            with _closing(fd):
+                yield fd
+            return
 
     @staticmethod
     def _entry(path: str, name: str, directory: int) -> Entry | None:

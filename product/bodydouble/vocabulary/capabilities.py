@@ -1,0 +1,55 @@
+"""What volumes keep of a file: everything that an operation can carry, or less."""
+
+from __future__ import annotations
+
+import msgspec
+
+EVERY_BIT = 0xFFFFFFFF
+LARGEST = 2**62
+
+
+class Capabilities(msgspec.Struct, frozen=True, array_like=True):
+    """What a volume keeps of a file besides its names and bytes. Without arguments: everything.
+
+    Attributes:
+        security: owner and permissions.
+        attributes: the bits of `Metadata.attributes` that it keeps.
+        extended: how the names of the extended attributes begin that it keeps; the empty text begins all.
+        hard_links: whether a file may have several names.
+        symbolic_links: whether there may be symbolic links.
+        junctions: whether a symbolic link may be a junction, or what stands for one.
+        holes: whether holes take no space.
+        time_grain_ns: times of last write are kept to so many nanoseconds.
+        largest_file: bytes that a file can have.
+    """
+
+    security: bool = True
+    attributes: int = EVERY_BIT
+    extended: tuple[str, ...] = ("",)
+    hard_links: bool = True
+    symbolic_links: bool = True
+    junctions: bool = True
+    holes: bool = True
+    time_grain_ns: int = 1
+    largest_file: int = LARGEST
+
+    def keeps_extended(self, name: str) -> bool:
+        """Whether it keeps an extended attribute of that name."""
+        return name.startswith(self.extended)
+
+
+def common(one: Capabilities, other: Capabilities) -> Capabilities:
+    """What both of two volumes keep."""
+    extended = [each for each in one.extended if each.startswith(other.extended)]
+    extended += [each for each in other.extended if each.startswith(one.extended) and each not in extended]
+    return Capabilities(
+        security=one.security and other.security,
+        attributes=one.attributes & other.attributes,
+        extended=tuple(extended),
+        hard_links=one.hard_links and other.hard_links,
+        symbolic_links=one.symbolic_links and other.symbolic_links,
+        junctions=one.junctions and other.junctions,
+        holes=one.holes and other.holes,
+        time_grain_ns=max(one.time_grain_ns, other.time_grain_ns),
+        largest_file=min(one.largest_file, other.largest_file),
+    )
