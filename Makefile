@@ -6,11 +6,14 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 SEED ?= 1
+JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint ci/constraints.txt
 INPUTS := pyproject.toml ci/constraints.txt
 TESTS := $(BIN)/python -m pytest --hypothesis-seed=$(SEED)
+# Whole files go to one process, what uses namespaces and mounts of this machine all to the same one.
+ALL := $(TESTS) --numprocesses=$(JOBS) --dist=loadgroup
 
 export PYTHONHASHSEED := $(SEED)
 
@@ -21,7 +24,7 @@ lab: $(VENV)/.lab
 
 test: $(VENV)/.test
 	@echo "seed: $(SEED)"
-	$(TESTS)
+	$(ALL)
 
 check: $(VENV)/.test
 	@echo "seed: $(SEED)"
@@ -29,7 +32,7 @@ check: $(VENV)/.test
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
 	$(BIN)/mypy
-	$(TESTS) --cov --cov-report=term:skip-covered
+	$(ALL) --cov --cov-report=term:skip-covered
 
 power-cuts: $(VENV)/.test
 	$(TESTS) tests/sim/storage/test_power_cuts.py --power-cuts=10000 --timeout=0

@@ -24,8 +24,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
-    """Skip what needs a machine that this one is not, with the reason."""
+    """Skip what needs a machine that this one is not, with the reason; keep together what must not run side by side."""
     for item in items:
+        of_the_machine = item.get_closest_marker("root") or item.get_closest_marker("fuse")
+        item.add_marker(pytest.mark.xdist_group("machine" if of_the_machine else item.path.name))
         if item.get_closest_marker("root") and (sys.platform != "linux" or os.geteuid() != 0):
             item.add_marker(pytest.mark.skip(reason=ROOT_REASON))
         elif item.get_closest_marker("fuse") and not (Path("/dev/fuse").exists() and _pyfuse3_is_installed()):

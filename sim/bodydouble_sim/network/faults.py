@@ -61,6 +61,10 @@ class Match:
     when: Callable[[Frame], bool] | None = None
     packet: Callable[..., bool] | None = None
 
+    def __post_init__(self) -> None:
+        if self.packet is not None:  # scapy's import asks the host for its interfaces: too late once a world runs
+            import scapy.layers.inet  # noqa: F401, PLC0415 - optional, and half a second to import
+
     def __call__(self, sender: Nic, receiver: Nic, frame: Frame) -> bool:
         """Whether the fault is about this delivery."""
         return (
@@ -74,7 +78,7 @@ class Match:
 
 
 def _dissected(frame: Frame) -> object:
-    from scapy.layers.l2 import Ether  # noqa: PLC0415 - optional, and half a second to import
+    from scapy.layers.l2 import Ether  # noqa: PLC0415 - see `Match`
 
     from bodydouble_sim.network.capture import render  # noqa: PLC0415 - as above
 
