@@ -8,7 +8,7 @@ import click
 
 from bodydouble.cli import output
 from bodydouble.cli.replication import until_mirrored
-from bodydouble.cli.session import Group, Session, examples, pass_session
+from bodydouble.cli.session import Group, Session, age_argument, examples, pass_session
 from bodydouble.vocabulary.mirror import MirrorOrder, MirrorWord
 from bodydouble.vocabulary.records import MirrorKind, OrphanAction
 
@@ -54,6 +54,7 @@ def mirror() -> None:
     "--newer-only/--not-only-newer", default=None, help="Whether to leave files alone that are newer on the target."
 )
 @click.option("--orphans", type=click.Choice(get_args(OrphanAction)), help="What to do with what only the target has.")
+@click.option("--orphan-age", metavar="AGE", help="Only orphans not written to for so long (90s, 12h, 7d).")
 @click.option("--calculate/--no-calculate", default=None, help="Count files and bytes first, for the estimate.")
 @click.option("--wait", is_flag=True, help="Return when the mirror is complete.")
 @pass_session
@@ -64,6 +65,7 @@ def start(
     kind: MirrorKind | None,
     newer_only: bool | None,
     orphans: OrphanAction | None,
+    orphan_age: str | None,
     calculate: bool | None,
     wait: bool,
 ) -> None:
@@ -72,7 +74,8 @@ def start(
     What is not said is as the connection was made. Of a file that differs by checksum only the blocks that differ are
     sent.
     """
-    order = MirrorOrder(kind=kind, newer_only=newer_only, orphans=orphans, calculate=calculate)
+    age = None if orphan_age is None else age_argument(orphan_age)
+    order = MirrorOrder(kind=kind, newer_only=newer_only, orphans=orphans, orphan_age=age, calculate=calculate)
 
     async def action(client: ControlClient) -> ConnectionStatus:
         status = await client.mirror(connection, order)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from bodydouble.cli.session import Session
     from bodydouble.vocabulary.applications import Uncovered
+    from bodydouble.vocabulary.orphans import OrphanReport
     from bodydouble.vocabulary.records import (
         ConnectionStatus,
         Event,
@@ -217,6 +218,24 @@ def verifications_table(reports: Sequence[VerificationReport]) -> Table:
             totals.orphans, unknown, item.detail,
         )  # fmt: skip
     return table
+
+
+def orphans_tables(report: OrphanReport) -> list[Table]:
+    """A report on orphans: the totals, and the first of them."""
+    totals = report.totals
+    table = _table(
+        "Orphans", "Connection", "Replication set", "Target", "During", "State", "Action", "Files", "Directories",
+        "Bytes", "Too young", "Detail",
+    )  # fmt: skip
+    _row(
+        table, report.connection, report.replication_set, report.target, report.during, report.state, report.action,
+        totals.files, totals.directories, totals.bytes, totals.young, report.detail,
+    )  # fmt: skip
+    listed = _table("Only on the target", "Kind", "Path", "Bytes", "Last write", "")
+    for item in report.orphans:
+        written = "" if item.last_write is None else f"{item.last_write:%Y-%m-%d %H:%M:%S}"
+        _row(listed, item.kind, item.path, item.size, written, "too young: stays" if item.young else "")
+    return [table, listed]
 
 
 def differences_table(details: VerificationDetails) -> Table:

@@ -11,6 +11,7 @@ from bodydouble.cli import output, schedules
 from bodydouble.cli.session import (
     Command,
     Session,
+    age_argument,
     examples,
     mapping_argument,
     pass_session,
@@ -47,6 +48,7 @@ REPLICATION_PORT = 6320
 @click.option("--newer-only", is_flag=True, help="Mirrors leave files alone that are newer on the target.")
 @click.option("--calculate", is_flag=True, help="Mirrors count files and bytes first, for the estimate of their end.")
 @click.option("--orphans", type=click.Choice(get_args(OrphanAction)), default="keep", show_default=True)
+@click.option("--orphan-age", metavar="AGE", help="Only orphans not written to for so long (90s, 12h, 7d).")
 @click.option("--no-remirror", is_flag=True, help="After an auto-reconnect wait for an operator's mirror.")
 @click.option("--no-recognise-restore", is_flag=True, help="Remirror over a stand-in, as versions up to 4.1 did.")
 @click.option("--map", "maps", multiple=True, metavar="PATH=PATH", help="Keep PATH of the set elsewhere on the target.")
@@ -68,6 +70,7 @@ def connect(
     newer_only: bool,
     calculate: bool,
     orphans: OrphanAction,
+    orphan_age: str | None,
     no_remirror: bool,
     no_recognise_restore: bool,
     maps: tuple[str, ...],
@@ -92,6 +95,7 @@ def connect(
         newer_only=newer_only,
         calculate=calculate,
         orphans=orphans,
+        orphan_age=0.0 if orphan_age is None else age_argument(orphan_age),
         remirror_after_reconnect=not no_remirror,
         recognise_restore=not no_recognise_restore,
         route=route,

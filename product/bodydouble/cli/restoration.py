@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from bodydouble.cli import output
-from bodydouble.cli.session import Command, Session, examples, mapping_argument, pass_session, path_argument
+from bodydouble.cli.session import (
+    Command,
+    Session,
+    age_argument,
+    examples,
+    mapping_argument,
+    pass_session,
+    path_argument,
+)
 from bodydouble.errors import ConnectionStateError
 from bodydouble.vocabulary.records import MirrorKind, OrphanAction, RestoreRequest
 
@@ -35,6 +43,7 @@ REPLICATION_PORT = 6320
 @click.option("--mirror", "kind", type=click.Choice(get_args(MirrorKind)), default="checksum", show_default=True)
 @click.option("--newer-only", is_flag=True, help="Leave files alone that are newer on the receiving machine.")
 @click.option("--orphans", type=click.Choice(get_args(OrphanAction)), default="delete", show_default=True)
+@click.option("--orphan-age", metavar="AGE", help="Only orphans not written to for so long (90s, 12h, 7d).")
 @click.option("--map", "maps", multiple=True, metavar="PATH=PATH", help="Restore PATH of the set elsewhere.")
 @click.option("--base", default="", metavar="DIR", help="Restore everything else beneath DIR.")
 @click.option("--wait", is_flag=True, help="Return when the restoration is complete.")
@@ -49,6 +58,7 @@ def restore(
     kind: MirrorKind,
     newer_only: bool,
     orphans: OrphanAction,
+    orphan_age: str | None,
     maps: tuple[str, ...],
     base: str,
     wait: bool,
@@ -65,6 +75,7 @@ def restore(
         mirror=kind,
         newer_only=newer_only,
         orphans=orphans,
+        orphan_age=0.0 if orphan_age is None else age_argument(orphan_age),
         mapping=mapping_argument(maps),
         base=path_argument(base) if base else "",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -220,3 +221,18 @@ def examples(*lines: str) -> str:
             yield f"  {line}"
 
     return "\n".join(rows())
+
+
+_AGE = re.compile(r"([0-9]{1,6})([smhd])")
+
+
+def age_argument(text: str) -> float:
+    """An age as people write it (``90s``, ``30m``, ``12h``, ``7d``), in seconds.
+
+    Raises:
+        InputError: it is none.
+    """
+    found = _AGE.fullmatch(text)
+    if found is None:
+        raise InputError(f"{text!r} is no age: expected a number and s, m, h or d, as in 7d")
+    return float(found[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[found[2]]

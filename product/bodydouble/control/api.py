@@ -17,6 +17,7 @@ GET, POST /v1/connections                  `ConnectionStatus` list; `ConnectRequ
 DELETE /v1/connections/{id}?drain=BOOL     with ``drain`` the queue is sent first, and the connection goes then
 POST /v1/connections/{id}/mirror           `MirrorOrder`, or nothing, to `ConnectionStatus`
 POST /v1/connections/{id}/mirror/{order}   pause, resume, stop: `ConnectionStatus`
+GET, POST, DELETE /v1/connections/{id}/orphans   `OrphanReport`; `OrphanRequest` to `OrphanReport`, which runs on; stop
 PUT /v1/connections/{id}/route             `RouteChange` to `ConnectionStatus`
 POST /v1/connections/{id}/tasks            `TaskRequest` to `TaskReceipt`; how it ends is an event
 GET, PUT /v1/connections/{id}/transmission `TransmissionOptions`; put answers `ConnectionStatus`

@@ -16,6 +16,7 @@ from bodydouble.errors import ControlError, InputError, UnreachableError
 from bodydouble.security.tls import HTTP_PROTOCOL, certificate_of, client_context, http_client_context
 from bodydouble.vocabulary.applications import Uncovered
 from bodydouble.vocabulary.mirror import AS_CONNECTED, MirrorOrder
+from bodydouble.vocabulary.orphans import OrphanReport, OrphanRequest
 from bodydouble.vocabulary.records import (
     AcceptRequest,
     ConnectionStatus,
@@ -195,6 +196,18 @@ class ControlClient:
     async def order_mirror(self, id_: int, word: MirrorWord) -> ConnectionStatus:
         """Pause, resume or stop the mirror that runs on a connection."""
         return await self._call("POST", f"connections/{id_}/mirror/{word}", ConnectionStatus)
+
+    async def find_orphans(self, id_: int, request: OrphanRequest) -> OrphanReport:
+        """Look for files that only a connection's target has; answers before that is complete."""
+        return await self._call("POST", f"connections/{id_}/orphans", OrphanReport, request)
+
+    async def orphans(self, id_: int) -> OrphanReport:
+        """The latest report on a connection's orphans."""
+        return await self._call("GET", f"connections/{id_}/orphans", OrphanReport)
+
+    async def stop_orphans(self, id_: int) -> None:
+        """Stop looking for orphans."""
+        await self._send("DELETE", f"connections/{id_}/orphans")
 
     async def reroute(self, id_: int, route: str) -> ConnectionStatus:
         """Reach a connection's target by another address."""

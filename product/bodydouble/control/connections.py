@@ -8,6 +8,7 @@ from bodydouble.control.answers import answer, not_found, read_body, read_query
 from bodydouble.control.routing import connection_of, delete, done, get, post, put
 from bodydouble.replication.schedule import Order
 from bodydouble.vocabulary.mirror import AS_CONNECTED, MirrorOrder, MirrorWord
+from bodydouble.vocabulary.orphans import OrphanRequest
 from bodydouble.vocabulary.records import ConnectRequest, ReplicaName, RouteChange
 from bodydouble.vocabulary.tasks import TaskRequest
 from bodydouble.vocabulary.transmission import TransmissionOptions
@@ -61,8 +62,33 @@ def connection_routes(backends: Backends) -> list[Route]:
         post("connections/{id:int}/mirror/{word}", order_mirror),
         put("connections/{id:int}/route", reroute),
         post("connections/{id:int}/tasks", queue_task),
+        *_orphans(backends),
         *_transmission(backends),
         *_targets(backends),
+    ]
+
+
+def _orphans(backends: Backends) -> list[Route]:
+    service = backends.replication
+
+    async def search(request: Request) -> Response:
+        id_ = connection_of(request, service)
+        return answer(service.orders.find_orphans(id_, await read_body(request, OrphanRequest, empty=OrphanRequest())))
+
+    async def report(request: Request) -> Response:
+        id_ = connection_of(request, service)
+        if (found := service.orphans.report(id_)) is None:
+            raise not_found(f"connection {id_}: nobody has looked for orphans yet")
+        return answer(found)
+
+    async def stop(request: Request) -> Response:
+        await service.orphans.stop(connection_of(request, service))
+        return done()
+
+    return [
+        post("connections/{id:int}/orphans", search),
+        get("connections/{id:int}/orphans", report),
+        delete("connections/{id:int}/orphans", stop),
     ]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from bodydouble.errors import BodydoubleError
-from bodydouble.replication.protocol import MAX_VIA, Placement
+from bodydouble.replication.protocol import MAX_VIA, VERSION, Hello, Placement, Purpose
 from bodydouble.replication.rules import fold, roots_of, same
 from bodydouble.replication.tasks import run_together
 from bodydouble.vocabulary.records import ConnectRequest  # noqa: TC001 - msgspec reads it at run time
@@ -81,6 +81,28 @@ class Contact:
         self._part = asyncio.Event()
         self._silent = asyncio.Event()
         self._silent.set()
+
+    def hello(
+        self, record: ConnectionRecord, replication_set: ReplicationSet, purpose: Purpose, *, stream: str, idle: bool
+    ) -> Hello:
+        """What a conversation begins with.
+
+        Args:
+            record: the connection's.
+            replication_set: what is replicated.
+            purpose: what for.
+            stream: the one that could be resumed; empty when there is none.
+            idle: nothing is queued that came earlier.
+        """
+        return Hello(
+            version=VERSION,
+            source=self._context.source_name,
+            replication_set=replication_set,
+            purpose=purpose,
+            stream=stream,
+            recognise_restore=record.request.recognise_restore,
+            placement=self.placement(record, replication_set, idle=idle),
+        )
 
     def placement(self, record: ConnectionRecord, replication_set: ReplicationSet, *, idle: bool) -> Placement:
         """Where the connection wants its replica, and through which machines its data comes.

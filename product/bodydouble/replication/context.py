@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bodydouble.replication.feed import Feed
+from bodydouble.replication.orphan_log import OrphanLog
 from bodydouble.replication.rules import fold, same
 from bodydouble.replication.task_runner import TaskRunner
 
@@ -53,6 +54,7 @@ class Context:
         feed: what is applied here, for this machine's own streams.
         lineage: the machines that the data in directories of this one comes through.
         tasks: runs the streams' tasks.
+        orphan_log: the latest reports on orphans.
     """
 
     host: Host
@@ -67,9 +69,11 @@ class Context:
     feed: Feed = field(init=False)
     lineage: Callable[[Sequence[str]], list[str]] = _written_here
     tasks: TaskRunner = field(init=False)
+    orphan_log: OrphanLog = field(init=False)
 
     def __post_init__(self) -> None:
-        """The feed compares paths as this host's volumes do; a service has a better runner of tasks."""
+        """The feed compares paths as this host's volumes do; a service's tasks and reports are kept over restarts."""
+        self.orphan_log = OrphanLog(self.events, self.host.clock, None, _spawn)
         self.tasks = TaskRunner(self, None, _spawn)
         self.feed = Feed(same if self.host.file_system.case_sensitive else fold)
 

@@ -30,6 +30,7 @@ from bodydouble.replication.holes import Holes, has_holes
 from bodydouble.replication.keeping import Keeping
 from bodydouble.replication.left import MAX_LEFT
 from bodydouble.replication.names import NameGroups
+from bodydouble.replication.orphans import OrphanFinds, OrphanHandling, OrphanPolicy
 from bodydouble.replication.protocol import (
     BLOCK_BYTES,
     SMALL_FILE_BYTES,
@@ -67,7 +68,7 @@ if TYPE_CHECKING:
     from bodydouble.replication.protocol import Body
     from bodydouble.replication.questions import Outlet
     from bodydouble.replication.rules import Selection
-    from bodydouble.vocabulary.records import MirrorKind, OrphanAction, Progress
+    from bodydouble.vocabulary.records import MirrorKind, Progress
 
 MAX_ROUNDS = 50
 MAX_EVENTS = 100
@@ -97,7 +98,7 @@ class MirrorPlan:
     """
 
     kind: MirrorKind
-    orphans: OrphanAction
+    orphans: OrphanPolicy
     paths: list[str]
     begun: int = 0
     directories: list[str] = field(default_factory=list)
@@ -148,6 +149,16 @@ class Mirror:
         self._events = 0
         self._groups = NameGroups(selection.key)
         self._renames = Touches(selection.key)
+        self._orphans = OrphanHandling(
+            outlet,
+            self._questions,
+            selection,
+            touches,
+            policy=plan.orphans,
+            room=self._room,
+            say=lambda text: self._report(EventCode.ORPHAN, text),
+            again=self._look_at,
+        )
 
     # --- called by the connection, synchronously, for everything that goes into the stream ---
 
@@ -168,6 +179,9 @@ class Mirror:
             self._watch.note(RemoveTree(path))
         self._renames.note_tree(path)
         self._pending[path] = True
+
+    def _look_at(self, path: str) -> None:
+        self._pending.setdefault(path, False)
 
     def _is_pending(self, path: str) -> bool:
         key = self._selection.key
@@ -222,7 +236,8 @@ class Mirror:
         """Look into the whole set, once, for further names of what was met; False: nothing is missing."""
         if self._plan.whole or not self._groups.outside():
             return False
-        self._plan = replace(self._plan, kind="checksum", whole=True)
+        newer_only = self._plan.newer_only or len(self._left) > 0
+        self._plan = replace(self._plan, kind="checksum", whole=True, newer_only=newer_only)
         self._questions = Questions(self._outlet, self._selection.names, digests=True)
         self._pending.update(dict.fromkeys(self._selection.roots, True))
         return True
@@ -298,9 +313,10 @@ class Mirror:
         """Make one path equal; the directory to go into, if it is one."""
         if here is None:
             if there is not None:
-                self._orphan(there.entry, mark, leftover=leftover)
+                await self._orphan(there.entry, mark, leftover=leftover)
             return []
         if there is not None and there.entry.kind != here.kind:
+            await self._orphans.make_room(there.entry, mark)
             self._put_unless_touched(RemoveTree(path), mark)
             there = None
         if here.kind == "directory":
@@ -382,7 +398,7 @@ class Mirror:
             there = children.pop(key(paths.name(entry.path)), None)
             deeper += await self._reconcile(entry.path, entry, there, mark, leftover=False)
         for orphan in children.values():
-            self._orphan(orphan.entry, mark, leftover=False)
+            await self._orphan(orphan.entry, mark, leftover=False)
         return deeper
 
     async def _make(self, at: _Directory) -> bool:
@@ -405,18 +421,14 @@ class Mirror:
             return {}
         return await self._questions.children(at.here.path)
 
-    def _orphan(self, entry: Entry, mark: int, *, leftover: bool) -> None:
+    async def _orphan(self, entry: Entry, mark: int, *, leftover: bool) -> None:
         """A path that only the target has. A leftover was the source's own a moment ago and always goes."""
-        path = entry.path
-        if self._selection.replicates_nothing(path) or not (entry.directory or self._selection.selects(path)):
-            return
-        if leftover:
-            self._put_unless_touched(RemoveTree(path), mark)
-        elif self._plan.orphans == "delete":
-            if self._put_unless_touched(RemoveTree(path), mark):
-                self._report(EventCode.ORPHAN, f"{path}: only the target has it, removed")
-        elif self._plan.orphans == "log" and not self._touches.since(path, mark):
-            self._report(EventCode.ORPHAN, f"{path}: only the target has it, kept")
+        if not leftover:
+            await self._orphans.take(entry, mark)
+        elif not self._selection.replicates_nothing(entry.path) and (
+            entry.directory or self._selection.selects(entry.path)
+        ):
+            self._put_unless_touched(RemoveTree(entry.path), mark)
 
     # --- links ---
 
@@ -558,6 +570,11 @@ class Mirror:
     def progress(self) -> Progress:
         """How far it is."""
         return self._tally.progress()
+
+    @property
+    def orphans(self) -> tuple[OrphanPolicy, OrphanFinds]:
+        """What was found that only the target has, and what was ordered about it."""
+        return self._orphans.policy, self._orphans.finds
 
     def _skip(self, entry: Entry) -> None:
         """A file need not be sent."""

@@ -25,6 +25,7 @@ class MirrorOptions:
     orphans: OrphanAction
     newer_only: bool = False
     calculate: bool = False
+    orphan_age: float = 0.0
 
 
 def options_of(request: ConnectRequest, order: MirrorOrder, *, trusted: bool) -> MirrorOptions:
@@ -41,6 +42,7 @@ def options_of(request: ConnectRequest, order: MirrorOrder, *, trusted: bool) ->
         orphans=order.orphans or request.orphans,
         newer_only=request.newer_only if order.newer_only is None else order.newer_only,
         calculate=request.calculate if order.calculate is None else order.calculate,
+        orphan_age=request.orphan_age if order.orphan_age is None else order.orphan_age,
     )
 
 
@@ -87,7 +89,7 @@ class MirrorControl:
         if stream.mirror_runs:
             raise ConnectionStateError(f"connection {id_}: a mirror is running; wait until it completes, or stop it")
         if stream.verifying:
-            raise ConnectionStateError(f"connection {id_}: a verification is running; wait or stop it")
+            raise ConnectionStateError(f"connection {id_}: {stream.reader} is running; wait or stop it")
 
     def pause(self) -> None:
         """Let the mirror wait; holds over broken connections and restarts, replication goes on.

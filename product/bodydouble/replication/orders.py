@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bodydouble.replication.schedule import Order
     from bodydouble.replication.service import ReplicationService
     from bodydouble.vocabulary.mirror import MirrorWord
+    from bodydouble.vocabulary.orphans import OrphanReport, OrphanRequest
     from bodydouble.vocabulary.records import ConnectionStatus, TargetConnectionStatus
     from bodydouble.vocabulary.tasks import TaskRequest
     from bodydouble.vocabulary.transmission import TransmissionOptions
@@ -64,6 +65,15 @@ class Orders:
         {"pause": mirrors.pause, "resume": mirrors.resume, "stop": mirrors.stop}[word]()
         await self._service.save_connections()
         return connection.status()
+
+    def find_orphans(self, id_: int, request: OrphanRequest) -> OrphanReport:
+        """Look for orphans without a mirror; see `OrphanSearch.start`.
+
+        Raises:
+            InputError: there is no such connection.
+            ConnectionStateError: the replica is not complete, something else reads, or the target moves none.
+        """
+        return self._service.orphans.start(self._service.connection(id_), request)
 
     async def set_transmission(self, id_: int, options: TransmissionOptions) -> ConnectionStatus:
         """Transmit otherwise from now on.

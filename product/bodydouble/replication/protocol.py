@@ -67,6 +67,7 @@ BLOCK_BYTES = 64 * 1024
 SMALL_FILE_BYTES = 1024 * 1024
 """Files up to here are compared by one digest in their directory's listing, longer ones block by block."""
 MAX_BLOCKS = 4096
+MAX_ORPHANS = 500
 
 Purpose = Literal["replicate", "restore"]
 Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -128,6 +129,24 @@ class RemoveTree(StreamItem, frozen=True, tag="remove-tree"):
     path: str
 
 
+class Orphans(StreamItem, frozen=True, tag="orphans"):
+    """Remove names that only the replica has, or move them to the orphan directory of the target's settings.
+
+    A directory goes once it is empty. What cannot be done is an event on the target and changes nothing else.
+
+    Attributes:
+        path: the directory that holds them.
+        names: in it; an empty one is ``path`` itself.
+        move: instead of removing them.
+        day: under which they are moved.
+    """
+
+    path: str
+    names: Annotated[list[str], msgspec.Meta(max_length=MAX_ORPHANS)]
+    move: bool
+    day: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
+
+
 class Task(StreamItem, frozen=True, tag="task"):
     """Run a script at this point, on the side and at the moment that ``on`` says. It changes no file of the set."""
 
@@ -159,6 +178,7 @@ Body = (
     | BlocksRequest
     | VolumeRequest
     | RemoveTree
+    | Orphans
     | Task
 )
 
@@ -218,6 +238,7 @@ class Welcome(Message, frozen=True, tag="welcome"):
         restore_required: the target stood in for the source; no operation will be accepted.
         case_sensitive: whether names on the target tell case.
         state: the target's side of the connection.
+        moves_orphans: the target has a directory for orphans.
     """
 
     position: Count | None
@@ -225,6 +246,7 @@ class Welcome(Message, frozen=True, tag="welcome"):
     restore_required: bool
     case_sensitive: bool = True
     state: TargetState = "ok"
+    moves_orphans: bool = False
 
 
 class Refused(Message, frozen=True, tag="refused"):

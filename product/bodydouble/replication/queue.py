@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bodydouble.errors import ProtocolError
-from bodydouble.replication.protocol import Task
+from bodydouble.replication.protocol import Orphans, Task
 from bodydouble.vocabulary.operations import MakeSymbolicLink, Operation, paths_of, payload_size
 
 if TYPE_CHECKING:
@@ -201,6 +201,8 @@ def weigh(body: Body) -> int:
     """Bytes of memory that one element counts for: payload and names."""
     if isinstance(body, Task):
         return 256 + len("".join([body.command, *body.arguments]).encode("utf-8", "surrogatepass"))
+    if isinstance(body, Orphans):
+        return 256 + sum(64 + len(name.encode("utf-8", "surrogatepass")) for name in body.names)
     if not isinstance(body, Operation):
         return 256
     names = "".join(paths_of(body)) + (body.target if isinstance(body, MakeSymbolicLink) else "")

@@ -12,6 +12,7 @@ from bodydouble.replication.bounds import check_values
 from bodydouble.replication.comparison import digest_bytes, digest_file
 from bodydouble.replication.fitting import FittingFileSystem
 from bodydouble.replication.groups import QUESTIONS
+from bodydouble.replication.orphan_keeping import OrphanKeeping
 from bodydouble.replication.place import Place
 from bodydouble.replication.protocol import (
     BLOCK_BYTES,
@@ -27,6 +28,7 @@ from bodydouble.replication.protocol import (
     MirrorComplete,
     MirrorStart,
     MirrorStopped,
+    Orphans,
     Placement,
     RemoveTree,
     Settle,
@@ -201,7 +203,15 @@ class Replica:
             return
         for path in paths_of(body) if isinstance(body, Operation) else (body.path,):
             self._check_path(path)
+        if isinstance(body, Orphans):
+            for name in body.names:
+                self._check_name(body.path, name)
         check_values(body)
+
+    def _check_name(self, directory: str, name: str) -> None:
+        if "/" in name:
+            raise ProtocolError(f"{name!r} is no name of a file")
+        self._check_path(paths.join(directory, name) if name else directory)
 
     def _check_path(self, path: str) -> None:
         try:
@@ -344,25 +354,32 @@ class Replica:
 
     async def _special(self, item: Item) -> list[AnyMessage]:
         body = item.body
+        if isinstance(body, Settle):
+            return [self._settle(item.sequence)]
+        if isinstance(body, ListRequest):
+            return [await self._list(item.sequence, body)]
+        if isinstance(body, BlocksRequest):
+            return [await self._blocks(item.sequence, body)]
+        if isinstance(body, VolumeRequest):
+            return [Volume(item.sequence, await self._file_system.capabilities(body.path))]
+        if isinstance(body, Task):
+            return [await self.run_task(body)] if body.on == "execute" else []
+        await self._change(body)
+        return []
+
+    async def _change(self, body: Body) -> None:
+        """What needs no answer."""
         if isinstance(body, MirrorStart):
             await self._start_mirror()
         elif isinstance(body, MirrorComplete):
             await self._complete_mirror()
         elif isinstance(body, MirrorStopped):
             await self.change(complete=False, mirror_stopped=True)
-        elif isinstance(body, Settle):
-            return [self._settle(item.sequence)]
-        elif isinstance(body, ListRequest):
-            return [await self._list(item.sequence, body)]
-        elif isinstance(body, BlocksRequest):
-            return [await self._blocks(item.sequence, body)]
-        elif isinstance(body, VolumeRequest):
-            return [Volume(item.sequence, await self._file_system.capabilities(body.path))]
         elif isinstance(body, RemoveTree):
             await self._remove_tree(body.path)
-        elif isinstance(body, Task) and body.on == "execute":
-            return [await self.run_task(body)]
-        return []
+        elif isinstance(body, Orphans):
+            where = f"{self.record.source}: {self.record.replication_set.name}"
+            await OrphanKeeping(self._context, self.place, where).take(body)
 
     async def run_task(self, task: Task) -> AnyMessage:
         """Run a task of the stream; see `TaskRunner.run_durably`."""

@@ -14,6 +14,8 @@ from bodydouble.replication.coverage import Coverage
 from bodydouble.replication.home import SetHome
 from bodydouble.replication.mapping import check_mapping
 from bodydouble.replication.orders import Orders, check_host
+from bodydouble.replication.orphan_log import OrphanLog
+from bodydouble.replication.orphan_search import OrphanSearch
 from bodydouble.replication.place import covers
 from bodydouble.replication.protocol import PROTOCOL, Wire
 from bodydouble.replication.rules import Selection, fold, roots_of, same
@@ -103,8 +105,9 @@ class ReplicationService:
         self.ready = asyncio.Event()
         self.port = settings.port
         _check_accepted(settings)
-        self.context = Context(host, settings, events, [store.directory, *_task_directory(settings)], trust)
+        self.context = Context(host, settings, events, [store.directory, *_own_directories(settings)], trust)
         self.context.tasks = TaskRunner(self.context, store, self.spawn_now)
+        self.context.orphan_log = OrphanLog(events, host.clock, store, self.spawn_now)
         limits = Limits(settings.handshake_timeout, settings.max_handshakes, settings.max_handshakes_per_address)
         self._listener = PeerListener(PROTOCOL, trust, pairing, events=events, limits=limits, attend=self._attend)
         trust.subscribe(self._peers_changed)
@@ -115,6 +118,7 @@ class ReplicationService:
         self.home = SetHome(self.context, store, self._of_set, self.spawn)
         self.coverage = Coverage(self.context, self.home, self._connected_sets)
         self.verifier = Verifier(self.context, store, self.spawn_now)
+        self.orphans = OrphanSearch(self.context, self.context.orphan_log, self.spawn_now)
         self._store = store
         self._connections: dict[int, SourceConnection] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
@@ -157,6 +161,7 @@ class ReplicationService:
         stored = await self._store.load("connections", ConnectionList)
         await self.registry.load(clean=clean)
         await self.verifier.log.load()
+        await self.context.orphan_log.load()
         for record in [] if stored is None else stored.connections:
             if record.draining:
                 self._drained(record, "its queue ended with the daemon")
@@ -182,6 +187,7 @@ class ReplicationService:
     async def _stop(self) -> None:
         """End connections and sessions, then note that this run ended in order."""
         await self.verifier.close()
+        await self.orphans.close()
         await self.home.close()
         await cancel(*self._tasks.values())
         await self.context.tasks.close()
@@ -328,6 +334,7 @@ class ReplicationService:
     async def _remove(self, connection: SourceConnection, why: str = "") -> None:
         id_ = connection.record.id
         await self.verifier.forget(id_)
+        self.context.orphan_log.forget(id_)
         task = self._tasks.pop(id_, None)
         if task is not None:
             await cancel(task)
@@ -517,13 +524,19 @@ class ReplicationService:
         )
 
 
-def _task_directory(settings: ReplicationSettings) -> list[str]:
-    if not settings.task_directory:
-        return []
-    try:
-        return [paths.normalise(settings.task_directory)]
-    except PathError as error:
-        raise InputError(f"replication.task_directory: {error}") from error
+def _own_directories(settings: ReplicationSettings) -> list[str]:
+    """Directories that the settings name and that are never replicated.
+
+    Raises:
+        InputError: one that cannot be.
+    """
+    found = []
+    for name in ("task_directory", "orphan_directory"):
+        try:
+            found += [paths.normalise(path)] if (path := getattr(settings, name)) else []
+        except PathError as error:
+            raise InputError(f"replication.{name}: {error}") from error
+    return found
 
 
 def normal_mapping(request: Mapped) -> Mapped:

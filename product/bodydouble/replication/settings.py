@@ -44,6 +44,8 @@ class ReplicationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
         max_sessions: target sessions at one time.
         task_directory: scripts that tasks in the stream may run on this machine, as source and as target; empty: none.
             It is never replicated.
+        orphan_directory: where this machine, as a target, keeps orphans that a source orders to be moved; a directory a
+            day. It is never replicated. Empty: none is moved.
         accepted_roots: directories in product form. What other machines replicate or restore to this one has to lie
             beneath one of them; None: anywhere but in the daemon's own state.
     """
@@ -68,4 +70,5 @@ class ReplicationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     receive_bytes: Amount = 8 * MIB
     max_sessions: Amount = 64
     task_directory: str = ""
+    orphan_directory: str = ""
     accepted_roots: list[str] | None = None

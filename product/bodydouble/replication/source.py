@@ -15,14 +15,12 @@ from bodydouble.replication.dialling import answer_of, dial
 from bodydouble.replication.mirror import MirrorError
 from bodydouble.replication.mirror_control import MirrorControl
 from bodydouble.replication.protocol import (
-    VERSION,
     Ack,
     AnyMessage,
     Applied,
     Begin,
     Blocks,
     Diverged,
-    Hello,
     Listing,
     Ping,
     Purpose,
@@ -333,17 +331,7 @@ class SourceConnection:
         stream = self.stream.name if self.stream is not None and self.stream.alive else ""
         self._offered = self.rules()
         idle = not stream or self.stream is None or not len(self.stream.queue)
-        await wire.send(
-            Hello(
-                version=VERSION,
-                source=self._context.source_name,
-                replication_set=self._offered,
-                purpose=self._purpose,
-                stream=stream,
-                recognise_restore=self.record.request.recognise_restore,
-                placement=self._contact.placement(self.record, self._offered, idle=idle),
-            )
-        )
+        await wire.send(self._contact.hello(self.record, self._offered, self._purpose, stream=stream, idle=idle))
         answer = await answer_of(wire)
         await self._met(wire.peer)
         if isinstance(answer, Refused):
@@ -373,6 +361,7 @@ class SourceConnection:
             await self._new_stream(welcome)
         stream = self.stream
         assert stream is not None
+        stream.moves_orphans = welcome.moves_orphans
         await wire.send(Begin(stream.name, position))
         self._session_open = True
         self.failures = 0
@@ -424,10 +413,12 @@ class SourceConnection:
         queue = f"source-queue-{self._purpose}-{self.record.id}"
         sight = self._find_sight()
         sight.selection.names = same if welcome.case_sensitive else fold
-        return SourceStream(
+        stream = SourceStream(
             name, self._context, queue, sight=sight,
             on_mirror=self._mirror_changed, on_halt=self._halted, on_stop=self._mirror_stopped,
         )  # fmt: skip
+        stream.moves_orphans = welcome.moves_orphans
+        return stream
 
     def _host_sight(self) -> Sight:
         request = self.record.request
@@ -524,16 +515,23 @@ class SourceConnection:
             kept = f"; {left} files are newer on the target and were left alone" if left and not begins else ""
             self._event(code, f"{self.where}: mirror {'started' if begins else 'complete'}{kept}")
         if whole and not begins:
+            self._report_orphans("")
             self.completed.set()
 
     def _mirror_stopped(self, why: str) -> None:
         """Nobody may take the replica for complete."""
         self.mirrors.ended()
+        self._report_orphans(why)
         self._event(EventCode.MIRROR_STOPPED, f"{self.where}: mirror ended before it was complete: {why}")
         if self.state == "mirroring":
             self._move("mirror-stopped", why)
         if self._purpose == "restore" and self.stream is not None:
             self.stream.fail(ConnectionStateError(why))
+
+    def _report_orphans(self, why: str) -> None:
+        if self.stream is not None:
+            kept = self._purpose == "replicate"
+            self._context.orphan_log.note(self.record, *self.stream.orphans, why=why, kept=kept)
 
     def _target_stands(self, message: Standing) -> None:
         """The target's side changed; when it takes nothing more for now, what applications do is queued here."""

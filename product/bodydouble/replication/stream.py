@@ -14,6 +14,8 @@ from bodydouble.errors import ConnectionStateError, ProtocolError
 from bodydouble.replication.journal.journal import Journal
 from bodydouble.replication.left import LeftFiles
 from bodydouble.replication.mirror import Mirror, MirrorPlan, TooManyNewerError
+from bodydouble.replication.orphan_search import OrphanWalk
+from bodydouble.replication.orphans import KEEP, OrphanFinds, OrphanPolicy
 from bodydouble.replication.protocol import MirrorComplete, MirrorStart, MirrorStopped, Task
 from bodydouble.replication.questions import AnswerLostError
 from bodydouble.replication.queue import SourceQueue
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from bodydouble.replication.sight import Sight
     from bodydouble.replication.verification import Findings
     from bodydouble.vocabulary.operations import AnyOperation
-    from bodydouble.vocabulary.records import MirrorState, OrphanAction
+    from bodydouble.vocabulary.records import MirrorState
     from bodydouble.vocabulary.tasks import TaskRequest
     from bodydouble.vocabulary.verification import VerificationOptions
 
@@ -57,6 +59,8 @@ class SourceStream:
     Attributes:
         mirror_stopped: why the last mirror was ended before it was complete; empty when it was not.
         left: files that mirrors left alone because they are newer on the target.
+        moves_orphans: the target has a directory for orphans.
+        orphans: what the latest mirror found that only the target has, and what it ordered about it.
     """
 
     def __init__(
@@ -77,6 +81,8 @@ class SourceStream:
         self.applied = 0
         self.mirroring = False
         self.mirror_stopped = ""
+        self.moves_orphans = False
+        self.orphans = (KEEP, OrphanFinds())
         self.left = LeftFiles(sight.selection.key)
         self.progress = Progress()
         self.available = asyncio.Event()
@@ -101,7 +107,7 @@ class SourceStream:
         self._mirror_run: asyncio.Task[None] | None = None
         self._on_stop = on_stop
         self._complete_at: int | None = None
-        self._verification: Verification | None = None
+        self._verification: Verification | OrphanWalk | None = None
         self._on_halt = on_halt
         self._alerted = False
         self._tasks = 0
@@ -292,7 +298,7 @@ class SourceStream:
         alone = shallow and self._mirror is None
         if self._mirror is None:
             whole, directories = ([], [path]) if shallow else ([path], [])
-            self._begin(MirrorPlan("full", "keep", whole, directories=directories, whole=False))
+            self._begin(MirrorPlan("full", KEEP, whole, directories=directories, whole=False))
         if not alone and self._mirror is not None:
             self._touches.note_tree(path)
             self._mirror.appeared(path)
@@ -320,9 +326,17 @@ class SourceStream:
         self.left.clear()
         roots = list(self.selection.roots)
         plan = MirrorPlan(
-            options.kind, options.orphans, roots, newer_only=options.newer_only, calculate=options.calculate
+            options.kind, self._policy(options), roots, newer_only=options.newer_only, calculate=options.calculate
         )
         self._begin(plan)
+
+    def _policy(self, options: MirrorOptions) -> OrphanPolicy:
+        action = options.orphans
+        if action == "move" and not self.moves_orphans:
+            action = "log"
+            text = "the target's settings name no orphan_directory: orphans are logged, none is moved"
+            self.report(EventCode.ORPHAN_STAYS, text)
+        return OrphanPolicy(action, options.orphan_age, self._context.host.clock.now())
 
     def _begin(self, plan: MirrorPlan) -> None:
         self._touches = Touches(self.selection.key)
@@ -355,7 +369,7 @@ class SourceStream:
             if not self._mirror_run.cancelled() and not self._ended_well(self._mirror_run.exception()):
                 return
             if self._mirror is mirror:
-                self.progress = mirror.progress
+                self.progress, self.orphans = mirror.progress, mirror.orphans
                 self._mirror = None
 
     def _ended_well(self, error: BaseException | None) -> bool:
@@ -382,7 +396,7 @@ class SourceStream:
         """End the mirror that runs: the replica stays incomplete, and operations go on being replicated."""
         assert self._mirror is not None, "only a mirror that runs can be stopped"
         self._queue_operation(MirrorStopped())
-        self.progress = self._mirror.progress
+        self.progress, self.orphans = self._mirror.progress, self._mirror.orphans
         self._mirror = None
         self.mirror_stopped = why
         if self._mirror_run is not None:
@@ -426,26 +440,41 @@ class SourceStream:
 
     @property
     def verifying(self) -> bool:
-        """Whether a verification reads."""
+        """Whether a verification reads, or a search for orphans."""
         return self._verification is not None
+
+    @property
+    def reader(self) -> str:
+        """Which of both it is, in words."""
+        return "a search for orphans" if isinstance(self._verification, OrphanWalk) else "a verification"
 
     def begin_verification(self, options: VerificationOptions) -> Verification:
         """A verification that hears of every operation until `end_verification`."""
-        self._verification = Verification(self, self._sight.files, self.selection, options)
-        return self._verification
+        verification = Verification(self, self._sight.files, self.selection, options)
+        self._verification = verification
+        return verification
+
+    def begin_orphan_walk(self, policy: OrphanPolicy) -> OrphanWalk:
+        """A search for orphans that hears of every operation until `end_verification`."""
+        walk = OrphanWalk(self, self._sight.files, self.selection, policy)
+        self._verification = walk
+        return walk
 
     def end_verification(self) -> None:
-        """The verification has ended."""
+        """The verification, or the search, has ended."""
         self._verification = None
 
-    def repair(self, findings: Findings, orphans: OrphanAction, *, newer_only: bool) -> None:
+    def repair(self, findings: Findings, options: MirrorOptions) -> None:
         """Mirror what a verification found, or everything if that was too much to list. Only while no mirror runs."""
         self._queue_operation(MirrorStart())
         whole = not findings.complete
         roots = list(self.selection.roots) if whole else findings.paths
-        about = findings.directories
-        plan = MirrorPlan("checksum", orphans, roots, directories=about, newer_only=newer_only, whole=whole)
-        self._begin(plan)
+        self._begin(
+            MirrorPlan(
+                "checksum", self._policy(options), roots,
+                directories=findings.directories, newer_only=options.newer_only, whole=whole,
+            )
+        )  # fmt: skip
 
     # --- Outlet: what mirror and verification ask for ---
 

@@ -465,6 +465,7 @@ class TargetSession:
                 blocked,
                 self._context.host.file_system.case_sensitive,
                 self._registry.standing(replica),
+                bool(self._context.settings.orphan_directory),
             )
         )
         if blocked:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bodydouble.errors import BodydoubleError, ConnectionStateError, FileSystemError, InputError
+from bodydouble.replication.mirror_control import options_of
 from bodydouble.replication.tasks import cancel, run_together
 from bodydouble.replication.verification_log import VerificationLog
 from bodydouble.vocabulary.events import EventCode
+from bodydouble.vocabulary.mirror import AS_CONNECTED
 from bodydouble.vocabulary.verification import VerificationDetails, VerificationOptions, VerificationReport
 
 if TYPE_CHECKING:
@@ -55,6 +58,8 @@ class Verifier:
         if id_ in self._running:
             raise ConnectionStateError(f"connection {id_}: a verification is running; wait for it or stop it")
         stream = connection.verifiable()
+        if stream.verifying:
+            raise ConnectionStateError(f"connection {id_}: a search for orphans is running; wait for it or stop it")
         request = connection.record.request
         report = VerificationReport(
             number=0,
@@ -158,7 +163,8 @@ class Verifier:
         if findings.differences and report.options.repair:
             self.log.change(number, state="repairing")
             await stream.calm()
-            stream.repair(findings, connection.record.request.orphans, newer_only=report.options.newer_only)
+            options = options_of(connection.record.request, AS_CONNECTED, trusted=True)
+            stream.repair(findings, replace(options, newer_only=report.options.newer_only))
             await stream.calm()
             self.log.change(number, repaired=True)
         elif findings.differences:

@@ -122,6 +122,7 @@ class RestorationService:
                 port=request.port,
                 mirror=request.mirror,
                 newer_only=request.newer_only,
+                orphan_age=request.orphan_age,
                 orphans=request.orphans,
                 mapping=request.mapping,
                 base=request.base,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from bodydouble.vocabulary.records import MirrorKind, OrphanAction, Record
+from bodydouble.vocabulary.records import Age, MirrorKind, OrphanAction, Record
 
 
 class MirrorOrder(Record, frozen=True):
@@ -18,6 +18,7 @@ class MirrorOrder(Record, frozen=True):
         kind: how differences are found.
         newer_only: leave a file alone whose last write on the target is later.
         orphans: what to do with files that only the target has.
+        orphan_age: seconds since the last write; orphans that are younger stay.
         calculate: count files and bytes first.
     """
 
@@ -25,6 +26,7 @@ class MirrorOrder(Record, frozen=True):
     newer_only: bool | None = None
     orphans: OrphanAction | None = None
     calculate: bool | None = None
+    orphan_age: Age | None = None
 
 
 AS_CONNECTED = MirrorOrder()

@@ -6,7 +6,7 @@ Durations are seconds, times are aware UTC, sizes are bytes.
 from __future__ import annotations
 
 from datetime import datetime  # noqa: TC003 - msgspec evaluates annotations
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -83,7 +83,10 @@ class ReplicationSet(Record, frozen=True):
 
 
 MirrorKind = Literal["full", "difference", "checksum"]
-OrphanAction = Literal["keep", "log", "delete"]
+OrphanAction = Literal["keep", "log", "move", "delete"]
+"""``keep``: nobody looks for them."""
+Age = Annotated[float, msgspec.Meta(ge=0, le=36_525 * 86_400)]
+"""Seconds, at most a century."""
 
 
 class ConnectRequest(Record, frozen=True):
@@ -103,6 +106,7 @@ class ConnectRequest(Record, frozen=True):
         transmission: limit, compression, schedule.
         mirror: how the first mirror and later remirrors compare.
         newer_only: these mirrors leave a file alone whose last write on the target is later.
+        orphan_age: seconds since the last write; what is younger stays.
         calculate: these mirrors count files and bytes first, so that their progress has a whole.
         orphans: what to do with files on the target that the source does not have.
         remirror_after_reconnect: False reproduces the 4.1 option switched off: after an auto-reconnect that cannot
@@ -125,6 +129,7 @@ class ConnectRequest(Record, frozen=True):
     transmission: TransmissionOptions = TransmissionOptions()
     newer_only: bool = False
     calculate: bool = False
+    orphan_age: Age = 0.0
 
 
 class RouteChange(Record, frozen=True):
@@ -285,6 +290,7 @@ class RestoreRequest(Record, frozen=True):
             original source had it, however the stand-in was mapped.
         base: as in `ConnectRequest`.
         newer_only: leave what is newer on the receiving side.
+        orphan_age: as in `ConnectRequest`.
     """
 
     original_source: str
@@ -296,6 +302,7 @@ class RestoreRequest(Record, frozen=True):
     mapping: list[PathMapping] = []
     base: str = ""
     newer_only: bool = False
+    orphan_age: Age = 0.0
 
 
 class RestorationStatus(Record, frozen=True):

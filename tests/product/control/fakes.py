@@ -24,6 +24,7 @@ from bodydouble.replication.home import SetHome
 from bodydouble.replication.settings import ReplicationSettings
 from bodydouble.security.pairing import Pairing
 from bodydouble.state.store import StateStore
+from bodydouble.vocabulary.orphans import Orphan, OrphanReport, OrphanTotals
 from bodydouble.vocabulary.records import (
     ConnectionStatus,
     ConnectRequest,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from bodydouble.security.trust import Trust
     from bodydouble.vocabulary.applications import ApplicationDirectory
     from bodydouble.vocabulary.mirror import MirrorOrder
+    from bodydouble.vocabulary.orphans import OrphanRequest
 
 TOKEN = "correct horse"
 CERTIFICATE = credential_of("TARGET").certificate
@@ -101,6 +103,15 @@ class FakeOrders:
         self.options = options
         return self.service.connected[id_]
 
+    def find_orphans(self, id_: int, request: OrphanRequest) -> OrphanReport:
+        self.heard.append(request)
+        self.service.orphans.found[id_] = OrphanReport(
+            connection=id_, replication_set="IIS", target="t:1", during="search", action=request.action,
+            min_age=request.min_age, started=datetime(2002, 12, 2, tzinfo=UTC),
+            totals=OrphanTotals(files=1, bytes=7), orphans=[Orphan("C:/InetPub/old.htm", "file", 7, young=True)],
+        )  # fmt: skip
+        return self.service.orphans.found[id_]
+
     async def order_mirror(self, id_: int, word: str) -> ConnectionStatus:
         if word == "resume":
             raise ConnectionStateError(f"connection {id_}: no mirror is paused")
@@ -124,8 +135,24 @@ class FakeOrders:
         return msgspec.structs.replace(status, state="paused" if paused else "ok")
 
 
+class FakeOrphans:
+    """A search is complete, or interrupted, at the second look."""
+
+    def __init__(self) -> None:
+        self.found: dict[int, OrphanReport] = {}
+        self.end_state = "complete"
+
+    def report(self, id_: int) -> OrphanReport | None:
+        found = self.found.get(id_)
+        return None if found is None else msgspec.structs.replace(found, state=cast("Any", self.end_state))
+
+    async def stop(self, id_: int) -> None:
+        raise ConnectionStateError(f"connection {id_}: no search for orphans is running")
+
+
 class FakeReplication:
     def __init__(self) -> None:
+        self.orphans = FakeOrphans()
         self.orders = FakeOrders(self)
         self.drained: list[int] = []
         self.asked: list[ConnectRequest] = []

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from click.testing import Result
 
 ADDRESS = "Local Area Connection=10.0.0.10/24"
-OWN = ("daemon", "status", "events", "repset", "connect", "disconnect", "connections", "mirror", "monitor", "failover",
-       "failback", "restore", "service", "verify", "verification", "connection", "transmission", "target",
+OWN = ("daemon", "status", "events", "repset", "connect", "disconnect", "connections", "mirror", "orphans", "monitor",
+       "failover", "failback", "restore", "service", "verify", "verification", "connection", "transmission", "target",
        "queue-task", "pair", "trust", "set")  # fmt: skip
 
 

@@ -10,11 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.product.control.test_cli import Console
 
+from bodydouble.cli import orphans as orphan_commands
 from bodydouble.cli import replication as replication_commands
 from bodydouble.cli import schedules
 from bodydouble.errors import InputError
 from bodydouble.vocabulary.mapping import PathMapping
 from bodydouble.vocabulary.mirror import MirrorOrder
+from bodydouble.vocabulary.orphans import OrphanRequest
 from bodydouble.vocabulary.tasks import TaskRequest
 from bodydouble.vocabulary.transmission import Moment, TransmissionSchedule, Window
 
@@ -104,6 +106,47 @@ def test_mirror_is_paused_and_stopped(console: Console) -> None:
 def test_newer_only_may_be_the_rule_of_a_connection_or_a_restoration(console: Console) -> None:
     console.ok("connect", "IIS", "target", "--newer-only")
     assert console.served.replication.asked[-1].newer_only
+
+
+# --- orphans --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "asked"),
+    [
+        (["list", "1"], OrphanRequest("log")),
+        (["move", "1", "--older-than", "30d"], OrphanRequest("move", 30 * 86_400.0)),
+        (["delete", "1", "--older-than", "90s"], OrphanRequest("delete", 90.0)),
+    ],
+)
+def test_orphans_are_sought_and_shown(
+    console: Console, arguments: list[str], asked: OrphanRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orphan_commands, "POLL", 0.01)
+    shown = console.ok("orphans", *arguments)
+    assert console.served.replication.orders.heard == [asked]
+    assert "C:/InetPub/old.htm" in shown
+    assert "too young: stays" in shown
+    assert json.loads(console.ok("orphans", "show", "1", "--json"))["totals"]["bytes"] == 7
+
+
+def test_orphans_that_cannot_be_shown_or_sought_end_with_a_reason(
+    console: Console, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orphan_commands, "POLL", 0.01)
+    assert "nobody has looked" in console.run("orphans", "show", "1").stderr
+    assert "no search for orphans" in console.run("orphans", "stop", "1").stderr
+    assert "no age" in console.run("orphans", "delete", "1", "--older-than", "long").stderr
+    console.served.replication.orphans.end_state = "interrupted"
+    assert "was interrupted" in console.run("orphans", "list", "1").stderr
+
+
+def test_orphans_and_their_age_may_be_the_rule_of_a_connection(console: Console) -> None:
+    console.ok("connect", "IIS", "target", "--orphans", "move", "--orphan-age", "7d", "--calculate")
+    asked = console.served.replication.asked[-1]
+    assert (asked.orphans, asked.orphan_age, asked.calculate) == ("move", 7 * 86_400.0, True)
+    console.ok("mirror", "start", "1", "--orphans", "delete", "--orphan-age", "12h")
+    assert console.served.replication.orders.heard == [MirrorOrder(orphans="delete", orphan_age=43_200.0)]
 
 
 # --- orders ---------------------------------------------------------------------------------------------------------
