@@ -14,11 +14,8 @@ import asyncio
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from bodydouble.errors import BodydoubleError, FileSystemError
 from bodydouble.replication.comparison import (
-    digest_bytes,
     digest_file,
     is_newer,
     keeps_link,
@@ -26,7 +23,8 @@ from bodydouble.replication.comparison import (
     same_metadata,
     same_time,
 )
-from bodydouble.replication.holes import Holes, has_holes
+from bodydouble.replication.file_sending import FileSending
+from bodydouble.replication.holes import has_holes
 from bodydouble.replication.keeping import Keeping
 from bodydouble.replication.left import MAX_LEFT
 from bodydouble.replication.names import NameGroups
@@ -43,22 +41,18 @@ from bodydouble.replication.protocol import (
 from bodydouble.replication.questions import AnswerLostError, Questions, expect
 from bodydouble.replication.scan import listings, weight
 from bodydouble.replication.tally import Tally
-from bodydouble.replication.touches import FileWatch, Touches
+from bodydouble.replication.touches import Touches
 from bodydouble.vocabulary import paths
 from bodydouble.vocabulary.capabilities import Capabilities
 from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.operations import (
-    CreateFile,
     Entry,
     MakeDirectory,
     MakeHardLink,
     MakeSymbolicLink,
     Operation,
-    PunchHole,
     Rename,
     SetMetadata,
-    Truncate,
-    Write,
     changes_names,
 )
 
@@ -145,10 +139,10 @@ class Mirror:
         self._pending: dict[str, bool] = dict.fromkeys(plan.paths, False)
         self._walking = True
         self._current = ""
-        self._watch: FileWatch | None = None
         self._events = 0
         self._groups = NameGroups(selection.key)
         self._renames = Touches(selection.key)
+        self._sending = FileSending(outlet, file_system, touches, tally=self._tally, room=self._room, key=selection.key)
         self._orphans = OrphanHandling(
             outlet,
             self._questions,
@@ -164,8 +158,7 @@ class Mirror:
 
     def note(self, body: Body) -> None:
         """An application's operation was queued."""
-        if self._watch is not None:
-            self._watch.note(body)
+        self._sending.note(body)
         if isinstance(body, RemoveTree) or (isinstance(body, Operation) and changes_names(body)):
             self._renames.note(body)
         if isinstance(body, Rename):
@@ -175,8 +168,7 @@ class Mirror:
 
     def appeared(self, path: str) -> None:
         """Something with unknown content came into the set."""
-        if self._watch is not None:
-            self._watch.note(RemoveTree(path))
+        self._sending.note(RemoveTree(path))
         self._renames.note_tree(path)
         self._pending[path] = True
 
@@ -496,65 +488,9 @@ class Mirror:
     async def _send_file(self, listed: Entry, there: ListedEntry | None, mark: int) -> None:
         self._left.forget(listed.path)
         await self._room()
-        self._watch = watch = FileWatch(listed.path, self._selection.key)
-        try:
-            digests = await self._digests(listed, there)
-            begun = await self._begin_file(listed, watch, mark, fresh=there is None)
-            if begun is not None:
-                await self._send_bytes(begun, watch, digests)
-        finally:
-            self._watch = None
-
-    async def _begin_file(self, listed: Entry, watch: FileWatch, mark: int, *, fresh: bool) -> Entry | None:
-        """Queue the file with its length; as what, or None when it is gone."""
-        entry: Entry | None = listed
-        if self._touches.since(listed.path, mark):
-            watch.again = True
-            while watch.again:
-                watch.begin()
-                entry = await self._file_system.stat(listed.path)
-        if entry is None or entry.kind != "file" or watch.lost:
-            return None
-        mtime = entry.mtime_ns if watch.mtime_ns is None else watch.mtime_ns
-        size = watch.length(entry.size)
-        self._outlet.put(CreateFile(entry.path, entry.metadata, mtime))
-        if not fresh or not entry.size or entry.sparse or self._touches.since(entry.path, self._plan.begun):
-            # Equal lengths from here on: whatever applications do to the length, the stream does to both.
-            self._outlet.put(Truncate(entry.path, size, mtime))
-        return msgspec.structs.replace(entry, size=size, mtime_ns=mtime)
-
-    async def _send_bytes(self, begun: Entry, watch: FileWatch, digests: list[bytes]) -> None:
-        path, mtime, offset = begun.path, begun.mtime_ns, 0
-        holes = Holes(self._file_system, path, begun.size, sparse=begun.sparse)
-        while True:
-            await self._room()
-            watch.begin()
-            hole_end, stop = await holes.after(offset)
-            data = b"" if hole_end > offset else await self._file_system.read(path, offset, stop - offset)
-            if watch.lost:
-                return
-            if watch.again:
-                continue
-            mtime = mtime if watch.mtime_ns is None else watch.mtime_ns
-            if hole_end > offset:
-                offset += self._punch(path, offset, watch.hole(offset, hole_end), mtime) or holes.fill(offset)
-                continue
-            data = watch.patch(data, offset, stop - offset)
-            if data and _block_digest(digests, offset) != digest_bytes(data):
-                self._outlet.put(Write(path, offset, data, mtime))
-                self._tally.sent(len(data))
-            else:
-                self._tally.skipped(len(data))
-            offset += len(data)
-            if offset < stop:
-                return
-
-    def _punch(self, path: str, begin: int, end: int, mtime: int) -> int:
-        """Queue a hole; its length."""
-        if end > begin:
-            self._outlet.put(PunchHole(path, begin, end - begin, mtime))
-            self._tally.skipped(end - begin)
-        return end - begin
+        digests = await self._digests(listed, there)
+        equal = there is None and not self._touches.since(listed.path, self._plan.begun)
+        await self._sending.send(listed, digests, mark, empty=equal)
 
     async def _digests(self, listed: Entry, there: ListedEntry | None) -> list[bytes]:
         """Digests of the replica's blocks, for a file of several blocks that is compared by checksum."""
@@ -605,9 +541,3 @@ class _Directory:
     here: Entry
     there: ListedEntry | None
     mark: int
-
-
-def _block_digest(digests: list[bytes], offset: int) -> bytes:
-    """The digest of the replica's block that begins at ``offset``."""
-    block, inside = divmod(offset, BLOCK_BYTES)
-    return digests[block] if block < len(digests) and not inside else b""

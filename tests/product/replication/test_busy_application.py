@@ -86,8 +86,7 @@ def test_replica_converges_beside_a_busy_application(seed: int) -> None:
 
 
 def without_revisits(self: Mirror, body: Any) -> None:
-    if self._watch is not None:
-        self._watch.note(body)
+    self._sending.note(body)
 
 
 async def without_skipped(self: Mirror) -> bool:
