@@ -10,7 +10,7 @@ JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint ci/constraints.txt
-INPUTS := pyproject.toml ci/constraints.txt
+INPUTS := pyproject.toml hatch_build.py ci/constraints.txt $(wildcard product/filter/*)
 TESTS := $(BIN)/python -m pytest --hypothesis-seed=$(SEED)
 # Whole files go to one process, what uses namespaces and mounts of this machine all to the same one.
 ALL := $(TESTS) --numprocesses=$(JOBS) --dist=loadgroup
@@ -49,7 +49,7 @@ clean:
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-# Needs a package registry and nothing else: wheels only, no compiler, no root.
+# Needs a package registry and nothing else: wheels only, no root; without a C compiler there is no filter program.
 $(VENV)/.lab: $(VENV)/bin/python $(INPUTS)
 	$(PIP) --only-binary :all: --editable '.[labs]'
 	@touch $@
@@ -58,5 +58,4 @@ $(VENV)/.lab: $(VENV)/bin/python $(INPUTS)
 $(VENV)/.test: $(VENV)/.lab ci/bootstrap
 	ci/bootstrap
 	$(PIP) --editable '.[dev]'
-	ci/fuse-extra $(BIN)/python
 	@touch $@

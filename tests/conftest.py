@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -11,11 +12,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bodydouble.adapters.fuse.program import EXECUTABLE
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+FILTER = Path(__file__).parent.parent / "product/filter"
 ROOT_REASON = "needs root on Linux (namespaces, raw sockets, mounts)"
-FUSE_REASON = "needs /dev/fuse and the [fuse] extra (ci/bootstrap as root, then make test)"
+FUSE_REASON = "needs /dev/fuse and the filter program, that is a C compiler (ci/bootstrap as root installs one)"
+
+
+def pytest_configure() -> None:
+    """Test the filter program as its sources are now."""
+    newest = max(path.stat().st_mtime for path in FILTER.iterdir())
+    if sys.platform == "linux" and (not EXECUTABLE.exists() or EXECUTABLE.stat().st_mtime < newest):
+        subprocess.run([FILTER / "build", EXECUTABLE], check=True)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -30,7 +41,7 @@ def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
         item.add_marker(pytest.mark.xdist_group("machine" if of_the_machine else item.path.name))
         if item.get_closest_marker("root") and (sys.platform != "linux" or os.geteuid() != 0):
             item.add_marker(pytest.mark.skip(reason=ROOT_REASON))
-        elif item.get_closest_marker("fuse") and not (Path("/dev/fuse").exists() and _pyfuse3_is_installed()):
+        elif item.get_closest_marker("fuse") and not (Path("/dev/fuse").exists() and EXECUTABLE.exists()):
             item.add_marker(pytest.mark.skip(reason=FUSE_REASON))
         elif marker := item.get_closest_marker("program"):
             missing = [name for name in marker.args if shutil.which(name) is None]
@@ -38,12 +49,6 @@ def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
                 item.add_marker(
                     pytest.mark.skip(reason=f"needs {', '.join(missing)} (ci/bootstrap as root installs it)")
                 )
-
-
-def _pyfuse3_is_installed() -> bool:
-    import importlib.util  # noqa: PLC0415 - only asked when a test needs it
-
-    return importlib.util.find_spec("pyfuse3") is not None
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bodydouble.vocabulary.records import HostIdentity, ScriptResult, ServiceStatus
 
     Sink = Callable[[AnyOperation], None]
+    Lost = Callable[[str], None]
 
 
 class FileSystem(Protocol):
@@ -88,21 +89,28 @@ class Attachment(Protocol):
 class FileFilter(Protocol):
     """The filter driver: sees every change that applications make, in order, with its bytes."""
 
-    async def attach(self, root: str, sink: Sink) -> Attachment:
+    async def attach(self, root: str, sink: Sink, lost: Lost | None = None) -> Attachment:
         """Report every change at or beneath ``root`` to ``sink`` from now on.
 
-        The sink is called synchronously on the event loop's thread, once for each operation, in the order in which
-        the operations took effect on the volume and after each took effect, so that a read made by the sink's owner
-        later sees it. The sink must return quickly and must not raise. A rename across the border of ``root`` is
-        reported whole, and so are one that takes ``root`` away, or brings it, with a directory above it, and a hard
-        link whose new name lies beneath ``root``. ``root`` need not exist yet.
+        The sink is called on the event loop's thread, once for each operation, in the order in which the operations
+        took effect on the volume and after each took effect, so that a read made by the sink's owner later sees it.
+        When exactly, `settled` tells. The sink must return quickly and must not raise. A rename across the border of
+        ``root`` is reported whole, and so are one that takes ``root`` away, or brings it, with a directory above it,
+        and a hard link whose new name lies beneath ``root``. ``root`` need not exist yet.
 
         A change to a file that has several names is reported once for each of those beneath ``root``, one after the
         other: whoever follows only some of the names misses nothing, and doing it again changes nothing.
 
+        No application waits for a sink. When changes came faster than they could be kept for it, or the filter ended,
+        ``lost`` is called once, with the reason, and nothing more is reported to this sink: what the changes were only
+        a look at the files tells.
+
         Raises:
             FilterError: ``root`` is not on a volume that the filter watches.
         """
+
+    async def settled(self) -> None:
+        """Return once every change whose effect could be seen when this was called has been reported (or is lost)."""
 
 
 class Identity(Protocol):

@@ -59,6 +59,7 @@ def test_every_change_is_reported_once_in_order_with_its_bytes(filtered: Body) -
         seen: list[AnyOperation] = []
         await host.file_filter.attach(filtered.root, seen.append)
         await do_a_bit_of_everything(filtered.application, filtered.root)
+        await host.file_filter.settled()
         assert shapes(seen, filtered.root) == [
             (MakeDirectory.__name__, "/d"),
             (CreateFile.__name__, "/d/f"),
@@ -86,6 +87,7 @@ def test_replaying_the_reports_elsewhere_makes_the_same_tree(filtered: Body) -> 
         await application.write(f"{root}/d/f", 3, b"tail")
         await application.rename(f"{root}/d", f"{root}/moved")
         await application.write(f"{root}/moved/f", 0, b"abc")
+        await host.file_filter.settled()
         await host.file_system.apply([rebased(operation, root, filtered.outside) for operation in seen])
         ours = await host.file_system.stat(f"{filtered.outside}/moved/f")
         theirs = await host.file_system.stat(f"{root}/moved/f")
@@ -113,6 +115,7 @@ def test_effect_is_visible_when_the_sink_is_called(filtered: Body) -> None:
         await filtered.application.create(f"{filtered.root}/f")
         await filtered.application.write(f"{filtered.root}/f", 0, b"x")
         entry = await host.file_system.stat(f"{filtered.root}/f")
+        await host.file_filter.settled()
         assert entry is not None
         last = seen[-1]
         assert isinstance(last, Write)
@@ -130,6 +133,7 @@ def test_products_own_changes_are_not_reported_but_are_seen_by_applications(filt
         assert await filtered.application.read(path) == b"product"
         await host.file_system.apply([Write(path, 0, b"PRODUCT and more", T1)])
         assert await filtered.application.read(path) == b"PRODUCT and more"
+        await host.file_filter.settled()
         assert seen == []
 
     filtered.run(case)
@@ -143,8 +147,10 @@ def test_sink_hears_only_of_its_own_root(filtered: Body) -> None:
         seen: list[AnyOperation] = []
         await host.file_filter.attach(f"{root}/in", seen.append)
         await application.create(f"{root}/inner/f")
+        await host.file_filter.settled()
         assert seen == []
         await application.create(f"{root}/in/f")
+        await host.file_filter.settled()
         assert len(seen) == 1
 
     filtered.run(case)
@@ -159,6 +165,7 @@ def test_rename_across_the_border_is_reported_whole(filtered: Body) -> None:
         await host.file_filter.attach(f"{root}/in", seen.append)
         await application.rename(f"{root}/f", f"{root}/in/f")
         await application.rename(f"{root}/in/f", f"{root}/g")
+        await host.file_filter.settled()
         assert seen == [Rename(f"{root}/f", f"{root}/in/f"), Rename(f"{root}/in/f", f"{root}/g")]
 
     filtered.run(case)
@@ -193,6 +200,7 @@ def test_detached_sink_hears_nothing_more(filtered: Body) -> None:
         attachment.detach()
         attachment.detach()
         await filtered.application.create(f"{filtered.root}/f")
+        await host.file_filter.settled()
         assert (len(seen), len(heard)) == (0, 1)
 
     filtered.run(case)

@@ -176,6 +176,7 @@ def test_links_of_applications_are_reported_and_replaying_them_makes_the_same(fi
         await application.write(f"{root}/b", 0, b"two")
         await application.remove(f"{root}/a")
         await application.lead(f"{root}/link", "C:/elsewhere")
+        await host.file_filter.settled()
         links = [each for each in seen if isinstance(each, MakeHardLink | MakeSymbolicLink)]
         assert [each.path for each in links] == [f"{root}/b", f"{root}/link"]
         writes = [each.path for each in seen if isinstance(each, Write | Truncate)]

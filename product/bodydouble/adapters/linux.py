@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import combinations
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -11,13 +12,14 @@ import msgspec
 from bodydouble.adapters.applications import ConfiguredApplications
 from bodydouble.adapters.clock import SystemClock
 from bodydouble.adapters.entropy import SystemEntropy
+from bodydouble.adapters.fuse.filter import FuseFilter
 from bodydouble.adapters.no_filter import NoFilter
 from bodydouble.adapters.pinger import IcmpPinger
 from bodydouble.adapters.posix.backing import Backing
 from bodydouble.adapters.posix.file_system import PosixFileSystem
 from bodydouble.adapters.scripts import ScriptRunner
 from bodydouble.adapters.services import CommandService, CommandServices
-from bodydouble.errors import FilterError, IdentityError, InputError, PathError
+from bodydouble.errors import IdentityError, InputError, PathError
 from bodydouble.ports import Host
 from bodydouble.vocabulary import paths
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 #: Threads for calls that block: a long fsync must not hold up scanning.
 _THREADS = 6
+_MOST_ROOTS = 64
+_LEAST_RING, _MOST_RING = 16 << 20, 1 << 32
 
 
 class FilterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -35,15 +39,17 @@ class FilterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 
     Attributes:
         kind: ``fuse`` mounts over the root; ``none`` sees nothing, which is enough for a target.
-        roots: directories to protect; exactly one with ``fuse``.
+        roots: directories to protect with ``fuse``, none of them beneath another.
         extended_attributes: whether applications may use extended attributes and access control lists there. Without,
-            they are refused, and small writes are about twice as fast, because the kernel asks for an attribute
-            before each write of a file system that has them.
+            they are refused.
+        ring_bytes: memory for changes that wait for the daemon, at least 16 MiB. When applications are so far ahead of
+            it that this is full, changes are not recorded, and a mirror follows.
     """
 
     kind: Literal["fuse", "none"] = "none"
     roots: list[str] = []
     extended_attributes: bool = True
+    ring_bytes: int = 64 << 20
 
 
 class IdentitySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -89,7 +95,7 @@ async def open_host(settings: LinuxHostSettings) -> AsyncIterator[Host]:
         FilterError: the filter cannot be mounted.
         IdentityError: the name service cannot be started, or pyroute2 is missing.
     """
-    root = _filter_root(settings.filter)
+    roots = _filter_roots(settings.filter)
     _check_scripts(settings.scripts)
     directories = _protected(settings.protected_directories)
     async with AsyncExitStack() as stack:
@@ -100,7 +106,7 @@ async def open_host(settings: LinuxHostSettings) -> AsyncIterator[Host]:
         identity = await _open_identity(settings.identity, executor, stack)
         yield Host(
             file_system=file_system,
-            file_filter=await _open_filter(root, settings.filter, backing, executor, stack),
+            file_filter=await _open_filter(roots, settings.filter, backing, executor, stack),
             identity=identity,
             services=CommandServices(settings.services),
             scripts=ScriptRunner(file_system, settings.scripts.interpreters),
@@ -111,20 +117,28 @@ async def open_host(settings: LinuxHostSettings) -> AsyncIterator[Host]:
         )
 
 
-def _filter_root(settings: FilterSettings) -> str | None:
+def _filter_roots(settings: FilterSettings) -> list[str]:
     if settings.kind == "none":
         if settings.roots:
             raise InputError('host.filter.roots: expected no roots with kind = "none"; set kind = "fuse" to use them')
-        return None
-    if len(settings.roots) != 1:
+        return []
+    if not 0 < len(settings.roots) <= _MOST_ROOTS:
         raise InputError(
-            f"host.filter.roots: expected exactly one directory, got {len(settings.roots)}: one process can serve one "
-            "FUSE mount; name a directory that holds them all"
+            f"host.filter.roots: expected 1 to {_MOST_ROOTS} directories such as /srv/www, got {len(settings.roots)}"
         )
-    root = paths.normalise(settings.roots[0])
-    if root == "/" or not root.startswith("/"):
-        raise InputError(f"host.filter.roots: {root!r} cannot be filtered; name a directory such as /srv/www")
-    return root
+    if settings.ring_bytes % 4096 or not _LEAST_RING <= settings.ring_bytes <= _MOST_RING:
+        raise InputError(
+            f"host.filter.ring_bytes: expected a multiple of 4096 from {_LEAST_RING} to {_MOST_RING}, got "
+            f"{settings.ring_bytes}"
+        )
+    roots = sorted(paths.normalise(root) for root in settings.roots)
+    for root in roots:
+        if root == "/" or not root.startswith("/"):
+            raise InputError(f"host.filter.roots: {root!r} cannot be filtered; name a directory such as /srv/www")
+    for above, root in combinations(roots, 2):
+        if paths.is_beneath(root, above):
+            raise InputError(f"host.filter.roots: {root!r} lies beneath {above!r}, which is enough")
+    return roots
 
 
 def _protected(directories: list[str]) -> list[str]:
@@ -144,15 +158,13 @@ def _check_scripts(settings: ScriptsSettings) -> None:
 
 
 async def _open_filter(
-    root: str | None, settings: FilterSettings, backing: Backing, executor: ThreadPoolExecutor, stack: AsyncExitStack
+    roots: list[str], settings: FilterSettings, backing: Backing, executor: ThreadPoolExecutor, stack: AsyncExitStack
 ) -> FileFilter:
-    if root is None:
+    if not roots:
         return NoFilter()
-    try:
-        from bodydouble.adapters.fuse.filter import FuseFilter  # noqa: PLC0415 - the extra may be missing
-    except ImportError as error:
-        raise FilterError(f"{root}: the filter needs the 'fuse' extra: pip install 'bodydouble[fuse]'") from error
-    file_filter = FuseFilter(root, backing, executor, extended_attributes=settings.extended_attributes)
+    file_filter = FuseFilter(
+        roots, backing, executor, extended_attributes=settings.extended_attributes, ring_bytes=settings.ring_bytes
+    )
     await file_filter.start()
     stack.push_async_callback(file_filter.stop)
     return file_filter

@@ -52,7 +52,7 @@ def connection_routes(backends: Backends) -> list[Route]:
 
     async def queue_task(request: Request) -> Response:
         id_ = connection_of(request, service)
-        return answer(service.orders.queue_task(id_, await read_body(request, TaskRequest)))
+        return answer(await service.orders.queue_task(id_, await read_body(request, TaskRequest)))
 
     return [
         get("connections", connections),

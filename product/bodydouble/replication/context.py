@@ -75,7 +75,8 @@ class Context:
         """The feed compares paths as this host's volumes do; a service's tasks and reports are kept over restarts."""
         self.orphan_log = OrphanLog(self.events, self.host.clock, None, _spawn)
         self.tasks = TaskRunner(self, None, _spawn)
-        self.feed = Feed(same if self.host.file_system.case_sensitive else fold)
+        key = same if self.host.file_system.case_sensitive else fold
+        self.feed = Feed(key, self.host.file_filter.settled)
 
     @property
     def state_directory(self) -> str:

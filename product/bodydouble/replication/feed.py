@@ -26,10 +26,14 @@ from bodydouble.vocabulary.operations import (
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
     from bodydouble.ports import FileSystem, Sink
     from bodydouble.vocabulary.capabilities import Capabilities
+
+
+async def _settled() -> None:
+    """No filter: nothing waits to be reported."""
 
 
 class Feed:
@@ -37,10 +41,12 @@ class Feed:
 
     Args:
         key: the form in which the host's file system compares paths.
+        settled: waits until the filter has reported what applications did, see `bodydouble.ports.FileFilter`.
     """
 
-    def __init__(self, key: Callable[[str], str]) -> None:
+    def __init__(self, key: Callable[[str], str], settled: Callable[[], Awaitable[None]] = _settled) -> None:
         self.key = key
+        self.settled = settled
         self._sinks: list[FeedAttachment] = []
         self._replicas: list[FeedingFileSystem] = []
 
@@ -157,6 +163,7 @@ class FeedingFileSystem:
             if not listeners:
                 await self._files.apply(operations, durable=durable)
                 return
+            await self._feed.settled()  # what applications did before is heard of before what is applied now
             done = 0
             for part in parts(operations, self._feed.key):
                 try:

@@ -104,7 +104,7 @@ class Orders:
         self._service.context.events.record(EventCode.TRANSMISSION_ORDERED, text)
         return connection.status()
 
-    def queue_task(self, id_: int, request: TaskRequest) -> TaskReceipt:
+    async def queue_task(self, id_: int, request: TaskRequest) -> TaskReceipt:
         """Queue a task behind what applications did until now.
 
         Raises:
@@ -112,6 +112,7 @@ class Orders:
             ConnectionStateError: it has no stream now, or the queue takes nothing.
         """
         connection = self._service.connection(id_)
+        await self._service.context.host.file_filter.settled()
         if connection.stream is None or not connection.stream.alive:
             raise ConnectionStateError(f"connection {id_} is {connection.state}: there is no stream to queue a task in")
         task = connection.stream.put_task(request)

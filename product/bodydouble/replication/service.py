@@ -320,6 +320,7 @@ class ReplicationService:
             return
         request = connection.record.request
         text = f"{request.replication_set} to {request.target}:{request.port}: disconnects when its queue is sent"
+        await self.context.host.file_filter.settled()
         if not connection.record.draining:
             self.context.events.record(EventCode.DRAINING, text)
             connection.drain()

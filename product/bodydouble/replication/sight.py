@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bodydouble.replication.feed import GatedFileSystem
+from bodydouble.replication.fence import FencedFileSystem
 from bodydouble.replication.mapping import PathMap
 from bodydouble.replication.rules import Selection
 from bodydouble.replication.view import MappedFileSystem, MappedFilter
 
 if TYPE_CHECKING:
-    from bodydouble.ports import Attachment, FileFilter, FileSystem, Sink
+    from bodydouble.ports import Attachment, FileFilter, FileSystem, Lost, Sink
     from bodydouble.replication.context import Context
     from bodydouble.replication.place import Place
     from bodydouble.vocabulary.mapping import PathMapping
@@ -28,8 +29,14 @@ class Sight:
     files: FileSystem
     selection: Selection
 
-    async def attach(self, root: str, sink: Sink, carried: Sink) -> list[Attachment]:
+    async def settled(self) -> None:
+        """Return once the sinks were told of everything that applications did until now."""
+        raise NotImplementedError
+
+    async def attach(self, root: str, sink: Sink, carried: Sink, lost: Lost) -> list[Attachment]:
         """Report what applications change beneath a root of the set to ``sink``, what is applied here to ``carried``.
+
+        Should it be impossible to report all that applications do, ``lost`` is told why.
 
         Raises:
             FilterError: changes under it cannot be intercepted.
@@ -56,16 +63,20 @@ class HostSight(Sight):
         path_map = PathMap(self.selection.roots, mapping, base, self.selection.key)
         self.selection.together = path_map.together
         self._feed = context.feed
-        self.files = GatedFileSystem(host.file_system, context.feed)
+        self.files = GatedFileSystem(FencedFileSystem(host.file_system, host.file_filter), context.feed)
         self._filter: FileFilter = host.file_filter
         if path_map.foreign:
             here = PathMap(self.selection.roots, [], "", self.selection.key)
             self.files = MappedFileSystem(self.files, here, plain=True)
             self._filter = MappedFilter(self._filter, here, case_sensitive=case_sensitive, plain=True)
 
-    async def attach(self, root: str, sink: Sink, carried: Sink) -> list[Attachment]:
+    async def settled(self) -> None:
         """See the base."""
-        return [await self._filter.attach(root, sink), self._feed.attach(root, carried)]
+        await self._filter.settled()
+
+    async def attach(self, root: str, sink: Sink, carried: Sink, lost: Lost) -> list[Attachment]:
+        """See the base."""
+        return [await self._filter.attach(root, sink, lost), self._feed.attach(root, carried)]
 
 
 class ReplicaSight(Sight):
@@ -84,12 +95,17 @@ class ReplicaSight(Sight):
         there = PathMap(self.selection.roots, mapping, base, self.selection.key)
         self.selection.together = there.together
         plain = path_map.foreign or there.foreign
-        self.files = MappedFileSystem(host.file_system, path_map, plain=plain)
+        fenced = FencedFileSystem(host.file_system, host.file_filter)
+        self.files = MappedFileSystem(fenced, path_map, plain=plain)
         self._filter = MappedFilter(
             host.file_filter, path_map, case_sensitive=host.file_system.case_sensitive, plain=plain
         )
 
-    async def attach(self, root: str, sink: Sink, carried: Sink) -> list[Attachment]:
+    async def settled(self) -> None:
+        """See the base."""
+        await self._filter.settled()
+
+    async def attach(self, root: str, sink: Sink, carried: Sink, lost: Lost) -> list[Attachment]:
         """See the base; nothing is applied to a replica that is being restored from."""
         del carried
-        return [await self._filter.attach(root, sink)]
+        return [await self._filter.attach(root, sink, lost)]

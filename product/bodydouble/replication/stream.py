@@ -141,7 +141,7 @@ class SourceStream:
         try:
             for root in self.selection.roots if filtered else []:
                 sink, carried = partial(self._offer, root), partial(self._offer, root, carried=True)
-                self._attachments += await self._sight.attach(root, sink, carried)
+                self._attachments += await self._sight.attach(root, sink, carried, self._lose)
         except BaseException:
             self._shut()
             raise
@@ -234,6 +234,13 @@ class SourceStream:
                 self._note(body)
         for path in filter(None, (*translation.appeared, left)):
             self._appeared(path, shallow=translation.shallow and path != left)
+
+    def _lose(self, why: str) -> None:
+        """The filter could not report everything: what the target lacks, and where, nobody knows but a mirror."""
+        if not self._closed:
+            self.dropped_operations = True
+            self.report(EventCode.CHANGES_LOST, f"{self.name}: {why}; a remirror follows")
+            self.fail(ConnectionStateError(why))
 
     def _note(self, body: Body) -> None:
         """Who reads files at this moment learns that one changed."""

@@ -25,7 +25,7 @@ from bodydouble.vocabulary.operations import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bodydouble.ports import Attachment, FileFilter, FileSystem, Sink
+    from bodydouble.ports import Attachment, FileFilter, FileSystem, Lost, Sink
     from bodydouble.replication.mapping import PathMap
     from bodydouble.vocabulary.capabilities import Capabilities
 
@@ -135,7 +135,7 @@ class MappedFilter:
         self._plain = plain
         self._key = same if case_sensitive else fold
 
-    async def attach(self, root: str, sink: Sink) -> Attachment:
+    async def attach(self, root: str, sink: Sink, lost: Lost | None = None) -> Attachment:
         """See the port."""
         place = self._map.there(root)
         assert place is not None, "only roots of the set are watched"
@@ -143,7 +143,11 @@ class MappedFilter:
         def report(operation: AnyOperation) -> None:
             sink(_renamed(operation, self._name, plain=self._plain))
 
-        return await self._filter.attach(place, report)
+        return await self._filter.attach(place, report, lost)
+
+    async def settled(self) -> None:
+        """See the port."""
+        await self._filter.settled()
 
     def _name(self, place: str) -> str:
         """The source's name; what is outside of the replica gets a name that no rule can select."""

@@ -35,6 +35,7 @@ class Filtered:
             async with open_host(settings) as host:
                 await host.file_filter.attach(str(self.root), self.seen.append)
                 await case(host)
+                await host.file_filter.settled()
 
         asyncio.run(on_host())
 

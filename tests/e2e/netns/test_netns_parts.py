@@ -19,6 +19,7 @@ import pytest
 from pyroute2.netlink.exceptions import NetlinkError
 
 from bodydouble.adapters.clock import SystemClock
+from bodydouble.adapters.fuse import program
 from bodydouble.cli.config import load_config
 from bodydouble.errors import InputError
 from bodydouble_labs.errors import FaultError, LabError
@@ -172,6 +173,7 @@ def test_scenario_runs_where_everything_is_there(monkeypatch: pytest.MonkeyPatch
         (requirements, "FUSE_DEVICE", Path("/nowhere"), "modprobe fuse"),
         (shutil, "which", lambda *_, **__: None, "util-linux"),
         (importlib.util, "find_spec", lambda _: None, "bodydouble[linux]"),
+        (program, "EXECUTABLE", Path("/nowhere"), "apt-get install gcc"),
         (sys, "prefix", "/mnt/venv", "beneath /mnt"),
         (requirements, "FAULTS", frozenset(), "power-loss"),
         (requirements, "SYSTEMS", frozenset(), "windows-2000"),
@@ -190,7 +192,7 @@ def test_each_missing_thing_is_named_with_what_to_do(
 def test_missing_library_is_a_reason_and_no_crash() -> None:
     program = """
 import sys
-sys.modules["pyroute2"] = sys.modules["pyfuse3"] = None
+sys.modules["pyroute2"] = None
 from bodydouble_labs.providers.netns import NetnsProvider, requirements
 from bodydouble_labs.scenario.loader import find, load
 requirements.os.geteuid = lambda: 0
@@ -316,6 +318,7 @@ def _complete_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(requirements, "_effective", lambda: -1)
     monkeypatch.setattr(requirements, "FUSE_DEVICE", Path("/dev/null"))
+    monkeypatch.setattr(program, "EXECUTABLE", Path("/dev/null"))
     monkeypatch.setattr(shutil, "which", lambda name, **_: f"/usr/bin/{name}")
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
 

@@ -125,7 +125,7 @@ class FakeOrders:
         self.heard.append((order, id_))
         return msgspec.structs.replace(self.service.connected[id_], transmission="paused")
 
-    def queue_task(self, id_: int, request: TaskRequest) -> TaskReceipt:
+    async def queue_task(self, id_: int, request: TaskRequest) -> TaskReceipt:
         self.heard.append(request)
         return TaskReceipt(f"stream-{id_}/task-1", request.on)
 

@@ -271,8 +271,11 @@ class MemoryFiles:
 
 
 class NoFilter:
-    async def attach(self, _root: str, _sink: object) -> Any:
+    async def attach(self, _root: str, _sink: object, _lost: object = None) -> Any:
         return self
+
+    async def settled(self) -> None:
+        """Nothing is reported."""
 
     def detach(self) -> None:
         """Nothing was attached."""

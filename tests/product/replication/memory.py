@@ -39,7 +39,7 @@ from bodydouble.vocabulary.records import HostIdentity
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bodydouble.ports import Sink
+    from bodydouble.ports import Lost, Sink
 
 Picture = dict[str, tuple[bool, bytes, int, Metadata, str | None, tuple[str, ...]]]
 
@@ -102,6 +102,7 @@ class MemoryVolume:
         self.nodes: dict[str, Node] = {"/": Node("/", True, Body(0))}
         self.bodies = 0
         self.sinks: list[tuple[str, Sink]] = []
+        self.losers: list[Lost] = []
         self.applied: list[AnyOperation] = []
         self.fail: Callable[[AnyOperation], str | None] = lambda _operation: None
         self.on_applied: Callable[[AnyOperation], None] = lambda _operation: None
@@ -342,14 +343,18 @@ class MemoryVolume:
 
     # --- FileFilter ---
 
-    async def attach(self, root: str, sink: Sink) -> MemoryAttachment:
+    async def attach(self, root: str, sink: Sink, lost: Lost | None = None) -> MemoryAttachment:
         await asyncio.sleep(0)
         if self.no_filter:
             from bodydouble.errors import FilterError  # noqa: PLC0415 - only this case needs it
 
             raise FilterError(f"{root}: no filter")
         self.sinks.append((root, sink))
+        self.losers += [] if lost is None else [lost]
         return MemoryAttachment(self, (root, sink))
+
+    async def settled(self) -> None:
+        """Each change is reported at once."""
 
 
 @dataclass

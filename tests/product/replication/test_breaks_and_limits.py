@@ -175,9 +175,9 @@ def test_set_changed_while_a_stream_opens_is_the_one_that_is_replicated(monkeypa
         source.put("/docs/a", b"a")
         attach, held = source.volume.attach, asyncio.Event()
 
-        async def slow(root: str, sink: Any) -> Any:
+        async def slow(root: str, sink: Any, lost: Any = None) -> Any:
             await held.wait()
-            return await attach(root, sink)
+            return await attach(root, sink, lost)
 
         monkeypatch.setattr(source.volume, "attach", slow)
         async with running(source, target):

@@ -76,9 +76,9 @@ def seeded(**settings: Any) -> Site:
     return made
 
 
-def queue(source: Site, on: Any, *arguments: str, command: str = "flush.sh", timeout: float = 60.0) -> str:
-    wanted = TaskRequest(on=on, command=command, arguments=list(arguments), timeout=timeout)
-    return source.service.orders.queue_task(1, wanted).id
+async def queue(source: Site, on: Any, *arguments: str, command: str = "flush.sh", seconds: float = 60.0) -> str:
+    wanted = TaskRequest(on=on, command=command, arguments=list(arguments), timeout=seconds)
+    return (await source.service.orders.queue_task(1, wanted)).id
 
 
 def texts(made: Site, code: EventCode) -> list[str]:
@@ -98,7 +98,7 @@ def test_a_task_runs_at_its_point_of_the_order_on_the_side_that_it_names(on: str
             await source.service.orders.order_transmission(1, "pause")
             target.volume.gate.clear()
             source.put(f"{ROOT}/before", b"x")
-            id_ = queue(source, on, "an argument", "$HOME; rm -rf /")
+            id_ = await queue(source, on, "an argument", "$HOME; rm -rf /")
             source.put(f"{ROOT}/behind", b"x")
             runner = here if on in ("queue", "transmit") else there
             if on == "queue":
@@ -133,7 +133,7 @@ def test_transmission_waits_for_a_task_whose_turn_has_come() -> None:
             await protect(source, target.service.port)
             await mirrored(source, target)
             scripts(source).gate.clear()
-            queue(source, "transmit")
+            await queue(source, "transmit")
             source.put(f"{ROOT}/behind", b"x")
             await until(lambda: scripts(source).ran)
             await asyncio.sleep(0.05)
@@ -153,7 +153,7 @@ def test_a_broken_connection_repeats_no_task(on: str) -> None:
             await mirrored(source, target)
             runner = scripts(source if on == "transmit" else target)
             runner.gate.clear()
-            queue(source, on)
+            await queue(source, on)
             source.put(f"{ROOT}/behind", b"x")
             await until(lambda: runner.ran)
             for _ in range(2):
@@ -184,7 +184,7 @@ def test_only_scripts_of_the_own_task_directory_run(on: str, *, allowed: bool, c
         async with running(source, target):
             await protect(source, target.service.port)
             await mirrored(source, target)
-            queue(source, on, command=command or ".")
+            await queue(source, on, command=command or ".")
             source.put(f"{ROOT}/behind", b"x")
             await until(lambda: same(source, target))
             assert scripts(source).ran == scripts(target).ran == []
@@ -218,7 +218,7 @@ def test_a_task_without_a_stream_is_refused() -> None:
         async with running(source):
             await protect(source, 1)
             with pytest.raises(ConnectionStateError, match="no stream"):
-                queue(source, "execute")
+                await queue(source, "execute")
 
     run(scenario())
 
@@ -230,7 +230,7 @@ def test_tasks_that_are_dropped_with_the_queue_are_told() -> None:
             await protect(source, target.service.port)
             await mirrored(source, target)
             await source.service.orders.order_transmission(1, "stop")
-            id_ = queue(source, "execute")
+            id_ = await queue(source, "execute")
             await source.service.disconnect(1)
             assert any(id_ in text and "dropped" in text for text in texts(source, EventCode.TASK_REFUSED))
 
@@ -245,7 +245,7 @@ def test_a_task_of_a_paused_target_waits_only_to_be_executed(on: str) -> None:
             await protect(source, target.service.port)
             await mirrored(source, target)
             await target.service.orders.pause_target("WEB1", "web", paused=True)
-            queue(source, on)
+            await queue(source, on)
             await until(lambda: not source.service.connections()[0].queue_operations)
             assert len(scripts(target).ran) == (on == "receive")
             await target.service.orders.pause_target("WEB1", "web", paused=False)
@@ -261,7 +261,7 @@ def test_a_stopped_target_kills_what_runs_and_runs_it_again() -> None:
             await protect(source, target.service.port)
             await mirrored(source, target)
             scripts(target).gate.clear()
-            queue(source, "execute")
+            await queue(source, "execute")
             source.put(f"{ROOT}/behind", b"x")
             await until(lambda: scripts(target).ran)
             await target.stop()

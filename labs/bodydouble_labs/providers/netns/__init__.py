@@ -12,7 +12,7 @@ replica. Not in this body: single operations (`bodydouble_labs.history.History.o
 kernel, so a power cut here ends every process and silences the wire, but keeps each byte that was written. A scenario
 in which the target loses its power asks just that and is skipped.
 
-Needs root on Linux, ``/dev/fuse``, util-linux (as of Debian 12) and the extras ``linux`` and ``fuse``; see
+Needs root on Linux, ``/dev/fuse``, util-linux (as of Debian 12), the filter program and the extra ``linux``; see
 `requirements`.
 """
 

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from bodydouble.adapters.fuse.program import executable
+from bodydouble.errors import FilterError
 from bodydouble_labs.providers.netns.plan import MOUNT_POINT
 from bodydouble_labs.scenario.steps import FaultStep
 
@@ -21,7 +23,7 @@ FUSE_DEVICE: Final = Path("/dev/fuse")
 BINARIES: Final = {"unshare": "util-linux", "nsenter": "util-linux", "setpriv": "util-linux"}
 CAPABILITIES: Final = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13, "CAP_SYS_ADMIN": 21}
 """Names and bits (linux/capability.h) of what root needs here and does not have in an ordinary container."""
-MODULES: Final = {"pyroute2": "linux", "pyfuse3": "fuse"}
+MODULES: Final = {"pyroute2": "linux"}
 FAULTS: Final = frozenset({"power-loss"})
 SYSTEMS: Final = frozenset({"windows-nt-4", "windows-2000"})
 
@@ -47,6 +49,10 @@ def _of_machine() -> Iterator[str]:
     for module, extra in MODULES.items():
         if importlib.util.find_spec(module) is None:
             yield f"the Python module {module} is missing: install bodydouble[{extra}]"
+    try:
+        executable()
+    except FilterError as error:
+        yield str(error)
     yield from _hidden_code()
 
 

@@ -1,1 +1,1 @@
-"""The `FileFilter` port over FUSE: a pass-through mount on top of the protected directory."""
+"""The `FileFilter` port over FUSE: the daemon's side of the filter program, whose sources are ``product/filter``."""

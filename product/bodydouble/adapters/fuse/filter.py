@@ -1,22 +1,20 @@
-"""The `FileFilter` port: a FUSE mount over one directory, served by the product's event loop.
+"""The `FileFilter` port: FUSE mounts over directories, served by the filter program, which this daemon reads.
 
-Start the filter before the applications: a file opened beneath the directory before the mount stays outside it.
-The mount shows no set-user-ID effect and no devices (libfuse mounts nosuid,nodev).
+Start the filter before the applications: a file opened beneath a directory before the mount stays outside it.
+The mounts show no set-user-ID effect and no devices (they are mounted nosuid,nodev).
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-import pyfuse3
-
-from bodydouble.adapters.fuse import mounts, requests
-from bodydouble.adapters.fuse.handlers import PassThrough, PlainPassThrough
-from bodydouble.adapters.fuse.hard_links import find_names
-from bodydouble.adapters.fuse.reporter import Reporter
+from bodydouble.adapters.fuse import program
+from bodydouble.adapters.fuse.reader import Reader
+from bodydouble.adapters.fuse.ring import Ring
 from bodydouble.adapters.sinks import SinkTable
 from bodydouble.errors import FilterError
 from bodydouble.vocabulary.paths import is_beneath
@@ -25,130 +23,150 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from concurrent.futures import Executor
 
+    from bodydouble.adapters.fuse.program import Program
     from bodydouble.adapters.posix.backing import Backing
-    from bodydouble.ports import Attachment, Sink
+    from bodydouble.ports import Attachment, Lost, Sink
 
-A = TypeVar("A")
 T = TypeVar("T")
 
-_OPTIONS = {"fsname=bodydouble", "subtype=bodydouble", "default_permissions", "allow_other"}
+RING_BYTES = 64 << 20
 
 
 class FuseFilter:
-    """Sees every change that applications make beneath ``root``. One for each process: pyfuse3 serves one mount only.
+    """Sees every change that applications make beneath the roots.
 
     Args:
-        root: the directory to protect, in product form.
-        backing: holds the directory open from before the mount; the product's file system resolves through it.
-        executor: threads for mounting, unmounting and fsync.
+        roots: the directories to protect, in product form, none beneath another.
+        backing: resolves paths beneath the mounts for the product's own file system.
+        executor: threads for starting and stopping.
         extended_attributes: whether applications may use them there, and access control lists.
+        ring_bytes: how much of what applications do fits between them and this daemon.
     """
 
-    _serving: str | None = None
-
-    def __init__(self, root: str, backing: Backing, executor: Executor, *, extended_attributes: bool = True) -> None:
-        self._root = root
+    def __init__(
+        self,
+        roots: list[str],
+        backing: Backing,
+        executor: Executor,
+        *,
+        extended_attributes: bool = True,
+        ring_bytes: int = RING_BYTES,
+    ) -> None:
+        self._roots = roots
         self._extended_attributes = extended_attributes
+        self._ring_bytes = ring_bytes
         self._backing = backing
         self._executor = executor
         self._sinks = SinkTable()
-        self._ready = asyncio.Event()
-        self._stopping = False
-        self._handlers: PassThrough | None = None
-        self._session: asyncio.Task[None] | None = None
+        self._gone: set[str] = set()
+        self._program: Program | None = None
+        self._ring: Ring | None = None
+        self._reader: Reader | None = None
 
-    async def attach(self, root: str, sink: Sink) -> Attachment:
+    async def attach(self, root: str, sink: Sink, lost: Lost | None = None) -> Attachment:
         """See the port.
 
         Raises:
-            FilterError: ``root`` is not beneath the mount, or the mount is gone.
+            FilterError: ``root`` is beneath no mount, or its mount is gone.
         """
-        if not is_beneath(root, self._root):
-            raise FilterError(f"{root}: not beneath {self._root}, which is what the filter watches")
-        if self._session is None or self._session.done():
-            raise FilterError(f"{self._root}: the filter is not mounted; restart the daemon")
-        return self._sinks.attach(root, sink)
+        above = next((each for each in self._roots if is_beneath(root, each)), None)
+        if above is None:
+            raise FilterError(f"{root}: not beneath {' or '.join(self._roots)}, which is what the filter watches")
+        await self.settled()  # what was done before is not to be reported
+        if self._reader is None or above in self._gone:
+            raise FilterError(f"{above}: the filter is not mounted; restart the daemon")
+        return self._sinks.attach(root, sink, lost)
+
+    async def settled(self) -> None:
+        """See the port."""
+        if self._reader is not None:
+            await self._reader.settled()
 
     async def start(self) -> None:
-        """Mount, after taking away what a crashed predecessor left.
+        """Mount; or take over the mounts and the program of a predecessor that crashed.
 
         Raises:
-            FilterError: not root, no /dev/fuse, no such directory, another mount in this process, or the system
+            FilterError: not root, no /dev/fuse, no program, no such directory, another daemon filters it, or the system
                 refused.
         """
-        self._check_possible()
+        obtain = partial(program.obtain, self._roots, self._ring_bytes, extended=self._extended_attributes)
+        if os.geteuid() != 0 or not await self._in_thread(Path("/dev/fuse").exists):
+            raise FilterError(f"{self._roots[0]}: mounting the filter needs root and /dev/fuse")
         try:
-            await self._in_thread(mounts.detach_stale, self._root)
-            backing = self._backing.hold(self._root)
-            groups = await self._in_thread(find_names, backing)
+            self._program = await self._in_thread(obtain)
         except OSError as error:
-            raise FilterError(f"{self._root}: cannot be filtered: {error.strerror}") from error
-        reporter = Reporter(self._root, self._sinks)
-        handlers = PassThrough if self._extended_attributes else PlainPassThrough
-        self._handlers = handlers(backing, reporter, self._executor, on_ready=self._ready.set)
-        self._handlers.learn(groups)
-        self._mount(self._handlers)
-        self._session = asyncio.create_task(pyfuse3.main(), name=f"fuse session {self._root}")
-        self._session.add_done_callback(self._ended)
+            raise FilterError(f"{self._roots[0]}: cannot be filtered: {error.strerror}") from error
         try:
-            await self._until_ready(self._session)
+            self._take_up(self._program)
         except BaseException:
             await self.stop()
             raise
 
-    def _check_possible(self) -> None:
-        if FuseFilter._serving is not None:
-            raise FilterError(f"{self._root}: this process already filters {FuseFilter._serving}, one root is possible")
-        if os.geteuid() != 0 or not Path("/dev/fuse").exists():
-            raise FilterError(f"{self._root}: mounting the filter needs root and /dev/fuse")
+    def _take_up(self, running: Program) -> None:
+        for root, fd in zip(running.roots, running.backing, strict=True):
+            self._backing.adopt(root, os.dup(fd))
+        self._ring = Ring(running.memory, running.ring_bytes, running.roots)
+        self._reader = Reader(self._ring, running.bell, self._sinks)
+        self._reader.start()
+        asyncio.get_running_loop().add_reader(running.line, self._hear)
 
-    def _mount(self, handlers: PassThrough) -> None:
-        requests.enable()
+    def _hear(self) -> None:
+        """The program says something, or has ended."""
+        assert self._program is not None
         try:
-            pyfuse3.init(handlers, self._root, _OPTIONS)
-        except RuntimeError as error:
-            handlers.close()
-            raise FilterError(f"{self._root}: {error}; libfuse said why on standard error") from error
-        FuseFilter._serving = self._root
+            said = self._program.line.recv(1024).decode()
+        except BlockingIOError:
+            return
+        except OSError:
+            said = ""
+        if not said:
+            self._program_ended()
+        elif said.startswith("ended "):
+            self._unmounted(self._program.roots[int(said.removeprefix("ended "))])
 
-    async def _until_ready(self, session: asyncio.Task[None]) -> None:
-        waiting = asyncio.create_task(self._ready.wait(), name="fuse session ready")
-        await asyncio.wait({waiting, session}, return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
-        if not self._ready.is_set():
-            raise FilterError(f"{self._root}: the mount ended before it began")
+    def _program_ended(self) -> None:
+        assert self._program is not None
+        assert self._reader is not None
+        asyncio.get_running_loop().remove_reader(self._program.line)
+        self._reader.finish()
+        self._reader = None
+        for root in self._roots:
+            self._unmounted(root)
 
-    def _ended(self, session: asyncio.Task[None]) -> None:
-        """Say so when the mount ends by another hand: from then on changes are not seen."""
-        if not self._stopping:
-            error = FilterError(f"{self._root}: the filter was unmounted; changes are no longer seen")
-            error.__cause__ = None if session.cancelled() else session.exception()
-            session.get_loop().call_exception_handler({"message": str(error), "exception": error})
+    def _unmounted(self, root: str) -> None:
+        """Say so when a mount ends by another hand: from then on changes are not seen."""
+        if root in self._gone:
+            return
+        self._gone.add(root)
+        error = FilterError(f"{root}: the filter was unmounted; changes are no longer seen")
+        asyncio.get_running_loop().call_exception_handler({"message": str(error), "exception": error})
+        self._sinks.lose(str(error), root)
 
     async def stop(self) -> None:
-        """Unmount; what applications still hold open there answers with an error from now on. Idempotent."""
-        if self._session is None or self._handlers is None:
+        """Unmount; what applications still hold open there answers with an error from now on. Idempotent.
+
+        Raises:
+            FilterError: a mount cannot be taken away.
+        """
+        running, self._program = self._program, None
+        if running is None:
             return
-        self._stopping = True
-        session, self._session = self._session, None
+        asyncio.get_running_loop().remove_reader(running.line)
         try:
-            await self._in_thread(mounts.take_away, self._root)
+            await self._in_thread(running.stop)
         except OSError as error:
-            raise FilterError(f"{self._root}: cannot be unmounted: {error.strerror}") from error
+            raise FilterError(f"{self._roots[0]}: cannot be unmounted: {error.strerror}") from error
         finally:
-            await self._end_session(session, self._handlers)
+            self._let_go(running)
 
-    @staticmethod
-    async def _end_session(session: asyncio.Task[None], handlers: PassThrough) -> None:
-        try:
-            if not session.done():
-                pyfuse3.terminate()
-                await session
-        finally:
-            # False: the mount is gone already, and unmounting by path once more could hit the volume underneath.
-            pyfuse3.close(unmount=False)
-            FuseFilter._serving = None
-            handlers.close()
+    def _let_go(self, ended: Program) -> None:
+        if self._reader is not None:
+            self._reader.finish()
+            self._reader = None
+        if self._ring is not None:
+            self._ring.close()
+            self._ring = None
+        ended.close()
 
-    async def _in_thread(self, call: Callable[[A], T], argument: A) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, call, argument)
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, call)

@@ -2,7 +2,7 @@
 
 The FUSE filter mounts over the protected directory itself. Whoever opened the directory first still reaches what lies
 underneath. The product's own file system resolves paths from here, so that its changes do not pass through the filter:
-they are not reported, and the event loop, which serves the mount, never waits for itself.
+they are not reported.
 """
 
 from __future__ import annotations
@@ -21,15 +21,12 @@ class Backing:
     def __init__(self) -> None:
         self._roots: dict[str, int] = {"/": os.open("/", DIRECTORY)}
 
-    def hold(self, root: str) -> int:
-        """Open ``root`` now and resolve paths beneath it through this descriptor from now on.
-
-        Raises:
-            OSError: not a directory, or it cannot be opened.
-        """
-        if root not in self._roots:
-            self._roots[root] = os.open(root, DIRECTORY)
-        return self._roots[root]
+    def adopt(self, root: str, fd: int) -> None:
+        """Resolve paths beneath ``root`` through this descriptor from now on; it belongs to the backing from here."""
+        held = self._roots.pop(root, None)
+        if held is not None:
+            os.close(held)
+        self._roots[root] = fd
 
     def resolve(self, path: str) -> tuple[int, list[str]]:
         """The descriptor to start from and the components to walk; none when ``path`` is a held root.

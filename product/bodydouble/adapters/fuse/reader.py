@@ -1,0 +1,116 @@
+"""Reading the ring on the event loop: records become operations for the sinks, in order."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from bodydouble.adapters.fuse.records import RecordError
+
+if TYPE_CHECKING:
+    from bodydouble.adapters.fuse.ring import Ring
+    from bodydouble.adapters.sinks import SinkTable
+
+_GATHER = 0.001
+"""Seconds between the bell and reading: what comes meanwhile needs no bell of its own."""
+_RECORDS, _BYTES = 256, 4 << 20
+"""Read in a row before everything else on the loop gets its turn."""
+_PAUSE = 0.001
+
+
+class Reader:
+    """Reads one ring.
+
+    Args:
+        ring: where the records are.
+        bell: an eventfd that the program rings; not closed here.
+        sinks: who is told.
+    """
+
+    def __init__(self, ring: Ring, bell: int, sinks: SinkTable) -> None:
+        self._ring = ring
+        self._bell = bell
+        self._sinks = sinks
+        self._dropped = ring.dropped
+        self._loop = asyncio.get_running_loop()
+        self._due: asyncio.Handle | None = None
+        self._alive = True
+
+    def start(self) -> None:
+        """Begin with what comes from now on: nobody is attached who could miss what came before."""
+        self._ring.release(self._ring.head)
+        self._loop.add_reader(self._bell, self._rung)
+        self._sleep()
+
+    def stop(self) -> None:
+        """Read no more; whoever waits in `settled` waits no longer. Idempotent."""
+        self._alive = False
+        self._loop.remove_reader(self._bell)
+        if self._due is not None:
+            self._due.cancel()
+
+    def finish(self) -> None:
+        """The program has ended: report what it recorded, and read no more."""
+        while self._alive and self._deliver():
+            pass
+        self.stop()
+
+    def _rung(self) -> None:
+        with suppress(BlockingIOError):
+            os.eventfd_read(self._bell)
+        if self._due is None:
+            self._due = self._loop.call_later(_GATHER, self._work)
+
+    def _work(self) -> None:
+        self._due = None
+        if self._deliver():
+            self._due = self._loop.call_soon(self._work)
+        else:
+            self._sleep()
+
+    def _sleep(self) -> None:
+        self._ring.ask_for_bell()
+        if self._waits and self._due is None:
+            self._due = self._loop.call_soon(self._work)
+
+    @property
+    def _waits(self) -> bool:
+        return self._ring.tail != self._ring.head or self._ring.dropped != self._dropped
+
+    def _deliver(self) -> bool:
+        """Report the next records; whether more wait."""
+        ring = self._ring
+        if not self._sinks:
+            self._dropped = ring.dropped
+            ring.release(ring.head)
+            return False
+        try:
+            operations, position = ring.take(_RECORDS, _BYTES)
+        except RecordError as error:
+            self._lose(str(error))
+            return self._waits
+        # Asked after the records were taken: none that came after a dropped one is reported without saying so first.
+        if ring.dropped != self._dropped:
+            self._lose(f"the filter's ring was full, {ring.dropped - self._dropped} changes found no room")
+            return self._waits
+        for operation in operations:
+            self._sinks.report(operation)
+        ring.release(position)
+        return self._waits
+
+    def _lose(self, why: str) -> None:
+        self._dropped = self._ring.dropped
+        self._ring.release(self._ring.head)
+        self._sinks.lose(why)
+
+    async def settled(self) -> None:
+        """Return once every change that was made before this call was reported, or can be no more."""
+        begun = self._ring.begun
+        while self._alive and self._ring.ended < begun:  # noqa: ASYNC110 - another process ends them
+            await asyncio.sleep(_PAUSE)
+        head = self._ring.head
+        while self._alive and (self._ring.tail < head or self._ring.dropped != self._dropped):
+            if self._deliver():
+                await asyncio.sleep(0)

@@ -1,0 +1,398 @@
+"""The filter program beside the daemon: what each does when the other ends, is slow, or has several mounts."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bodydouble.adapters.fuse import mounts, program
+from bodydouble.adapters.linux import FilterSettings, LinuxHostSettings, open_host
+from bodydouble.errors import FilterError, InputError
+from bodydouble.vocabulary.operations import (
+    CreateFile,
+    MakeHardLink,
+    RemoveFile,
+    Rename,
+    SetMetadata,
+    Truncate,
+    Write,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.e2e.linux.conftest import Filtered
+
+    from bodydouble.ports import Host
+    from bodydouble.vocabulary.operations import AnyOperation
+
+pytestmark = [pytest.mark.root, pytest.mark.fuse]
+
+LEAST_RING = 16 << 20
+
+DAEMON = textwrap.dedent(
+    """
+    import asyncio, sys
+    from bodydouble.adapters.linux import FilterSettings, LinuxHostSettings, open_host
+    async def main():
+        async with open_host(LinuxHostSettings(filter=FilterSettings(kind="fuse", roots=[sys.argv[1]]))):
+            print("mounted", flush=True)
+            await asyncio.Event().wait()
+    asyncio.run(main())
+    """
+)
+
+
+@contextmanager
+def daemon(root: Path) -> Iterator[subprocess.Popen[str]]:
+    """A daemon in a process of its own, and whatever it leaves behind taken away in the end."""
+    command = [sys.executable, "-c", DAEMON, str(root)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "mounted\n"
+        try:
+            yield process
+        finally:
+            process.send_signal(signal.SIGINT)
+    if mounts.topmost(str(root)) is not None:
+        subprocess.run(["umount", "--lazy", str(root)], check=True)
+
+
+def serving(root: Path) -> int:
+    """The process of the program that serves a mount; nobody is connected to it."""
+    name = mounts.served_by(str(root))
+    assert name is not None
+    found = program._connect(name)
+    assert found is not None
+    found.close()
+    return found.pid
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+def test_applications_go_on_when_the_daemon_is_killed_and_the_next_one_takes_the_mount_over(filtered: Filtered) -> None:
+    with daemon(filtered.root) as first:
+        before = (filtered.root / "open").open("wb", buffering=0)
+        name = mounts.served_by(str(filtered.root))
+        kill(first)
+        before.write(b"while no daemon runs")
+        (filtered.root / "kept").write_bytes(b"x")
+
+        def application() -> None:
+            assert mounts.served_by(str(filtered.root)) == name
+            (filtered.root / "kept").unlink()
+            before.write(b"!")
+
+        filtered.run_application(application)
+        assert [type(each) for each in filtered.seen] == [RemoveFile, Write]
+        assert mounts.topmost(str(filtered.root)) is None
+        assert (filtered.root / "open").read_bytes() == b"while no daemon runs!"
+        with pytest.raises(OSError, match="not connected"):
+            before.write(b"late")
+        before.close()
+
+
+def test_application_writes_through_any_number_of_crashes(filtered: Filtered) -> None:
+    """Nobody waits for a daemon, and what is reported between two crashes is without a gap."""
+    stop = threading.Event()
+    failures: list[OSError] = []
+
+    def application() -> None:
+        number = 0
+        while not stop.is_set():
+            try:
+                (filtered.root / "f").write_bytes(b"%d" % number)
+            except OSError as error:
+                failures.append(error)
+            number += 1
+
+    async def case(_host: Host) -> None:
+        enough = len(filtered.seen) + 300
+        while len(filtered.seen) < enough:  # noqa: ASYNC110 - another thread makes them
+            await asyncio.sleep(0.005)
+        stop.set()
+        await asyncio.to_thread(writer.join)
+
+    writer = threading.Thread(target=application)
+    with daemon(filtered.root) as first:
+        writer.start()
+        kill(first)
+        with daemon(filtered.root) as second:
+            kill(second)
+            filtered.run(case)
+    assert failures == []
+    numbers = [int(each.data) for each in filtered.seen if isinstance(each, Write)]
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
+def test_mount_of_a_program_that_was_killed_is_repaired(filtered: Filtered) -> None:
+    with daemon(filtered.root) as first:
+        (filtered.root / "kept").write_bytes(b"x")
+        kill(first)
+        os.kill(serving(filtered.root), signal.SIGKILL)
+        while not mounts.is_dead(str(filtered.root)):
+            pass
+        with pytest.raises(OSError, match="not connected"):
+            filtered.root.stat()
+        filtered.run_application((filtered.root / "kept").unlink)
+    assert filtered.seen == [RemoveFile(f"{filtered.root}/kept")]
+    assert mounts.topmost(str(filtered.root)) is None
+
+
+def test_program_with_other_settings_is_replaced(filtered: Filtered) -> None:
+    with daemon(filtered.root) as first:
+        kill(first)
+        name = mounts.served_by(str(filtered.root))
+
+        async def case() -> None:
+            settings = FilterSettings(kind="fuse", roots=[str(filtered.root)], extended_attributes=False)
+            async with open_host(LinuxHostSettings(filter=settings)):
+                assert mounts.served_by(str(filtered.root)) not in (None, name)
+
+        asyncio.run(case())
+    assert mounts.topmost(str(filtered.root)) is None
+
+
+def test_mount_of_a_living_daemon_is_left_alone(filtered: Filtered, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program, "_DYING_SECONDS", 0.2)
+    with daemon(filtered.root):
+        with pytest.raises(FilterError, match="already filters"):
+            filtered.run_application(lambda: None)
+        assert mounts.topmost(str(filtered.root)) == mounts.TYPE
+    assert mounts.topmost(str(filtered.root)) is None
+
+
+def test_full_ring_holds_no_application_up_and_is_told(filtered: Filtered) -> None:
+    """The daemon does nothing for a while: its loop runs the application itself."""
+    settings = FilterSettings(kind="fuse", roots=[str(filtered.root)], ring_bytes=LEAST_RING)
+    seen: list[AnyOperation] = []
+    lost: list[str] = []
+
+    async def case() -> None:
+        async with open_host(LinuxHostSettings(filter=settings)) as host:
+            await host.file_filter.attach(str(filtered.root), seen.append, lost.append)
+            (filtered.root / "f").write_bytes(bytes(2 * LEAST_RING))
+            await host.file_filter.settled()
+            assert len(lost) == 1
+            await host.file_filter.attach(str(filtered.root), seen.append, lost.append)
+            (filtered.root / "g").touch()
+            await host.file_filter.settled()
+
+    asyncio.run(case())
+    assert "was full" in lost[0]
+    assert seen[-1:] == [each for each in seen if each.path.endswith("/g")]
+    assert not [each for each in seen if isinstance(each, Write)]
+    assert (filtered.root / "f").stat().st_size == 2 * LEAST_RING
+
+
+def test_ring_is_used_round_and_round(filtered: Filtered) -> None:
+    settings = FilterSettings(kind="fuse", roots=[str(filtered.root)], ring_bytes=LEAST_RING)
+    size, rounds = 700_001, 60
+    sizes: list[int] = []
+
+    async def case() -> None:
+        async with open_host(LinuxHostSettings(filter=settings)) as host:
+            await host.file_filter.attach(str(filtered.root), add)
+            for number in range(rounds):
+                await asyncio.to_thread((filtered.root / "f").write_bytes, bytes([number]) * size)
+                await host.file_filter.settled()
+
+    def add(operation: AnyOperation) -> None:
+        if isinstance(operation, Write):
+            assert set(operation.data) == {len(sizes) // -(-size // (1 << 20))}
+            sizes.append(len(operation.data))
+
+    asyncio.run(case())
+    assert sum(sizes) == size * rounds > 2 * LEAST_RING
+
+
+def test_several_roots_are_filtered_and_a_file_may_have_names_in_two(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    for root in (one, two):
+        root.mkdir()
+    (one / "shared").write_bytes(b"old")
+    os.link(one / "shared", two / "shared too")
+    seen: list[AnyOperation] = []
+
+    def application() -> None:
+        (one / "f").touch()
+        with (two / "shared too").open("r+b", buffering=0) as file:
+            file.write(b"new")
+        os.link(two / "shared too", two / "third")
+        with pytest.raises(OSError, match="cross-device"):
+            (one / "f").rename(two / "f")
+
+    async def case() -> None:
+        settings = FilterSettings(kind="fuse", roots=[str(two), str(one)])
+        async with open_host(LinuxHostSettings(filter=settings)) as host:
+            for root in (one, two):
+                await host.file_filter.attach(str(root), seen.append)
+            await asyncio.to_thread(application)
+            await host.file_filter.settled()
+            for path in ("one/f", "two/third"):
+                assert await host.file_system.stat(f"{tmp_path}/{path}") is not None
+
+    asyncio.run(case())
+    assert [(type(each), each.path.removeprefix(f"{tmp_path}/")) for each in seen] == [
+        (CreateFile, "one/f"),
+        (Write, "one/shared"),
+        (Write, "two/shared too"),
+        (MakeHardLink, "two/third"),
+    ]
+    assert mounts.topmost(str(one)) is mounts.topmost(str(two)) is None
+
+
+@pytest.mark.parametrize("roots", [[], ["/"], ["/srv/a", "/srv/a-b", "/srv/a/c"], ["/srv/a", "/srv/a"], ["/srv"] * 65])
+def test_roots_that_cannot_be_filtered_are_refused(roots: list[str]) -> None:
+    async def case() -> None:
+        async with open_host(LinuxHostSettings(filter=FilterSettings(kind="fuse", roots=roots))):
+            pass
+
+    with pytest.raises(InputError, match=r"host\.filter\.roots"):
+        asyncio.run(case())
+
+
+def test_holes_and_reserved_space_are_reported_as_zeros_and_lengths(filtered: Filtered) -> None:
+    keep_size, punch_hole, collapse = 1, 2, 8
+
+    def fallocate(fd: int, mode: int, offset: int, length: int) -> int:
+        import ctypes  # noqa: PLC0415 - only here
+
+        libc = ctypes.CDLL(None, use_errno=True)
+        sizes = ctypes.c_int64(offset), ctypes.c_int64(length)
+        return 0 if libc.fallocate(fd, mode, *sizes) == 0 else ctypes.get_errno()
+
+    def application() -> None:
+        (filtered.root / "f").write_bytes(b"x" * 20_000)
+        with (filtered.root / "f").open("r+b", buffering=0) as file:
+            assert fallocate(file.fileno(), punch_hole | keep_size, 8192, 4096) == 0
+            assert fallocate(file.fileno(), keep_size, 0, 50_000) == 0
+            assert fallocate(file.fileno(), 0, 0, 30_000) == 0
+            assert fallocate(file.fileno(), collapse, 0, 4096) == errno.EOPNOTSUPP
+
+    filtered.run_application(application)
+    (_, _, hole, longer) = filtered.seen
+    assert isinstance(hole, Write)
+    assert isinstance(longer, Truncate)
+    assert (hole.offset, hole.data, longer.size) == (8192, bytes(4096), 30_000)
+
+
+def test_missing_program_says_what_to_install(filtered: Filtered, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program, "EXECUTABLE", Path("/nowhere/bodydouble-filter"))
+    with pytest.raises(FilterError, match="apt-get install gcc"):
+        filtered.run_application(lambda: None)
+
+
+# --- the program itself ----------------------------------------------------------------------------------------------
+
+CHANGES = textwrap.dedent(
+    """
+    import os, random, sys
+    root, seed = sys.argv[1:]
+    drawn = random.Random(int(seed))
+    names = [f"{root}/{d}{n}" for d in ("", "d/", "e/") for n in "abc"]
+    for _ in range(400):
+        one, other = drawn.sample(names, 2)
+        try:
+            match drawn.randrange(12):
+                case 0: os.makedirs(f"{root}/{drawn.choice('de')}", exist_ok=True)
+                case 1: os.rename(one, other)
+                case 2: os.unlink(one)
+                case 3: os.link(one, other)
+                case 4: os.symlink(other, one)
+                case 5: os.truncate(one, drawn.randrange(9000))
+                case 6: os.chmod(one, drawn.choice([0o600, 0o644, 0o4755]))
+                case 7: os.rename(f"{root}/d", f"{root}/e")
+                case 8: os.setxattr(one, "user.x", drawn.randbytes(9))
+                case 9:
+                    with open(one, "ab") as file: file.write(drawn.randbytes(700))
+                case _:
+                    with open(one, "r+b" if os.path.exists(one) else "wb", buffering=0) as file:
+                        for _ in range(3):
+                            os.pwrite(file.fileno(), drawn.randbytes(drawn.randrange(5000)), drawn.randrange(9000))
+        except OSError:
+            pass
+    """
+)
+
+
+def replayed(tmp_path: Path, writers: int) -> str:
+    """What rsync finds different after several processes changed a tree and the reports were carried out elsewhere."""
+    root, copy = tmp_path / "root", tmp_path / "copy"
+    root.mkdir()
+    copy.mkdir()
+    seen: list[AnyOperation] = []
+
+    def application() -> None:
+        commands = [[sys.executable, "-c", CHANGES, str(root), str(seed)] for seed in range(writers)]
+        for process in [subprocess.Popen(command) for command in commands]:
+            assert process.wait() == 0
+
+    async def case() -> None:
+        async with open_host(LinuxHostSettings(filter=FilterSettings(kind="fuse", roots=[str(root)]))) as host:
+            await host.file_filter.attach(str(root), seen.append)
+            await asyncio.to_thread(application)
+            await host.file_filter.settled()
+            for each in seen:
+                await host.file_system.apply([moved(each, str(root), str(copy))], durable=False)
+
+    asyncio.run(case())
+    whole = ["rsync", "-aniHAXcO", "--delete", f"{root}/", f"{copy}/"]
+    return subprocess.run(whole, check=True, capture_output=True, text=True).stdout
+
+
+def moved(operation: AnyOperation, root: str, copy: str) -> AnyOperation:
+    import msgspec  # noqa: PLC0415 - only here
+
+    named = {name: getattr(operation, name, None) for name in ("path", "new_path", "existing")}
+    fields = {name: copy + path.removeprefix(root) for name, path in named.items() if path is not None}
+    return msgspec.structs.replace(operation, **fields)
+
+
+@pytest.mark.program("rsync")
+def test_reports_of_several_writers_carried_out_in_order_give_the_same_tree(tmp_path: Path) -> None:
+    assert replayed(tmp_path, 3) == ""
+
+
+@pytest.mark.program("cc")
+def test_program_builds_without_a_warning_and_runs_clean_under_sanitizers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = tmp_path / "bodydouble-filter"
+    flags = "-O1 -g -Werror -fsanitize=address,undefined -fno-sanitize-recover=undefined"
+    build = Path(__file__).parents[3] / "product/filter/build"
+    subprocess.run([build, built], check=True, env={**os.environ, "CFLAGS": flags})
+    monkeypatch.setattr(program, "EXECUTABLE", built)
+    monkeypatch.setenv("ASAN_OPTIONS", f"log_path={tmp_path}/said:detect_leaks=0")
+    monkeypatch.setenv("UBSAN_OPTIONS", f"log_path={tmp_path}/said")
+    (tmp_path / "case").mkdir()
+    assert replayed(tmp_path / "case", 2) == ""
+    assert [path.read_text() for path in tmp_path.glob("said*")] == []
+
+
+def test_metadata_is_reported_with_what_it_became(filtered: Filtered) -> None:
+    def application() -> None:
+        (filtered.root / "f").touch()
+        (filtered.root / "g").touch()
+        (filtered.root / "f").chmod(0o4711)
+        (filtered.root / "f").rename(filtered.root / "g")
+
+    filtered.run_application(application)
+    changed, renamed = filtered.seen[-2:]
+    assert isinstance(changed, SetMetadata)
+    assert changed.metadata.security == b"0:0:4711"
+    assert renamed == Rename(f"{filtered.root}/f", f"{filtered.root}/g")
