@@ -95,7 +95,13 @@ class Node:
 
 
 class MemoryVolume:
-    """FileSystem, FileFilter, and the face that applications use (`do`)."""
+    """FileSystem, FileFilter, and the face that applications use (`do`).
+
+    Attributes:
+        lateness: seconds until the filter reports a change, unless somebody waits for it; 0.0 for at once.
+    """
+
+    lateness = 0.0
 
     def __init__(self, *, case_sensitive: bool = True) -> None:
         self.case_sensitive = case_sensitive
@@ -103,6 +109,7 @@ class MemoryVolume:
         self.bodies = 0
         self.sinks: list[tuple[str, Sink]] = []
         self.losers: list[Lost] = []
+        self.unreported: list[tuple[AnyOperation, list[str]]] = []
         self.applied: list[AnyOperation] = []
         self.fail: Callable[[AnyOperation], str | None] = lambda _operation: None
         self.on_applied: Callable[[AnyOperation], None] = lambda _operation: None
@@ -132,6 +139,19 @@ class MemoryVolume:
         """An application's change: takes effect, then every filter hears of it."""
         names = self.names(operation)
         self.change(operation)
+        self.unreported.append((operation, names))
+        if self.lateness:
+            asyncio.get_running_loop().call_later(self.lateness, self.report)
+        else:
+            self.report()
+
+    def report(self) -> None:
+        """Everything that was not reported yet."""
+        unreported, self.unreported = self.unreported, []
+        for operation, names in unreported:
+            self._tell(operation, names)
+
+    def _tell(self, operation: AnyOperation, names: list[str]) -> None:
         for root, sink in list(self.sinks):
             for name in names:
                 reported = msgspec.structs.replace(operation, path=name)
@@ -349,12 +369,13 @@ class MemoryVolume:
             from bodydouble.errors import FilterError  # noqa: PLC0415 - only this case needs it
 
             raise FilterError(f"{root}: no filter")
+        self.report()
         self.sinks.append((root, sink))
         self.losers += [] if lost is None else [lost]
         return MemoryAttachment(self, (root, sink))
 
     async def settled(self) -> None:
-        """Each change is reported at once."""
+        self.report()
 
 
 @dataclass
