@@ -13,7 +13,6 @@
 
 /* O_NONBLOCK: whatever took the file's name beneath the mount, opening it must not hang the filter. */
 #define SAFE (O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK)
-#define MOST_ZEROS (64ull << 20)
 
 int open_node(struct node *node, int access)
 {
@@ -187,17 +186,8 @@ int on_write(struct request *request)
     return 0;
 }
 
-static void report_zeros(struct node *node, uint64_t offset, uint64_t end, const struct stat *status)
-{
-    static const char zeros[65536];
-    for (; offset < end; offset += sizeof zeros) {
-        size_t size = end - offset < sizeof zeros ? (size_t)(end - offset) : sizeof zeros;
-        report_written(node, offset, zeros, size, status);
-    }
-}
-
-/* Space and zeros: what changed of the content is reported as a new length and as zeros. So many zeros that writing them
- * would be a flood are refused, and so is what moves other bytes: applications then write. */
+/* Space and zeros: what changed of the content is reported as a hole and as a new length. What moves other bytes is refused:
+ * applications then write. */
 int on_fallocate(struct request *request)
 {
     const struct fuse_fallocate_in *in = (const struct fuse_fallocate_in *)request->body;
@@ -208,14 +198,12 @@ int on_fallocate(struct request *request)
         return EOPNOTSUPP;
     uint64_t end = in->offset + in->length, size = (uint64_t)before.st_size;
     uint64_t last = end < size ? end : size;
-    if (clears && last > in->offset && last - in->offset > MOST_ZEROS)
-        return EOPNOTSUPP;
     if (fallocate(handle->fd, (int)in->mode, (off_t)in->offset, (off_t)in->length) < 0)
         return errno;
     if (fstat(handle->fd, &after) < 0)
         return errno;
-    if (clears)
-        report_zeros(handle->node, in->offset, last, &after);
+    if (clears && last > in->offset)
+        report_punched(handle->node, in->offset, last - in->offset, &after);
     if (after.st_size != before.st_size)
         report_truncated(handle->node, &after);
     if (clears || after.st_size != before.st_size)

@@ -143,6 +143,7 @@ enum kind {
     SET_TIMES,
     MAKE_HARD_LINK,
     MAKE_SYMBOLIC_LINK,
+    PUNCH_HOLE,
 };
 
 struct record {
@@ -169,6 +170,7 @@ void ring_append(const struct record *record);
 void report_created(const struct node *node, const struct stat *status, int fd, bool listed);
 void report_made_directory(const struct node *node, const struct stat *status, int fd, bool listed);
 void report_written(const struct node *node, uint64_t offset, const void *data, size_t size, const struct stat *status);
+void report_punched(const struct node *node, uint64_t offset, uint64_t size, const struct stat *status);
 void report_truncated(const struct node *node, const struct stat *status);
 void report_metadata(const struct node *node, const struct stat *status, int fd, const char *link);
 void report_times(const struct node *node, const struct stat *status);

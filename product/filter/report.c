@@ -93,6 +93,12 @@ void report_written(const struct node *node, uint64_t offset, const void *data, 
     append_under_every_name(node, &record);
 }
 
+void report_punched(const struct node *node, uint64_t offset, uint64_t size, const struct stat *status)
+{
+    struct record record = {.kind = PUNCH_HOLE, .number = offset, .data = &size, .data_size = sizeof size, .status = status};
+    append_under_every_name(node, &record);
+}
+
 void report_truncated(const struct node *node, const struct stat *status)
 {
     struct record record = {.kind = TRUNCATE, .number = (uint64_t)status->st_size, .status = status};

@@ -182,6 +182,7 @@ def test_rename_of_a_directory_above_the_root_is_reported_whole(filtered: Body) 
         await application.create(f"{root}/above/in/f")
         await application.rename(f"{root}/above", f"{root}/gone")
         await application.create(f"{root}/gone/in/f2")
+        await host.file_filter.settled()
         assert shapes(seen, root) == [
             (Rename.__name__, "/new", "/above"),
             (CreateFile.__name__, "/above/in/f"),

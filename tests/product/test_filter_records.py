@@ -22,6 +22,7 @@ from bodydouble.vocabulary.operations import (
     MakeSymbolicLink,
     Metadata,
     Operation,
+    PunchHole,
     Rename,
     Write,
 )
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 ROOTS = ["/srv/a", "/srv/b"]
 SIZE = 1 << 16
-CREATE, WRITE, RENAME, HARD_LINK, SYMBOLIC_LINK = 2, 3, 5, 10, 11
+CREATE, WRITE, RENAME, HARD_LINK, SYMBOLIC_LINK, HOLE = 2, 3, 5, 10, 11, 12
 
 
 def record(
@@ -68,6 +69,7 @@ EXTENDED = struct.pack("<HI", 6, 2) + b"user.xhi"
             record(SYMBOLIC_LINK, "f", second=b"../x", mode=0o777),
             MakeSymbolicLink("/srv/a/f", "../x", Metadata(security=b"1000:1001:777"), 7),
         ),
+        (record(HOLE, "f", number=5, data=struct.pack("<Q", 9)), PunchHole("/srv/a/f", 5, 9, 7)),
         (LENGTH.pack(16, PAD, 0) + bytes(8), None),
     ],
 )
@@ -114,6 +116,7 @@ def test_arbitrary_bytes_are_an_operation_or_refused(raw: bytes) -> None:
         HEADER.pack(48, WRITE, 0, 0, 0, 0, 0, 0, 0, 0, 1 << 31),
         record(CREATE, "f", data=struct.pack("<HI", 6, 1 << 31) + b"user.x"),
         record(CREATE, "f", data=b"\0"),
+        record(HOLE, "f", data=b"\0"),
         LENGTH.pack(7, PAD, 0),
         LENGTH.pack(0, PAD, 0),
     ],

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bodydouble.ports import FileFilter, FileSystem
+    from bodydouble.vocabulary.capabilities import Capabilities
     from bodydouble.vocabulary.operations import AnyOperation, Entry
 
 
@@ -55,6 +56,17 @@ class FencedFileSystem:
             return await self._files.read(path, offset, size)
         finally:
             await self._filter.settled()
+
+    async def find_data(self, path: str, offset: int) -> tuple[int, int] | None:
+        """See the port."""
+        try:
+            return await self._files.find_data(path, offset)
+        finally:
+            await self._filter.settled()
+
+    async def capabilities(self, path: str) -> Capabilities:
+        """See the port."""
+        return await self._files.capabilities(path)
 
     async def apply(self, operations: Sequence[AnyOperation], *, durable: bool = True) -> None:
         """A stream changes nothing.

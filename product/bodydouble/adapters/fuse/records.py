@@ -16,6 +16,7 @@ from bodydouble.vocabulary.operations import (
     MakeHardLink,
     MakeSymbolicLink,
     Metadata,
+    PunchHole,
     RemoveDirectory,
     RemoveFile,
     Rename,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 HEADER = struct.Struct("<IHHIIQqIIII")
 """Length, kind, root, sizes of path and second name, number, last write, owner, group, mode, size of the data."""
 LENGTH = struct.Struct("<IHH")
+_SIZE = struct.Struct("<Q")
 _ATTRIBUTE = struct.Struct("<HI")
 PAD = 0
 ALIGN = 8
@@ -74,6 +76,12 @@ class _Record:
         return self.named(self.number, self.second)
 
     @property
+    def size(self) -> int:
+        """How many bytes are concerned."""
+        (size,) = _SIZE.unpack(self.data)
+        return int(size)
+
+    @property
     def metadata(self) -> Metadata:
         """Owner, group, mode and extended attributes."""
         return Metadata(security=b"%d:%d:%o" % self.security, extended=_extended(self.data) if self.data else ())
@@ -106,6 +114,7 @@ _KINDS: list[Callable[[_Record], AnyOperation] | None] = [
     lambda each: SetTimes(each.path, each.mtime),
     lambda each: MakeHardLink(each.path, each.other),
     lambda each: MakeSymbolicLink(each.path, each.second, each.metadata, each.mtime),
+    lambda each: PunchHole(each.path, each.number, each.size, each.mtime),
 ]
 
 
