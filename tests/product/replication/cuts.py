@@ -79,5 +79,8 @@ class CuttableVolume:
             self.volume.flush_written(done)
             self._step()
 
+    async def settled(self) -> None:
+        """Nothing is filtered."""
+
     async def free_space(self, path: str) -> int:
         return self.volume.free_space() if path else 0
