@@ -75,6 +75,14 @@ class FileSystem(Protocol):
                 how many before it were carried out; all of them when only making them durable failed.
         """
 
+    async def flush(self, path: str) -> None:
+        """Return once all that was applied before, on the volume that holds ``path``, survives power loss.
+
+        Raises:
+            FileSystemError: the volume could not write. What was applied without ``durable`` and not flushed since is
+                in doubt from then on; flushing again proves nothing about it, carrying it out again does.
+        """
+
     async def free_space(self, path: str) -> int:
         """Bytes still free on the volume that holds ``path``."""
 

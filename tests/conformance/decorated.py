@@ -63,3 +63,4 @@ class _Both:
         self.list_directory, self.stat = gated.list_directory, gated.stat
         self.capabilities = gated.capabilities
         self.read, self.free_space, self.find_data = gated.read, gated.free_space, gated.find_data
+        self.flush = fed.flush

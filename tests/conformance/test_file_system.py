@@ -295,6 +295,17 @@ def test_dot_dot_never_leaves_the_directory(body: Body) -> None:
     body.run(case)
 
 
+def test_flush_is_possible_for_what_is_there_and_for_a_path_to_come(body: Body) -> None:
+    async def case(host: Host) -> None:
+        path = f"{body.root}/flushed"
+        await host.file_system.apply([CreateFile(path, NOTHING, T1), Write(path, 0, b"x", T1)], durable=False)
+        await host.file_system.flush(path)
+        await host.file_system.flush(f"{body.root}/to/come")
+        assert await host.file_system.read(path, 0, 9) == b"x"
+
+    body.run(case)
+
+
 def test_free_space_is_known_also_for_a_path_to_come(body: Body) -> None:
     async def case(host: Host) -> None:
         assert await host.file_system.free_space(f"{body.root}/to/come") > 0

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from bodydouble.errors import FileSystemError, StateError
+from bodydouble.replication.groups import MAX_WINDOW_ITEMS, Window
 from bodydouble.replication.protocol import Applied
 from bodydouble.replication.replica import ReplicaDivergedError
-from bodydouble.replication.target_queue import MAX_GROUP_ITEMS
 from bodydouble.replication.tasks import cancel, to_the_end
 from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.operations import Operation
@@ -54,7 +54,11 @@ class Listener(Protocol):
 
 
 class Applier:
-    """Applies group after group: carried out, made durable, position recorded; then the next one.
+    """Applies first and settles later: what it carries out is made durable and recorded behind it, many at a time.
+
+    The recorded position is where a restart goes on, so everything behind it is applied again then. What is applied and
+    not settled is therefore always one group that may be repeated (`groups`); an element that does not fit into it
+    waits until it is settled.
 
     Args:
         context: the daemon's surroundings.
@@ -75,6 +79,11 @@ class Applier:
         self._task: asyncio.Task[None] | None = None
         self._turned = asyncio.Event()
         self._repeat_upto = 0
+        self._window = Window(replica.key)
+        self._settled = 0
+        self._settled_at = 0.0
+        self._settling: asyncio.Task[None] | None = None
+        self._woken = asyncio.Event()
 
     # --- life ---
 
@@ -93,8 +102,9 @@ class Applier:
             self._event(EventCode.REPLICATION_ERROR, f"the queue cannot be read: {error}; a remirror is needed")
             return
         self.replica.resume(position.stream, position.applied, mirroring=position.mirroring)
-        # No group is longer: what lies behind was not begun.
-        self._repeat_upto = min(self.queue.received, position.applied + MAX_GROUP_ITEMS)
+        self._settled = position.applied
+        # No window is longer: what lies behind was not begun.
+        self._repeat_upto = min(self.queue.received, position.applied + MAX_WINDOW_ITEMS)
         if opened.records:
             text = f"{opened.records} operations received before the stop are applied now"
             self._event(EventCode.TARGET_QUEUE_REPLAYED, text)
@@ -105,13 +115,16 @@ class Applier:
 
     def wake(self) -> None:
         """There is something to apply; while an operator has paused it, it waits."""
+        self._woken.set()
         if self.queue.pending and not self.replica.record.paused and (self._task is None or self._task.done()):
             self._task = self._spawn(self._run(), f"bodydouble-applier-{self.replica.record.number}")
 
     async def stop(self) -> None:
-        """Go on no further; what is being applied is applied to its end, the rest stays queued on disk."""
+        """Go on no further; what is being applied is applied to its end and settled, the rest stays queued on disk."""
         if self._task is not None:
             await cancel(self._task)
+        with suppress(FileSystemError):  # where it was settled last, the next start goes on
+            await self._settle_all()
 
     async def pause(self) -> None:
         """Apply nothing from now on, durably; what is being applied is applied to its end.
@@ -145,11 +158,15 @@ class Applier:
             FileSystemError: the volume refused.
         """
         await self.stop()
+        await self._settle_all()
         await self._reset(stream)
 
     async def _reset(self, stream: str) -> None:
         self.replica.begin(stream)
-        await self._record_position()  # first: a journal of another stream is never taken for this one's
+        self._window, self._settled = Window(self.replica.key), 0
+        await self._record_position(
+            0, mirroring=False
+        )  # first: a journal of another stream is never taken for this one's
         await self.queue.begin(stream)
 
     async def end(self) -> None:
@@ -185,7 +202,7 @@ class Applier:
 
     async def _run(self) -> None:
         try:
-            while self.queue.pending:
+            while self.queue.pending or self._unsettled:
                 await self._turn()
                 self._turned.set()
         finally:
@@ -193,13 +210,34 @@ class Applier:
 
     async def _turn(self) -> None:
         try:
-            await self._apply_next()
+            if self._settling is not None and self._settling.done():
+                await self._settled_now()
+            if self.queue.pending:
+                self._settle_in_passing()
+                await self._apply_next()
+            else:
+                await self._rest()
         except FileSystemError as error:
             await self._wait(str(error))
 
+    async def _rest(self) -> None:
+        """Nothing is to be applied: settle what was, after a moment in which more may come."""
+        self._woken.clear()
+        if self._settling is None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._context.settings.settle_interval):
+                    await self._woken.wait()
+                    return
+        self._settle_soon()
+        if self._settling is not None:
+            await self._woken.wait()
+
     async def _apply_next(self) -> None:
         try:
-            items = await self.queue.group()
+            items = await self.queue.following(self._window)
+            if not items:
+                await self._settled_now()
+                return
             answers = await to_the_end(self._apply(items))
         except ReplicaDivergedError as error:
             await self._diverge(str(error))
@@ -209,20 +247,80 @@ class Applier:
             await self._go_on(items, answers)
 
     async def _apply(self, items: list[Item]) -> list[AnyMessage]:
-        """Apply a group, then record it: to the end, or what a break leaves uncounted would be applied twice."""
+        """Apply elements: to the end, or what a break leaves uncounted would be applied twice."""
         repeat = items[0].sequence <= self._repeat_upto
         self._repeat_upto = max(self._repeat_upto, items[-1].sequence)
         answers = await self.replica.execute(items, repeat=repeat, asked=self.listener is not None)
-        await self._record_position()
-        await self.queue.done(items)
+        self.queue.done(items)
+        if self._window.closed:
+            await self._settled_now()
         return answers
 
-    async def _record_position(self) -> None:
+    # --- settling ---
+
+    @property
+    def _unsettled(self) -> bool:
+        return self._settling is not None or self.replica.applied != self._settled
+
+    def _settle_in_passing(self) -> None:
+        """Settle while applying goes on, when that is due."""
+        now = asyncio.get_running_loop().time()
+        if (
+            self._window.count >= MAX_WINDOW_ITEMS // 2
+            or now - self._settled_at >= self._context.settings.settle_interval
+        ):
+            self._settle_soon()
+
+    def _settle_soon(self) -> None:
+        """Begin to settle, unless that is under way or there is nothing to settle."""
+        if not self._unsettled:
+            self._settled_at = asyncio.get_running_loop().time()
+        elif self._settling is None:
+            self._begin_settling()
+
+    def _begin_settling(self) -> asyncio.Task[None]:
+        """Settle what is applied by now. Only while nothing is being applied."""
+        self._settled_at = asyncio.get_running_loop().time()
+        self._window.split()
+        settling = self._settle(self.replica.applied, mirroring=self.replica.mirroring)
+        name = f"bodydouble-settler-{self.replica.record.number}"
+        self._settling = asyncio.create_task(settling, name=name)
+        self._settling.add_done_callback(lambda _settling: self._woken.set())
+        return self._settling
+
+    async def _settle(self, upto: int, *, mirroring: bool) -> None:
+        """Make durable what is applied, and then how far that is."""
+        await self.replica.flush()
+        await self._record_position(upto, mirroring=mirroring)
+        self._window.settled()
+        self._settled = upto
+        await self.queue.forget(upto)
+
+    async def _settled_now(self) -> None:
+        """Return when a settling has ended: the one under way, or else one that begins now.
+
+        Raises:
+            FileSystemError: a volume refused. What was not settled is in doubt and is applied again.
+        """
+        settling = self._settling or self._begin_settling()
+        await asyncio.wait([settling])
+        self._settling = None
+        try:
+            settling.result()
+        except FileSystemError:
+            self.replica.applied = self._settled
+            self._window = Window(self.replica.key)
+            self.queue.go_back(self._settled)
+            raise
+
+    async def _settle_all(self) -> None:
+        while self._unsettled:
+            await self._settled_now()
+
+    async def _record_position(self, applied: int, *, mirroring: bool) -> None:
         """Make durable how far the replica is."""
-        replica = self.replica
-        if not replica.purpose_restore:
-            position = PositionRecord(replica.stream, replica.applied, replica.mirroring)
-            await self._store.save(self._position_name, position)
+        if not self.replica.purpose_restore:
+            await self._store.save(self._position_name, PositionRecord(self.replica.stream, applied, mirroring))
 
     async def _go_on(self, items: list[Item], answers: list[AnyMessage]) -> None:
         self._context.totals.applied += sum(isinstance(item.body, Operation) for item in items)
@@ -244,6 +342,8 @@ class Applier:
 
     async def _diverge(self, why: str) -> None:
         """What is queued can never be applied: drop it, only a mirror helps."""
+        with suppress(FileSystemError):
+            await self._settle_all()
         await self.replica.change(complete=False)
         await self._reset("")
         self._event(EventCode.REPLICATION_ERROR, f"the replica diverged: {why}")

@@ -224,10 +224,10 @@ class Replica:
     # --- applying ---
 
     async def execute(self, items: list[Item], *, repeat: bool = False, asked: bool = True) -> list[AnyMessage]:
-        """Apply consecutive elements in order, durably; the answers to the questions among them.
+        """Apply consecutive elements in order; the answers to the questions among them.
 
         Args:
-            items: one group, see `groups`.
+            items: of one group, see `groups`.
             repeat: it may have been carried out before, in part.
             asked: somebody waits for answers; otherwise questions are passed over.
 
@@ -299,14 +299,23 @@ class Replica:
             raise ReplicaDivergedError(f"{operation.path} is missing, under its new name {operation.new_path} as well")
         return True
 
-    async def _make_durable(self, operations: list[AnyOperation]) -> None:
-        """Apply operations so that they survive power loss when this returns."""
-        await to_the_end(self._file_system.apply(operations, durable=True))
+    async def _carry_out(self, operations: list[AnyOperation]) -> None:
+        """Apply operations; they survive power loss after `flush` only."""
+        await to_the_end(self._file_system.apply(operations, durable=False))
+
+    async def flush(self) -> None:
+        """What was applied survives power loss once this returns.
+
+        Raises:
+            FileSystemError: a volume could not write; what was applied since the last flush has to be applied again.
+        """
+        for place in self.place.targets:
+            await self.place.host_files.flush(place)
 
     async def _apply_strictly(self, operations: list[AnyOperation]) -> None:
         for part in _ending_with(operations, (RemoveDirectory,)):
             try:
-                await self._make_durable(part)
+                await self._carry_out(part)
             except FileSystemError as error:
                 if error.code == "no_space":
                     raise
@@ -319,14 +328,14 @@ class Replica:
         """While a mirror runs, operations on what the replica does not have yet are skipped."""
         for part in _apart(operations, _STRUCTURAL):
             try:
-                await self._make_durable(part)
+                await self._carry_out(part)
             except FileSystemError as error:
                 if len(part) == 1:
                     self._skip(part[0], error)
                     continue
                 for operation in part:  # nothing in it renames or removes: doing it again changes nothing
                     try:
-                        await self._make_durable([operation])
+                        await self._carry_out([operation])
                     except FileSystemError as single:
                         self._skip(operation, single)
 
@@ -483,7 +492,7 @@ class Replica:
 
     async def _remove(self, operations: list[AnyOperation]) -> None:
         try:
-            await self._make_durable(operations)
+            await self._carry_out(operations)
         except FileSystemError as error:
             if error.code not in ("not_empty", "not_found"):
                 raise ReplicaDivergedError(str(error)) from error

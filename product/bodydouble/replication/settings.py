@@ -41,6 +41,9 @@ class ReplicationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
             ``stop``: what is queued is still sent, then replication stays stopped until an operator mirrors.
         mirror_window_bytes: how much of the queue a mirror may fill.
         receive_bytes: how much a target session takes in ahead of what it has applied.
+        settle_interval: seconds after which a target makes durable what it has applied, and records how far it is. What
+            a power cut finds between the two is applied again out of the target's queue: nothing depends on it but how
+            much that is.
         max_sessions: target sessions at one time.
         task_directory: scripts that tasks in the stream may run on this machine, as source and as target; empty: none.
             It is never replicated.
@@ -68,6 +71,7 @@ class ReplicationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     queue_full: Literal["disconnect", "pause", "stop"] = "disconnect"
     mirror_window_bytes: Amount = 8 * MIB
     receive_bytes: Amount = 8 * MIB
+    settle_interval: Seconds = 0.25
     max_sessions: Amount = 64
     task_directory: str = ""
     orphan_directory: str = ""

@@ -7,17 +7,17 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from bodydouble.errors import FileSystemError, ProtocolError, StateError
-from bodydouble.replication.groups import Group
 from bodydouble.replication.protocol import VERSION, Item, decode_item, encode_item
 from bodydouble.replication.queue import weigh
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bodydouble.replication.groups import Window
     from bodydouble.replication.journal.journal import Journal, JournalReader, Opened
 
-MAX_GROUP_BYTES = 1024 * 1024
-MAX_GROUP_ITEMS = 1024
+MAX_PART_BYTES = 1024 * 1024
+MAX_PART_ITEMS = 1024
 
 
 class TargetQueue:
@@ -123,8 +123,8 @@ class TargetQueue:
             self._window_bytes += weight
             self._window_end = item.sequence
 
-    async def group(self) -> list[Item]:
-        """The next elements to apply together, see `groups`; they stay queued until `done`. Empty when none waits.
+    async def following(self, window: Window) -> list[Item]:
+        """The next elements to apply, as far as they fit into what is not settled; they stay queued until `done`.
 
         Raises:
             FileSystemError: the volume refused.
@@ -132,11 +132,10 @@ class TargetQueue:
         """
         if not self._window:
             await self._load()
-        group = Group(self._key)
         items: list[Item] = []
         size = 0
         for item in self._window:
-            if len(items) >= MAX_GROUP_ITEMS or size >= MAX_GROUP_BYTES or not group.take(item.body):
+            if len(items) >= MAX_PART_ITEMS or size >= MAX_PART_BYTES or not window.take(item.body):
                 break
             size += weigh(item.body)
             items.append(item)
@@ -147,7 +146,7 @@ class TargetQueue:
             return
         if self._reader is None or self._reader.position != self._window_end:
             self._reader = self._journal.reader(self._window_end)
-        for payload in await self._reader.read(MAX_GROUP_BYTES, MAX_GROUP_ITEMS):
+        for payload in await self._reader.read(MAX_PART_BYTES, MAX_PART_ITEMS):
             item = decode_item(payload)
             if item.sequence != self._window_end + 1:
                 raise StateError(f"element {item.sequence} in the place of {self._window_end + 1}")
@@ -155,16 +154,24 @@ class TargetQueue:
             self._window_bytes += weigh(item.body)
             self._window_end = item.sequence
 
-    async def done(self, items: list[Item]) -> None:
-        """The group is applied and the position recorded: it is needed no more."""
+    def done(self, items: list[Item]) -> None:
+        """These are applied; they are kept on disk until `forget`."""
         for item in items:
             self._window.popleft()
             self._window_bytes -= weigh(item.body)
         self.applied = items[-1].sequence
         while self._puts and self._puts[0][0] <= self.applied:
             self.pending_bytes -= self._puts.popleft()[1]
+
+    async def forget(self, upto: int) -> None:
+        """What lies up to there is settled: it is needed no more."""
         with suppress(FileSystemError):  # its space is freed another time
-            await self._journal.forget(self.applied)
+            await self._journal.forget(upto)
+
+    def go_back(self, applied: int) -> None:
+        """What lies behind ``applied`` is to be applied once more."""
+        self._at(applied)
+        self._count(self._journal.size if self.pending else 0)
 
 
 def _identity(stream: str) -> str:

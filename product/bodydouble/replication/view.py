@@ -100,6 +100,13 @@ class MappedFileSystem:
         except FileSystemError as error:
             raise self._renamed(error) from error
 
+    async def flush(self, path: str) -> None:
+        """See the port."""
+        try:
+            await self._files.flush(self._there(path))
+        except FileSystemError as error:
+            raise self._renamed(error) from error
+
     async def free_space(self, path: str) -> int:
         """See the port."""
         return await self._files.free_space(self._there(path))

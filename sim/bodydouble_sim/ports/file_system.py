@@ -122,6 +122,11 @@ class SimFileSystem:
             error.done = len(done)
             raise
 
+    async def flush(self, path: str) -> None:
+        """See `bodydouble.ports.FileSystem.flush`."""
+        await self._take(path, FLUSH_SECONDS)
+        self._on(path).flush()
+
     async def free_space(self, path: str) -> int:
         """See `bodydouble.ports.FileSystem.free_space`."""
         return self._on(path).free_space()

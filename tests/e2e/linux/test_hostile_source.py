@@ -108,6 +108,9 @@ class Split:
     async def apply(self, operations: Sequence[AnyOperation], *, durable: bool = True) -> None:
         await self._of(operations[0].path if operations else "/").apply(operations, durable=durable)
 
+    async def flush(self, path: str) -> None:
+        await self._of(path).flush(path)
+
     async def free_space(self, path: str) -> int:
         free: int = await self._of(path).free_space(path)
         return free

@@ -77,6 +77,9 @@ class Elsewhere:
             moved.append(msgspec.structs.replace(operation, **fields))
         await self._files.apply(moved, durable=durable)
 
+    async def flush(self, path: str) -> None:
+        await self._files.flush(self._there(path))
+
     async def free_space(self, path: str) -> int:
         return await self._files.free_space(self._there(path))
 

@@ -249,6 +249,9 @@ class MemoryFiles:
         for operation in operations:
             self._apply(operation)
 
+    async def flush(self, path: str) -> None:
+        """Everything is applied durably here."""
+
     def _apply(self, operation: AnyOperation) -> None:
         match operation:
             case CreateFile():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,7 @@ class CuttableVolume:
         self.seed = seed
         self.steps = 0
         self.cut_at = 0
+        self.failing_flushes = 0
         self.applied: list[AnyOperation] = []
 
     def _step(self) -> None:
@@ -81,6 +83,17 @@ class CuttableVolume:
 
     async def settled(self) -> None:
         """Nothing is filtered."""
+
+    async def flush(self, path: str) -> None:
+        """Not one moment later than now: what is applied while the caller still waits is not durable."""
+        if self.failing_flushes:
+            self.failing_flushes -= 1
+            raise FileSystemError("io", path, "a failing disk")
+        self._step()
+        self.volume.flush()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        self._step()
 
     async def free_space(self, path: str) -> int:
         return self.volume.free_space() if path else 0

@@ -341,9 +341,10 @@ class MemoryVolume:
         return (offset, end) if offset < end else None
 
     async def apply(self, operations: Sequence[AnyOperation], *, durable: bool = True) -> None:
-        assert durable
         if any(not paths.is_beneath(op.path, self.protected) for op in operations):
             await self.gate.wait()
+        else:
+            assert durable, "only a replica may be settled later"
         for done, operation in enumerate(operations):
             code = self.fail(operation)
             if code is not None:
@@ -356,6 +357,10 @@ class MemoryVolume:
             if not paths.is_beneath(operation.path, self.protected):
                 self.applied.append(operation)
                 self.on_applied(operation)
+        await asyncio.sleep(0)
+
+    async def flush(self, path: str) -> None:
+        assert path
         await asyncio.sleep(0)
 
     async def free_space(self, path: str) -> int:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
+import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -17,7 +19,7 @@ from bodydouble.errors import FileSystemError
 from bodydouble.replication import groups, target_queue
 from bodydouble.replication.applier import Applier, PositionRecord
 from bodydouble.replication.context import Context
-from bodydouble.replication.groups import Group
+from bodydouble.replication.groups import Group, Window
 from bodydouble.replication.journal.journal import Journal
 from bodydouble.replication.protocol import Item, ListRequest, MirrorComplete, MirrorStart, RemoveTree
 from bodydouble.replication.replica import Replica, ReplicaRecord
@@ -33,6 +35,7 @@ from bodydouble.vocabulary.operations import (
     CreateFile,
     MakeDirectory,
     MakeHardLink,
+    MakeSymbolicLink,
     Metadata,
     PunchHole,
     RemoveDirectory,
@@ -65,7 +68,7 @@ class TargetMachine:
         self.host = memory_host("TARGET", volume)
         self.store = StateStore(volume, "C:/state", self.host.clock)
         self.events = EventLog(volume, "C:/state", self.host.clock)
-        settings = ReplicationSettings(retry_interval=0.001)
+        settings = ReplicationSettings(retry_interval=0.001, settle_interval=0.0)
         trust = Trust(self.host, self.store, self.events)
         self.context = Context(self.host, settings, self.events, ["C:/state"], trust)
         record = ReplicaRecord(number=1, source="SOURCE", replication_set=SET)
@@ -168,8 +171,16 @@ async def prepared(kind: str, seed: int, upfront: Sequence[AnyOperation], bodies
     return machine
 
 
-async def cut_everywhere(kind: str, seed: int, drawn: Sequence[AnyOperation], second: int) -> int:
-    """Apply with a power cut at each step in turn, and a second one during the replay; how many cuts there were."""
+async def cut_everywhere(kind: str, seed: int, drawn: Sequence[AnyOperation], second: int, part: int = 1024) -> int:
+    """Apply with a power cut at each step in turn, and a second one during the replay; how many cuts there were.
+
+    So many elements are applied at a time; what is settled is settled while the next ones are.
+    """
+    with patch.object(target_queue, "MAX_PART_ITEMS", part):
+        return await _cut_everywhere(kind, seed, drawn, second)
+
+
+async def _cut_everywhere(kind: str, seed: int, drawn: Sequence[AnyOperation], second: int) -> int:
     made = valid([*START, *drawn])
     upfront = valid(START)
     bodies = made[len(upfront) :]
@@ -212,8 +223,9 @@ async def cut_while_applying(machine: TargetMachine, cut_at: int) -> bool:
     kind=st.sampled_from(["ntfs 4", "ntfs 5"]),
     seed=st.integers(0, 1 << 20),
     second=st.integers(1, 12),
+    part=st.sampled_from([1, 2, 1024]),
 )
-@example([Write(FILES[0], 0, b"x", 3), Rename(FILES[0], FILES[1])], "ntfs 5", 1, 2)
+@example([Write(FILES[0], 0, b"x", 3), Rename(FILES[0], FILES[1])], "ntfs 5", 1, 2, 1)
 @example(
     [
         CreateFile(FILES[1], Metadata(), 1_000_000_000),
@@ -223,12 +235,13 @@ async def cut_while_applying(machine: TargetMachine, cut_at: int) -> bool:
     "ntfs 5",
     3,
     4,
+    1024,
 )
-@example([Rename(FILES[0], FILES[1]), Rename(FILES[3], FILES[0]), Rename(FILES[1], FILES[3])], "ntfs 5", 5, 3)
+@example([Rename(FILES[0], FILES[1]), Rename(FILES[3], FILES[0]), Rename(FILES[1], FILES[3])], "ntfs 5", 5, 3, 1)
 def test_power_cut_at_any_step_of_applying_and_of_the_replay_leads_to_the_model(
-    drawn: list[AnyOperation], kind: str, seed: int, second: int
+    drawn: list[AnyOperation], kind: str, seed: int, second: int, part: int
 ) -> None:
-    asyncio.run(cut_everywhere(kind, seed, drawn, second))
+    asyncio.run(cut_everywhere(kind, seed, drawn, second, part))
 
 
 SWAP = [Rename(FILES[0], FILES[1]), Rename(FILES[3], FILES[0]), Rename(FILES[1], FILES[3])]
@@ -260,10 +273,10 @@ def test_replay_that_takes_missing_names_for_errors_is_caught(monkeypatch: pytes
 
 
 def test_position_recorded_before_the_group_is_durable_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def hasty(self: Replica, what: Any) -> None:
-        await self._file_system.apply(what, durable=False)
+    async def hasty(_self: Replica) -> None:
+        """Say that it is durable, and do nothing for it."""
 
-    monkeypatch.setattr(Replica, "_make_durable", hasty)
+    monkeypatch.setattr(Replica, "flush", hasty)
 
     async def many() -> None:
         for seed in range(20):
@@ -271,6 +284,56 @@ def test_position_recorded_before_the_group_is_durable_is_caught(monkeypatch: py
 
     with pytest.raises(AssertionError):
         asyncio.run(many())
+
+
+def test_what_was_applied_during_a_settling_and_is_forgotten_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forgetful(self: Window) -> None:
+        self._groups = [Group(fold)]
+
+    busy = [Write(FILES[3], 0, b"x", 3_000_000_000), *SWAP, Write(FILES[0], 0, b"n" * 5000, 4_000_000_000), *SWAP]
+
+    async def many() -> None:
+        for seed in range(4):
+            await cut_everywhere("ntfs 5", seed, busy, 100, part=1)
+
+    asyncio.run(many())
+    monkeypatch.setattr(Window, "settled", forgetful)
+    with pytest.raises(AssertionError):
+        asyncio.run(many())
+
+
+def test_what_a_failed_flush_leaves_in_doubt_is_applied_again() -> None:
+    async def scenario() -> None:
+        bodies = valid([*START, Write(f"{ROOT}/a", 0, b"n" * 9000, 5_000_000_000), *SWAP])
+        machine = await prepared("ntfs 5", 0, [], bodies)
+        machine.volume.failing_flushes = 3
+        await machine.apply()
+        assert machine.queue.pending == 0
+        whole = await prepared("ntfs 5", 0, [], bodies)
+        await whole.apply()
+        assert picture(machine.volume) == picture(whole.volume)
+        assert len(machine.volume.applied) > len(whole.volume.applied)
+        codes = [event.code for event in machine.events.after(0)]
+        assert codes[0] == EventCode.APPLYING_WAITS
+        assert codes[-1] == EventCode.APPLYING_RESUMED
+
+    asyncio.run(scenario())
+
+
+def test_position_follows_what_is_applied_and_an_orderly_stop_leaves_nothing_to_repeat() -> None:
+    async def scenario() -> None:
+        machine = await prepared("ntfs 5", 0, [], START)
+        machine.context.settings = msgspec.structs.replace(machine.context.settings, settle_interval=1000.0)
+        machine.applier.wake()
+        await machine.applier.drained()
+        assert machine.replica.applied == len(START)
+        stored = await machine.store.load("target-position-1", PositionRecord)
+        assert stored == PositionRecord("stream", 0)
+        await machine.applier.stop()
+        stored = await machine.store.load("target-position-1", PositionRecord)
+        assert stored == PositionRecord("stream", len(START))
+
+    asyncio.run(scenario())
 
 
 # --- groups -----------------------------------------------------------------------------------------------------------
@@ -311,12 +374,20 @@ W, R = "/w/x", "/w/y"
         ([Write(f"{W}/in/it", 0, b"", 1), Rename(W, R)], [1, 1]),
         ([MakeDirectory("/w", Metadata()), Rename(W, R)], [2]),
         ([RemoveFile(f"{W}/a"), RemoveFile(f"{W}/b"), RemoveDirectory(W), RemoveTree(W)], [4]),
-        ([RemoveFile(W), CreateFile(W, Metadata(), 1)], [1, 1]),
+        ([RemoveFile(W), CreateFile(W, Metadata(), 1), Write(W, 0, b"", 1), Rename(W, R)], [4]),
+        ([RemoveFile(W), MakeDirectory(W, Metadata())], [1, 1]),
+        ([RemoveFile(W), MakeSymbolicLink(W, "x", Metadata(), 1)], [1, 1]),
         ([RemoveFile(W), Rename(R, W)], [1, 1]),
         ([Rename(R, W), RemoveFile(W)], [1, 1]),
         ([*saved("/w/t1", W), *saved("/w/t2", R)], [8]),
-        ([*saved("/w/t1", W), *saved("/w/t2", W)], [7, 1]),
-        ([*saved("/w/t", W), *saved("/w/t", R)], [4, 4]),
+        ([*saved("/w/t1", W), *saved("/w/t2", W)], [8]),
+        ([*saved("/w/t", W), *saved("/w/t", R)], [8]),
+        ([*saved("/w/t", W), Write(W, 0, b"", 1), Rename(W, R), RemoveFile(R), *saved(R, W)], [11]),
+        ([*saved("/w/t", W), Rename(R, W)], [4, 1]),
+        ([*saved("/w/t", W), Rename(R, "/w/t")], [4, 1]),
+        ([Write(R, 0, b"", 1), *saved("/w/t", R)], [4, 1]),
+        ([*saved("/w/t", W)[:3], MakeHardLink(R, "/w/t"), Rename("/w/t", W)], [4, 1]),
+        ([Write(W, 0, b"", 1), MakeHardLink(W, R)], [1, 1]),
         ([CreateFile(W, Metadata(), 1), Write(W, 0, b"", 1), Truncate(W, 0, 1), Rename(W, R)], [3, 1]),
         ([Write(W, 0, b"", 1), MirrorStart(), Write(W, 0, b"", 1), MirrorComplete()], [1, 1, 1, 1]),
         ([Write(W, 0, b"", 1), ListRequest(W, True, "", False), Write(R, 0, b"", 1)], [3]),
@@ -342,7 +413,7 @@ def test_names_are_found_as_a_plain_search_finds_them(drawn: list[AnyOperation])
 
 
 def test_what_does_not_fit_into_memory_is_applied_from_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(target_queue, "MAX_GROUP_ITEMS", 7)
+    monkeypatch.setattr(target_queue, "MAX_PART_ITEMS", 7)
 
     async def scenario() -> None:
         many = [SetTimes(f"{ROOT}/a", n * 1_000_000_000) for n in range(1, 60)]

@@ -78,6 +78,10 @@ class PosixFileSystem:
             raise cancelled
         work.result()
 
+    async def flush(self, path: str) -> None:
+        """See the port."""
+        await self._in_thread(self._tree.flush, path)
+
     async def free_space(self, path: str) -> int:
         """See the port."""
         return await self._in_thread(self._tree.free_space, path)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from bodydouble.adapters.posix.backing import DIRECTORY
 from bodydouble.adapters.posix.codes import on_path
 from bodydouble.adapters.posix.extended import place_in
+from bodydouble.adapters.posix.libc import syncfs
 from bodydouble.adapters.posix.metadata import entry_of, replicable
 from bodydouble.adapters.posix.names import link_target, speakable
 from bodydouble.adapters.posix.volumes import capabilities_of
@@ -135,6 +136,17 @@ class Tree:
         """
         with on_path(path), self._nearest(path) as fd:
             return capabilities_of(fd)
+
+    def flush(self, path: str) -> None:
+        """Make everything on the volume of ``path`` (or of its nearest existing ancestor) survive power loss.
+
+        A descriptor that is opened now still hears of write-back errors before, unless somebody else asked first.
+
+        Raises:
+            FileSystemError: the volume could not write.
+        """
+        with on_path(path), self._nearest(path) as fd:
+            syncfs(fd)
 
     @contextmanager
     def _nearest(self, path: str) -> Iterator[int]:
