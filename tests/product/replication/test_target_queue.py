@@ -290,7 +290,12 @@ def test_what_was_applied_during_a_settling_and_is_forgotten_is_caught(monkeypat
     def forgetful(self: Window) -> None:
         self._groups = [Group(fold)]
 
-    busy = [Write(FILES[3], 0, b"x", 3_000_000_000), *SWAP, Write(FILES[0], 0, b"n" * 5000, 4_000_000_000), *SWAP]
+    busy: list[AnyOperation] = [
+        Write(FILES[3], 0, b"x", 3_000_000_000),
+        *SWAP,
+        Write(FILES[0], 0, b"n" * 5000, 4_000_000_000),
+        *SWAP,
+    ]
 
     async def many() -> None:
         for seed in range(4):
