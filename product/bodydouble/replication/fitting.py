@@ -106,6 +106,10 @@ class FittingFileSystem:
         """See the port."""
         return await self._files.find_data(path, offset)
 
+    async def flush(self, path: str) -> None:
+        """See the port."""
+        await self._files.flush(path)
+
     async def free_space(self, path: str) -> int:
         """See the port."""
         return await self._files.free_space(path)
