@@ -76,6 +76,10 @@ class FencedFileSystem:
         """
         raise FileSystemError("denied", operations[0].path if operations else "", f"only read here ({durable=})")
 
+    async def flush(self, path: str) -> None:
+        """See the port."""
+        await self._files.flush(path)
+
     async def free_space(self, path: str) -> int:
         """See the port."""
         return await self._files.free_space(path)
