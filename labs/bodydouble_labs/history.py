@@ -104,6 +104,9 @@ class TreeEntry(msgspec.Struct, frozen=True):
         digest: the SHA-256 of the bytes, empty for what is no file.
         attributes, security, mtime_ns: as the host's file system has them.
         target: where a symbolic link or junction leads, empty for everything else.
+        streams: the SHA-256 of each named stream.
+        extended: each extended attribute that means the same on another host, in hexadecimal digits.
+        same_as: the first of the tree's names for the same file, empty when it has no other one there.
     """
 
     directory: bool
@@ -113,6 +116,9 @@ class TreeEntry(msgspec.Struct, frozen=True):
     security: str
     mtime_ns: int
     target: str = ""
+    streams: dict[str, str] = {}
+    extended: dict[str, str] = {}
+    same_as: str = ""
 
 
 Tree = dict[str, TreeEntry]

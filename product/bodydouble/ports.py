@@ -44,8 +44,8 @@ class FileSystem(Protocol):
     async def stat(self, path: str) -> Entry | None:
         """The entry at ``path``, or None when nothing is there. No symbolic link is followed, neither on the way."""
 
-    async def read(self, path: str, offset: int, size: int) -> bytes:
-        """Up to ``size`` bytes from ``offset``; shorter only at the end of the file.
+    async def read(self, path: str, offset: int, size: int, stream: str = "") -> bytes:
+        """Up to ``size`` bytes from ``offset`` of a file, or of a named stream of it; shorter only at the end.
 
         Raises:
             FileSystemError: ``not_found``, ``denied``, ``io``.

@@ -92,6 +92,8 @@ def busy(source: NtfsVolume, directory: str) -> None:
     source.make_junction(f"{directory}/other", "C:/Windows")
     source.rename(f"{directory}/other", f"{directory}/moved")
     source.rmdir(f"{directory}/moved")
+    source.create(f"{directory}/a:Summary")
+    source.write(f"{directory}/a:Summary", 0, b"by whom")
     source.set_times(f"{directory}/a", 1_000_000_001_234_567_800)
 
 
@@ -116,13 +118,54 @@ def test_a_fat_target_keeps_what_it_can_and_says_what_it_cannot() -> None:
                 assert abs(entry.mtime_ns - here.mtime_ns) < 2_000_000_000
                 assert target.read(entry.path) == source.read(here.path)
         texts = await events(lab, "T", EventCode.NOT_KEPT)
-        assert [text.split(" ", 2)[2].partition(" are not kept")[0] for text in texts] == [
-            "permissions", "holes", "hard links", "junctions",
-        ]  # fmt: skip
+        kinds = ["hard links", "holes", "junctions", "named streams", "permissions"]
+        assert sorted(text.split(" ", 2)[2].partition(" are not kept")[0] for text in texts) == kinds
         async with lab.boxes["T"].talk() as client:
             status = (await client.replicas())[0]
-        assert sorted(status.not_kept) == ["hard links", "holes", "junctions", "permissions"]
+        assert sorted(status.not_kept) == kinds
         assert (await verified(lab)).differences == []
+
+    lab.run(main)
+
+
+def test_named_streams_are_mirrored_replicated_and_verified() -> None:
+    lab = lab_with_data("ST")
+
+    async def main() -> None:
+        source, target = (drive(lab.boxes[name]) for name in "ST")
+        for name in ("mirrored", "live"):
+            if name == "live":
+                await lab.connect("S", "T")
+                await lab.settled(("S", 1))
+            source.mkdir(f"{ROOT}/{name}")
+            source.create(f"{ROOT}/{name}/f")
+            for path in (f"{ROOT}/{name}", f"{ROOT}/{name}/f"):
+                source.create(f"{path}:Summary")
+                source.write(f"{path}:Summary", 0, b"by " * 30_000)
+                source.create(f"{path}:gone")
+                source.remove(f"{path}:gone")
+            source.hard_link(f"{ROOT}/{name}/f", f"{ROOT}/{name}/g")
+            source.write(f"{ROOT}/{name}/g:Summary", 9, b"through the other name")
+        await lab.settled(("S", 1))
+        async with lab.watched("S", "T"):
+            source.append(f"{ROOT}/mirrored/f:Summary", b"the end")
+            source.truncate(f"{ROOT}/mirrored:Summary", 5)
+            source.create(f"{ROOT}/live:more")
+            await lab.settled(("S", 1))
+        lab.check(at_least=3)
+        for name in ("mirrored", "live"):
+            for path in (f"{ROOT}/{name}", f"{ROOT}/{name}/f", f"{ROOT}/{name}/g"):
+                assert target.streams(path) == source.streams(path) != ()
+                assert target.read(f"{path}:Summary") == source.read(f"{path}:Summary")
+        assert (await verified(lab)).differences == []
+        target.write(f"{ROOT}/live:Summary", 3, b"X")
+        target.create(f"{ROOT}/mirrored/f:hidden")
+        differences = (await verified(lab)).differences
+        assert [(each.path, each.detail) for each in differences] == [
+            (f"{ROOT}/live", "contents of named streams"),
+            (f"{ROOT}/mirrored/f", "named streams"),
+            (f"{ROOT}/mirrored/g", "named streams"),
+        ]
 
     lab.run(main)
 

@@ -22,8 +22,9 @@ def check(history: History, expect: Expectations, scenario: Scenario) -> Check:
     """Check that the final trees of source and target are the same.
 
     Claimed on ``pass``: the protected roots hold the same names (letter case included) and, name by name, the same
-    kind, size, bytes (SHA-256), target of a link, attributes and security; the same last-write time of files as well
-    when the scenario expects it. A tree that was not taken, or two empty ones, is ``invalid``.
+    kind, size, bytes (SHA-256), named streams, target of a link, attributes, security and extended attributes, and
+    the same names mean one file; the same last-write time of files as well when the scenario expects it. A tree that
+    was not taken, or two empty ones, is ``invalid``.
     """
     names = (story.source(scenario), story.target(scenario))
     missing = [name for name in names if name not in history.trees]
@@ -59,14 +60,23 @@ def _changes(source: TreeEntry, target: TreeEntry, *, times: bool) -> Iterator[s
         yield f"size {source.size} against {target.size}"
     elif source.digest != target.digest:
         yield f"content {source.digest[:12]} against {target.digest[:12]}"
-    if source.target != target.target:
-        yield f"leads to {source.target!r} against {target.target!r}"
-    if source.attributes != target.attributes:
-        yield f"attributes {source.attributes} against {target.attributes}"
-    if source.security != target.security:
-        yield f"security {source.security} against {target.security}"
+    for what, here, there in (
+        ("leads to", source.target, target.target),
+        ("attributes", source.attributes, target.attributes),
+        ("security", source.security, target.security),
+        ("the same file as", source.same_as or "none", target.same_as or "none"),
+    ):
+        if here != there:
+            yield f"{what} {here} against {there}"
+    yield from (f"stream {name}" for name in _unlike(source.streams, target.streams))
+    yield from (f"extended attribute {name}" for name in _unlike(source.extended, target.extended))
     if times and not source.directory and source.mtime_ns != target.mtime_ns:
         yield f"last write {source.mtime_ns} ns against {target.mtime_ns} ns"
+
+
+def _unlike(source: dict[str, str], target: dict[str, str]) -> list[str]:
+    """Names whose values are not the same on both."""
+    return [name for name in sorted(source.keys() | target.keys()) if source.get(name) != target.get(name)]
 
 
 def _kind(entry: TreeEntry) -> str:

@@ -179,7 +179,7 @@ class SimHost:
         volume = self.volume_of(path)
         tree: Tree = {}
         if volume.stat(path) is not None:
-            _collect(volume, path, len(path) + 1, tree)
+            _collect(volume, path, len(path) + 1, tree, {})
         return tree
 
     def volume_of(self, path: str) -> Volume:
@@ -187,16 +187,21 @@ class SimHost:
         return self.machine.volumes[path[0]]
 
 
-def _collect(volume: Volume, directory: str, prefix: int, tree: Tree) -> None:
+def _collect(volume: Volume, directory: str, prefix: int, tree: Tree, names: dict[str, str]) -> None:
+    """Everything in a directory; ``names`` are the first ones of files that have several."""
     for entry in volume.list(directory):
-        tree[entry.path[prefix:]] = _seen(volume, entry)
+        name = entry.path[prefix:]
+        first = names.setdefault(entry.identity, name) if entry.identity else name
+        tree[name] = _seen(volume, entry, "" if first == name else first)
         if entry.directory:
-            _collect(volume, entry.path, prefix, tree)
+            _collect(volume, entry.path, prefix, tree, names)
 
 
-def _seen(volume: Volume, entry: Entry) -> TreeEntry:
+def _seen(volume: Volume, entry: Entry, same_as: str) -> TreeEntry:
     digest = "" if entry.directory else hashlib.sha256(volume.read(entry.path)).hexdigest()
     security = entry.metadata.security.decode("latin-1")
+    streams = {name: hashlib.sha256(volume.read(f"{entry.path}:{name}")).hexdigest() for name, _ in entry.streams}
     return TreeEntry(
-        entry.directory, entry.size, digest, entry.metadata.attributes, security, entry.mtime_ns, entry.target or ""
-    )
+        entry.directory, entry.size, digest, entry.metadata.attributes, security, entry.mtime_ns, entry.target or "",
+        streams=streams, same_as=same_as,
+    )  # fmt: skip

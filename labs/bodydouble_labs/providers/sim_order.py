@@ -163,8 +163,9 @@ def _beneath(path: str, root: str) -> bool:
     return path[:size].upper() == root.upper() and path[size : size + 1] in ("", "/")
 
 
-def _walk(volume: Volume, path: str) -> Iterator[tuple[Entry, bytes]]:
+def _walk(volume: Volume, path: str) -> Iterator[tuple[Entry, bytes, dict[str, bytes]]]:
     for entry in volume.list(path):
-        yield entry, b"" if entry.directory else volume.read(entry.path)
+        streams = {name: volume.read(f"{entry.path}:{name}") for name, _ in entry.streams}
+        yield entry, b"" if entry.directory else volume.read(entry.path), streams
         if entry.directory:
             yield from _walk(volume, entry.path)

@@ -1,9 +1,9 @@
 """An independent copy of a volume, kept up to date operation by operation, with a running hash of each subtree.
 
-Each node's hash is that of its name, kind, attributes, security, target (of a junction), size and the sum (mod 2**128)
-of what is in it: the hashes of a file's 4 KiB pages, or of a directory's entries. An operation changes the pages it
-touches and the nodes above them, so that it costs as much as its own bytes, however large the tree is. Times are not
-part of it.
+Each node's hash is that of its name, kind, attributes, security, target (of a junction), streams, size and the sum
+(mod 2**128) of what is in it: the hashes of a file's 4 KiB pages, or of a directory's entries. An operation changes the
+pages it touches and the nodes above them, so that it costs as much as its own bytes, however large the tree is. Times
+are not part of it.
 """
 
 from __future__ import annotations
@@ -15,15 +15,20 @@ from bodydouble.vocabulary.operations import (
     CreateFile,
     MakeDirectory,
     MakeHardLink,
+    MakeStream,
     MakeSymbolicLink,
     PunchHole,
     RemoveDirectory,
     RemoveFile,
+    RemoveStream,
     Rename,
     SetMetadata,
     SetTimes,
+    StreamOperation,
     Truncate,
+    TruncateStream,
     Write,
+    WriteStream,
 )
 from bodydouble_labs.errors import LabError
 
@@ -37,7 +42,9 @@ _MASK = (1 << 128) - 1
 
 
 class _Node:
-    __slots__ = ("attributes", "children", "data", "hash", "inner", "name", "pages", "parent", "security", "target")
+    __slots__ = (
+        "attributes", "children", "data", "hash", "inner", "name", "pages", "parent", "security", "streams", "target",
+    )  # fmt: skip
 
     def __init__(self, name: str, parent: _Node | None, *, directory: bool) -> None:
         self.name = name
@@ -48,6 +55,7 @@ class _Node:
         self.attributes = 0
         self.security = b""
         self.target = ""
+        self.streams: dict[str, bytearray] = {}
         self.inner = 0
         """Sum of what is inside: pages, or entries."""
         self.hash = 0
@@ -60,12 +68,13 @@ class Shadow:
     def __init__(self, root: str) -> None:
         self._root = _Node(root, None, directory=True)
 
-    def fill(self, entries: Iterable[tuple[Entry, bytes]]) -> None:
-        """Take over what a volume holds: entries with their bytes, each directory before what is in it."""
-        for entry, data in entries:
+    def fill(self, entries: Iterable[tuple[Entry, bytes, dict[str, bytes]]]) -> None:
+        """Take over what a volume holds: entries, their bytes and streams, each directory before what is in it."""
+        for entry, data, streams in entries:
             node = self._make(entry.path, directory=entry.directory)
             node.data[:] = data
             node.target = entry.target or ""
+            node.streams.update((name, bytearray(content)) for name, content in streams.items())
             self._hash_pages(node, 0)
             self._set(node, entry.metadata)
 
@@ -132,6 +141,7 @@ class Shadow:
         node = self._make(operation.path, directory=False)
         node.data[:], node.pages[:], node.inner = file.data, file.pages, file.inner
         node.attributes, node.security = file.attributes, file.security
+        node.streams.update((name, bytearray(data)) for name, data in file.streams.items())
         self._refresh(node)
 
     def _make_symbolic_link(self, operation: MakeSymbolicLink) -> None:
@@ -151,6 +161,22 @@ class Shadow:
 
     def _remove(self, operation: RemoveFile | RemoveDirectory) -> None:
         self._detach(self._get(operation.path))
+
+    def _change_stream(self, operation: StreamOperation) -> None:
+        node = self._get(operation.path)
+        streams, name = node.streams, operation.stream
+        if isinstance(operation, MakeStream):
+            streams[name] = bytearray()
+        elif isinstance(operation, RemoveStream):
+            node.streams = {each: data for each, data in streams.items() if name and each.upper() != name.upper()}
+        elif name not in streams:
+            raise LabError(f"the lab's copy of the volume has no {operation.path}:{name}")
+        elif isinstance(operation, WriteStream):
+            streams[name].extend(bytes(max(0, operation.offset - len(streams[name]))))
+            streams[name][operation.offset : operation.offset + len(operation.data)] = operation.data
+        elif isinstance(operation, TruncateStream):
+            streams[name] = streams[name][: operation.size].ljust(operation.size, b"\0")
+        self._refresh(node)
 
     def _set_metadata(self, operation: SetMetadata) -> None:
         self._set(self._get(operation.path), operation.metadata)
@@ -243,7 +269,10 @@ def _node_hash(node: _Node) -> int:
     name = node.name.encode("utf-16-le", "surrogatepass")
     head = b"%b %d %d %d %d " % (kind, node.attributes, len(node.data), len(name), len(node.security))
     inner = node.inner.to_bytes(16, "big")
-    digest = blake2b(head + name + node.security + inner + node.target.encode(), digest_size=16).digest()
+    whole = head + name + node.security + inner + node.target.encode()
+    for stream, data in sorted(node.streams.items()):
+        whole += stream.encode() + b":" + blake2b(data, digest_size=16).digest()
+    digest = blake2b(whole, digest_size=16).digest()
     return int.from_bytes(digest, "big")
 
 
@@ -258,6 +287,7 @@ _FOLLOW: dict[type, Callable[..., None]] = {
     RemoveDirectory: Shadow._remove,  # noqa: SLF001
     SetMetadata: Shadow._set_metadata,  # noqa: SLF001
     SetTimes: Shadow._ignore,  # noqa: SLF001
+    **dict.fromkeys((MakeStream, WriteStream, TruncateStream, RemoveStream), Shadow._change_stream),  # noqa: SLF001
     MakeHardLink: Shadow._make_hard_link,  # noqa: SLF001
     MakeSymbolicLink: Shadow._make_symbolic_link,  # noqa: SLF001
 }

@@ -24,7 +24,6 @@ from bodydouble.cli import (
     restoration,
     services,
     sets,
-    statistics,
     verification,
 )
 from bodydouble.cli.session import Group, Session, examples
@@ -136,7 +135,6 @@ for _command in (
     daemon.daemon,
     observation.status,
     observation.events,
-    statistics.statistics,
     sets.sets,
     sets.repset,
     replication.connect,

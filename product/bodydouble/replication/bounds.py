@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from bodydouble.errors import ProtocolError
@@ -14,10 +15,14 @@ from bodydouble.vocabulary.operations import (
     MakeSymbolicLink,
     Metadata,
     PunchHole,
+    RemoveStream,
     SetMetadata,
     SetTimes,
+    StreamOperation,
     Truncate,
+    TruncateStream,
     Write,
+    WriteStream,
 )
 
 if TYPE_CHECKING:
@@ -28,6 +33,8 @@ MAX_TIME_NS = 2**62
 MAX_SECURITY_BYTES = 64 * 1024
 MAX_ATTRIBUTE_NAME = 255
 MAX_BITS = 2**32 - 1
+MAX_STREAM_NAME = 255
+_NOT_IN_A_STREAM = re.compile(r"[\x00-\x1f:/\\]")
 
 
 def check_values(body: Body) -> None:
@@ -36,7 +43,9 @@ def check_values(body: Body) -> None:
     Raises:
         ProtocolError: says which.
     """
-    if isinstance(body, Write):
+    if isinstance(body, StreamOperation):
+        _check_stream(body)
+    elif isinstance(body, Write):
         _within(body.path, "offset", body.offset, 0, MAX_OFFSET)
     elif isinstance(body, Truncate):
         _within(body.path, "size", body.size, 0, MAX_OFFSET)
@@ -51,6 +60,17 @@ def check_values(body: Body) -> None:
         _check_metadata(body.path, body.metadata)
     if isinstance(body, MakeSymbolicLink):
         _check_target(body)
+
+
+def _check_stream(body: StreamOperation) -> None:
+    """A stream's name must not reach anything else (``file:stream:$INDEX_ALLOCATION``)."""
+    every = isinstance(body, RemoveStream) and not body.stream
+    if not every and (not 0 < len(body.stream) <= MAX_STREAM_NAME or _NOT_IN_A_STREAM.search(body.stream)):
+        raise ProtocolError(f"{body.path}: {body.stream[:MAX_STREAM_NAME]!r} is no name of a stream")
+    if isinstance(body, WriteStream):
+        _within(body.path, "offset", body.offset, 0, MAX_OFFSET)
+    elif isinstance(body, TruncateStream):
+        _within(body.path, "size", body.size, 0, MAX_OFFSET)
 
 
 def _within(path: str, what: str, value: int, least: int, most: int) -> None:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from bodydouble.vocabulary.capabilities import Capabilities
     from bodydouble.vocabulary.operations import Entry
 
+MAX_STREAM_BYTES = 16 * 1024 * 1024
+"""Longer streams of one file are compared by their names and lengths only."""
 _TIME_GRAIN_NS = 100
 """NTFS keeps times in units of 100 ns; finer differences between two hosts mean nothing."""
 
@@ -69,12 +71,30 @@ def difference(here: Entry, there: Entry, kept: Capabilities) -> str:
         found.append("security")
     if mine.extended != theirs.extended:
         found.append("extended attributes")
+    if kept.streams and here.streams != there.streams:
+        found.append("named streams")
     return ", ".join(found)
 
 
 def digest_bytes(data: bytes) -> bytes:
     """The digest that source and target compare."""
     return hashlib.blake2b(data, digest_size=16).digest()
+
+
+async def digest_streams(file_system: FileSystem, entry: Entry) -> bytes:
+    """A digest of all named streams of a file, with their names; empty when they are too long to be compared.
+
+    Raises:
+        FileSystemError: they cannot be read.
+    """
+    if not entry.streams or sum(size for _, size in entry.streams) > MAX_STREAM_BYTES:
+        return b""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, size in entry.streams:
+        digest.update(f"{name}:{size}:".encode())
+        for offset in range(0, size, BLOCK_BYTES):
+            digest.update(await file_system.read(entry.path, offset, BLOCK_BYTES, name))
+    return digest.digest()
 
 
 async def digest_file(file_system: FileSystem, path: str, size: int) -> bytes:

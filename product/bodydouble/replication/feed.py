@@ -140,9 +140,9 @@ class FeedingFileSystem:
         """See the port."""
         return await self._files.stat(path)
 
-    async def read(self, path: str, offset: int, size: int) -> bytes:
+    async def read(self, path: str, offset: int, size: int, stream: str = "") -> bytes:
         """See the port."""
-        return await self._files.read(path, offset, size)
+        return await self._files.read(path, offset, size, stream)
 
     async def find_data(self, path: str, offset: int) -> tuple[int, int] | None:
         """See the port."""
@@ -253,10 +253,10 @@ class GatedFileSystem:
         async with self._between(path):
             return await self._files.stat(path)
 
-    async def read(self, path: str, offset: int, size: int) -> bytes:
+    async def read(self, path: str, offset: int, size: int, stream: str = "") -> bytes:
         """See the port."""
         async with self._between(path):
-            return await self._files.read(path, offset, size)
+            return await self._files.read(path, offset, size, stream)
 
     async def find_data(self, path: str, offset: int) -> tuple[int, int] | None:
         """See the port."""

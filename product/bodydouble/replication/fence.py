@@ -50,10 +50,10 @@ class FencedFileSystem:
         finally:
             await self._filter.settled()
 
-    async def read(self, path: str, offset: int, size: int) -> bytes:
+    async def read(self, path: str, offset: int, size: int, stream: str = "") -> bytes:
         """See the port."""
         try:
-            return await self._files.read(path, offset, size)
+            return await self._files.read(path, offset, size, stream)
         finally:
             await self._filter.settled()
 

@@ -27,9 +27,11 @@ from bodydouble.vocabulary.operations import (
     PunchHole,
     RemoveDirectory,
     RemoveFile,
+    RemoveStream,
     Rename,
     SetMetadata,
     SetTimes,
+    StreamOperation,
     Truncate,
     Write,
 )
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
 
 _EVERYTHING = Capabilities()
 _COPY_BYTES = 1024 * 1024
-_ON_A_NAME = (Rename, RemoveFile, RemoveDirectory, SetMetadata, SetTimes)
+_ON_A_NAME = (Rename, RemoveFile, RemoveDirectory, SetMetadata, SetTimes, StreamOperation)
 """What may happen to the name of a link that was not made."""
 
 
@@ -98,9 +100,9 @@ class FittingFileSystem:
         """See the port."""
         return await self._files.stat(path)
 
-    async def read(self, path: str, offset: int, size: int) -> bytes:
+    async def read(self, path: str, offset: int, size: int, stream: str = "") -> bytes:
         """See the port."""
-        return await self._files.read(path, offset, size)
+        return await self._files.read(path, offset, size, stream)
 
     async def find_data(self, path: str, offset: int) -> tuple[int, int] | None:
         """See the port."""
@@ -153,7 +155,7 @@ class FittingFileSystem:
             return msgspec.structs.replace(kept, security=False, attributes=0, extended=())
         if paths.has_drive(root):  # no host with drives has what is not asked of this one
             return msgspec.structs.replace(kept, symbolic_links=True, extended=_EVERYTHING.extended)
-        return msgspec.structs.replace(kept, attributes=_EVERYTHING.attributes, junctions=True)
+        return msgspec.structs.replace(kept, attributes=_EVERYTHING.attributes, junctions=True, streams=True)
 
     def _kept(self, path: str) -> Capabilities:
         key, known = self._key(path), self._known or {}
@@ -181,15 +183,20 @@ class FittingFileSystem:
             if operation.size and not kept.holes:
                 self._leave_out("holes", operation.path)
             return [operation]
+        if isinstance(operation, StreamOperation) and not kept.streams:
+            if not isinstance(operation, RemoveStream):
+                self._leave_out("named streams", operation.path)
+            return []
         if isinstance(operation, MakeHardLink):
             return [operation] if kept.hard_links else None
-        if isinstance(operation, MakeSymbolicLink) and not (
-            kept.junctions if operation.junction else kept.symbolic_links
-        ):
-            return None
-        if isinstance(operation, _ON_A_NAME) and not (kept.symbolic_links and kept.junctions):
-            return None
-        return self._within_metadata(operation, kept)
+        return None if self._concerns_links(operation, kept) else self._within_metadata(operation, kept)
+
+    @staticmethod
+    def _concerns_links(operation: AnyOperation, kept: Capabilities) -> bool:
+        """Whether a symbolic link is not made, or was not made and the operation is on its name."""
+        if isinstance(operation, MakeSymbolicLink):
+            return not (kept.junctions if operation.junction else kept.symbolic_links)
+        return isinstance(operation, _ON_A_NAME) and not (kept.symbolic_links and kept.junctions)
 
     def _within_metadata(self, operation: AnyOperation, kept: Capabilities) -> list[AnyOperation]:
         if not isinstance(operation, MakeDirectory | CreateFile | SetMetadata | MakeSymbolicLink):

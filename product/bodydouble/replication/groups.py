@@ -36,6 +36,7 @@ from bodydouble.vocabulary.operations import (
     Rename,
     SetMetadata,
     SetTimes,
+    StreamOperation,
     Truncate,
     Write,
     paths_of,
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from bodydouble.replication.protocol import Body
 
 QUESTIONS = (ListRequest, BlocksRequest, VolumeRequest)
-_REPEATABLE = (MakeDirectory, CreateFile, Write, Truncate, PunchHole, SetMetadata, SetTimes)
+_REPEATABLE = (MakeDirectory, CreateFile, Write, Truncate, PunchHole, SetMetadata, SetTimes, StreamOperation)
 _REMOVALS = (RemoveFile, RemoveDirectory, RemoveTree)
 MAX_WINDOW_ITEMS = 16 * 1024
 """How much has to be repeated after a power cut, at most."""

@@ -40,6 +40,7 @@ from bodydouble.replication.protocol import (
 )
 from bodydouble.replication.questions import AnswerLostError, Questions, expect
 from bodydouble.replication.scan import listings, weight
+from bodydouble.replication.streams import StreamSender
 from bodydouble.replication.tally import Tally
 from bodydouble.replication.touches import Touches
 from bodydouble.vocabulary import paths
@@ -130,6 +131,7 @@ class Mirror:
         self._keeping = Keeping(self._questions, file_system, selection)
         self._kept = Capabilities()
         self._file_system = file_system
+        self._streams = StreamSender(file_system, touches, outlet.put, self._room, checksum=plan.kind == "checksum")
         self._selection = selection
         self._touches = touches
         self._left = left
@@ -158,6 +160,7 @@ class Mirror:
 
     def note(self, body: Body) -> None:
         """An application's operation was queued."""
+        self._streams.note(body)
         self._sending.note(body)
         if isinstance(body, RemoveTree) or (isinstance(body, Operation) and changes_names(body)):
             self._renames.note(body)
@@ -255,7 +258,9 @@ class Mirror:
         mark = self._touches.now
         here = await self._file_system.stat(path)
         if here is not None and here.directory:
-            await self._make(_Directory(here, None, mark))
+            made = await self._make(_Directory(here, None, mark))
+            if made and self._kept.streams and (there := await self._questions.look(path)) is not None:
+                await self._streams.send(path, there.entry)
 
     async def _work(self) -> None:
         while self._pending:
@@ -378,6 +383,8 @@ class Mirror:
         children = await self._children(at)
         mark = self._touches.now
         try:
+            if self._kept.streams:
+                await self._streams.match(at.here, at.there, at.mark, trusted=self._plan.kind != "full")
             listing = await self._file_system.list_directory(path)
         except FileSystemError as error:
             self._unreadable(error)
@@ -460,12 +467,14 @@ class Mirror:
 
     async def _file(self, here: Entry, there: ListedEntry | None, mark: int) -> None:
         try:
-            if await self._is_same(here, there, mark):
+            if same := await self._is_same(here, there, mark):
                 self._tally.skipped(here.size)
                 if there is not None and not same_metadata(here, there.entry, self._kept):
                     self._outlet.put(SetMetadata(here.path, here.metadata))
             else:
                 await self._send_file(here, there, mark)
+            if self._kept.streams:
+                await self._streams.match(here, there, mark, trusted=same)
         except FileSystemError as error:
             self._unreadable(error)
         self._tally.file()

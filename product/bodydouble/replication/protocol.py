@@ -32,15 +32,19 @@ from bodydouble.vocabulary.operations import (
     Entry,
     MakeDirectory,
     MakeHardLink,
+    MakeStream,
     MakeSymbolicLink,
     PunchHole,
     RemoveDirectory,
     RemoveFile,
+    RemoveStream,
     Rename,
     SetMetadata,
     SetTimes,
     Truncate,
+    TruncateStream,
     Write,
+    WriteStream,
 )
 from bodydouble.vocabulary.records import ReplicationSet, TargetState  # noqa: TC001 - msgspec reads them at run time
 from bodydouble.vocabulary.tasks import Arguments, Command, TaskStage, TaskTimeout  # noqa: TC001 - the same
@@ -170,6 +174,10 @@ Body = (
     | SetTimes
     | MakeHardLink
     | MakeSymbolicLink
+    | MakeStream
+    | WriteStream
+    | TruncateStream
+    | RemoveStream
     | MirrorStart
     | MirrorComplete
     | MirrorStopped
@@ -326,10 +334,11 @@ class TaskEnded(Message, frozen=True, tag="task-ended"):
 
 
 class ListedEntry(msgspec.Struct, frozen=True, array_like=True):
-    """An entry of the replica, with a digest of its bytes when that was asked for and the file is small."""
+    """An entry of the replica, with digests of its bytes, when the file is small, and of its streams, if asked for."""
 
     entry: Entry
     digest: bytes
+    streams: bytes = b""
 
 
 class Listing(Message, frozen=True, tag="listing"):

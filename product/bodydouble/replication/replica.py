@@ -9,7 +9,7 @@ import msgspec
 
 from bodydouble.errors import BodydoubleError, FileSystemError, PathError, ProtocolError
 from bodydouble.replication.bounds import check_values
-from bodydouble.replication.comparison import digest_bytes, digest_file
+from bodydouble.replication.comparison import digest_bytes, digest_file, digest_streams
 from bodydouble.replication.fitting import FittingFileSystem
 from bodydouble.replication.groups import QUESTIONS
 from bodydouble.replication.orphan_keeping import OrphanKeeping
@@ -431,13 +431,16 @@ class Replica:
         size = hashed = 0
         for entry in entries:
             size += 4 * (len(entry.path) + len(entry.target or "")) + metadata_size(entry.metadata) + 128
+            size += sum(4 * len(name) + 16 for name, _ in entry.streams)
             if listed and (size > _PAGE_BYTES or hashed > _PAGE_DIGEST_BYTES):
                 return Listing(sequence, listed, more=True)
             digest = b""
             if request.digests and entry.kind == "file" and entry.size <= SMALL_FILE_BYTES:
                 digest = await self._digest(entry)
                 hashed += entry.size
-            listed.append(ListedEntry(entry, digest))
+            streams = await self._streams(entry) if request.digests and entry.streams else b""
+            hashed += sum(length for _, length in entry.streams) if streams else 0
+            listed.append(ListedEntry(entry, digest, streams))
         return Listing(sequence, listed, more=False)
 
     async def _find(self, request: ListRequest) -> list[Entry]:
@@ -452,6 +455,12 @@ class Replica:
             raise ReplicaDivergedError(str(error)) from error
         wanted = [each for each in entries if not self.selection.replicates_nothing(each.path)]
         return sorted((e for e in wanted if paths.name(e.path) > request.after), key=lambda e: paths.name(e.path))
+
+    async def _streams(self, entry: Entry) -> bytes:
+        try:
+            return await digest_streams(self._file_system, entry)
+        except FileSystemError:
+            return b"unreadable"
 
     async def _digest(self, entry: Entry) -> bytes:
         try:

@@ -18,6 +18,7 @@ from bodydouble.vocabulary.operations import (
     RemoveFile,
     Rename,
     SetTimes,
+    StreamOperation,
     Truncate,
     Write,
 )
@@ -43,6 +44,7 @@ class Touches:
 
     def __init__(self, key: Key, limit: int = MAX_PATHS) -> None:
         self.now = 0
+        self.key = key
         self._key = key
         self._limit = limit
         self._exact: dict[str, int] = {}
@@ -119,7 +121,7 @@ class FileWatch:
 
     def note(self, body: Body) -> None:
         """An element went into the stream."""
-        if isinstance(body, StreamItem) and not isinstance(body, RemoveTree):
+        if isinstance(body, StreamOperation) or (isinstance(body, StreamItem) and not isinstance(body, RemoveTree)):
             return
         if isinstance(body, Rename | RemoveTree | RemoveFile | MakeSymbolicLink) and self._concerns(body):
             self.lost = True

@@ -5,17 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bodydouble.replication.protocol import MAX_OPERATION_BYTES, MirrorStart, RemoveTree
+from bodydouble.replication.protocol import BLOCK_BYTES, MAX_OPERATION_BYTES, MirrorStart, RemoveTree
 from bodydouble.vocabulary import paths
 from bodydouble.vocabulary.operations import (
     CreateFile,
     MakeDirectory,
     MakeHardLink,
     RemoveDirectory,
+    RemoveStream,
     Rename,
     SetMetadata,
     Truncate,
     Write,
+    WriteStream,
     paths_of,
 )
 
@@ -59,12 +61,12 @@ def translate(operation: AnyOperation, selection: Selection, *, carried: bool = 
     if not selection.selects(operation.path):
         return _on_the_way(operation, selection)
     if isinstance(operation, CreateFile) and not carried:
-        return Translation([operation, Truncate(operation.path, 0, operation.mtime_ns)])
+        bodies: list[Body] = [operation, Truncate(operation.path, 0, operation.mtime_ns)]
+        # Only hosts with drives have streams.
+        return Translation([*bodies, RemoveStream(operation.path, "")] if paths.has_drive(operation.path) else bodies)
     if isinstance(operation, MakeHardLink) and not _both(operation, selection):
         return Translation([MirrorStart()], [operation.path])
-    if isinstance(operation, Write) and len(operation.data) > MAX_OPERATION_BYTES:
-        return Translation(_split(operation))
-    return Translation([operation])
+    return Translation(_split(operation))
 
 
 def _on_the_way(operation: AnyOperation, selection: Selection) -> Translation:
@@ -96,12 +98,19 @@ def _rename(operation: Rename, selection: Selection) -> Translation:
     return Translation([*bodies, MirrorStart()] if appeared else bodies, appeared)
 
 
-def _split(operation: Write) -> list[Body]:
-    size = MAX_OPERATION_BYTES
-    return [
-        Write(operation.path, operation.offset + at, operation.data[at : at + size], operation.mtime_ns)
-        for at in range(0, len(operation.data), size)
-    ]
+def _split(operation: AnyOperation) -> list[Body]:
+    """In parts, if its data are too long for one element."""
+    if isinstance(operation, Write) and len(operation.data) > (size := MAX_OPERATION_BYTES):
+        return [
+            Write(operation.path, operation.offset + at, operation.data[at : at + size], operation.mtime_ns)
+            for at in range(0, len(operation.data), size)
+        ]
+    if isinstance(operation, WriteStream) and len(operation.data) > (size := BLOCK_BYTES):
+        return [
+            WriteStream(operation.path, operation.stream, operation.offset + at, operation.data[at : at + size])
+            for at in range(0, len(operation.data), size)
+        ]
+    return [operation]
 
 
 def handled_by(operation: AnyOperation, root: str, roots: list[str], selection: Selection) -> bool:

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from bodydouble.errors import FileSystemError
-from bodydouble.replication.comparison import difference, digest_bytes, digest_file, is_newer, keeps_link
+from bodydouble.replication.comparison import (
+    difference,
+    digest_bytes,
+    digest_file,
+    digest_streams,
+    is_newer,
+    keeps_link,
+)
 from bodydouble.replication.holes import has_holes
 from bodydouble.replication.keeping import Keeping
 from bodydouble.replication.protocol import BLOCK_BYTES, SMALL_FILE_BYTES, ListedEntry
@@ -161,7 +168,7 @@ class Verification:
             self._judge_orphan(there)
             return []
         if here.kind == "directory":
-            self._judge_directory(here, there)
+            await self._judge_directory(here, there, mark)
             return [path]
         if self._selection.selects(path) and not (here.kind == "link" and not keeps_link(here, self._kept)):
             await self._judge_file(here, there, mark)
@@ -178,12 +185,22 @@ class Verification:
         self._find(Difference(path, "orphan", "a directory" if there.entry.directory else ""))
         self._count(orphans=1)
 
-    def _judge_directory(self, here: Entry, there: ListedEntry | None) -> None:
+    async def _judge_directory(self, here: Entry, there: ListedEntry | None, mark: int) -> None:
+        try:
+            words = (
+                "" if there is None else difference(here, there.entry, self._kept) or await self._hidden(here, there)
+            )
+        except FileSystemError as error:
+            self._unreadable(here.path, error)
+            return
+        if self._touches.since(here.path, mark):
+            self._later(here.path, deep=False)
+            return
         self._count(directories=1)
         if there is None:
             self._find(Difference(here.path, "missing", "a directory"))
             self._count(missing=1)
-        elif words := difference(here, there.entry, self._kept):
+        elif words:
             self._find(Difference(here.path, "different", words), shallow=there.entry.directory)
             self._count(different=1)
 
@@ -210,8 +227,18 @@ class Verification:
         """What two files that are equal in everything else have in them, by holes and checksum."""
         if self._kept.holes and not there.entry.sparse and await has_holes(self._file_system, here):
             return "holes"
-        if not self._options.checksum or not here.size:
+        if hidden := await self._hidden(here, there):
+            return hidden
+        return await self._contents(here, there) if self._options.checksum and here.size else ""
+
+    async def _hidden(self, here: Entry, there: ListedEntry) -> str:
+        """What a checksum says about named streams of the same names and lengths."""
+        if not self._options.checksum or not self._kept.streams or not here.streams:
             return ""
+        same = await digest_streams(self._file_system, here) == there.streams
+        return "" if same else "contents of named streams"
+
+    async def _contents(self, here: Entry, there: ListedEntry) -> str:
         if here.size > SMALL_FILE_BYTES:
             return await self._blocks(here)
         if not there.digest:

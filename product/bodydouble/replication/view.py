@@ -71,10 +71,10 @@ class MappedFileSystem:
             raise self._renamed(error) from error
         return None if entry is None else self._seen(entry, path)
 
-    async def read(self, path: str, offset: int, size: int) -> bytes:
+    async def read(self, path: str, offset: int, size: int, stream: str = "") -> bytes:
         """See the port."""
         try:
-            return await self._files.read(self._there(path), offset, size)
+            return await self._files.read(self._there(path), offset, size, stream)
         except FileSystemError as error:
             raise self._renamed(error) from error
 

@@ -21,6 +21,7 @@ class Capabilities(msgspec.Struct, frozen=True, array_like=True):
         holes: whether holes take no space.
         time_grain_ns: times of last write are kept to so many nanoseconds.
         largest_file: bytes that a file can have.
+        streams: whether there may be named streams.
     """
 
     security: bool = True
@@ -32,6 +33,7 @@ class Capabilities(msgspec.Struct, frozen=True, array_like=True):
     holes: bool = True
     time_grain_ns: int = 1
     largest_file: int = LARGEST
+    streams: bool = True
 
     def keeps_extended(self, name: str) -> bool:
         """Whether it keeps an extended attribute of that name."""
@@ -52,4 +54,5 @@ def common(one: Capabilities, other: Capabilities) -> Capabilities:
         holes=one.holes and other.holes,
         time_grain_ns=max(one.time_grain_ns, other.time_grain_ns),
         largest_file=min(one.largest_file, other.largest_file),
+        streams=one.streams and other.streams,
     )

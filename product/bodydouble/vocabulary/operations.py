@@ -17,6 +17,7 @@ Extended = tuple[tuple[str, bytes], ...]
 """Extended attributes: names with values, sorted by name."""
 
 MAX_TARGET_CHARACTERS = 4096
+MAX_STREAMS = 256
 HOLE_BYTES = 64 * 1024
 """Bytes without space from which a file counts as sparse: smaller savings say more about a volume than about a file."""
 MAX_EXTENDED_BYTES = 256 * 1024
@@ -53,6 +54,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
         identity: equal for the names of one file on one volume as long as it has several; empty when it has one.
         links: how many names the file has on the volume.
         sparse: the file has holes: at least `HOLE_BYTES` of its length take no space on the volume.
+        streams: names and lengths of its named streams, sorted by name; the first `MAX_STREAMS`.
     """
 
     path: str
@@ -64,6 +66,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
     identity: str = ""
     links: int = 1
     sparse: bool = False
+    streams: tuple[tuple[str, int], ...] = ()
 
     @property
     def kind(self) -> Kind:
@@ -166,6 +169,33 @@ class MakeSymbolicLink(Operation, frozen=True, tag="symlink"):
     junction: bool = False
 
 
+class StreamOperation(Operation, frozen=True):
+    """Base of what is done to a named stream of the file or directory at ``path``; its times stay as they are."""
+
+    stream: str
+
+
+class MakeStream(StreamOperation, frozen=True, tag="stream"):
+    """Make an empty stream; an existing one loses its bytes."""
+
+
+class WriteStream(StreamOperation, frozen=True, tag="stream-write"):
+    """Write ``data`` at ``offset`` of a stream; a gap before it reads as zeros."""
+
+    offset: int
+    data: bytes
+
+
+class TruncateStream(StreamOperation, frozen=True, tag="stream-truncate"):
+    """Set a stream's length to ``size`` bytes, dropping the tail or adding zeros."""
+
+    size: int
+
+
+class RemoveStream(StreamOperation, frozen=True, tag="stream-remove"):
+    """Remove a stream, or all of them when ``stream`` is empty; one that is not there needs no removing."""
+
+
 AnyOperation = (
     MakeDirectory
     | CreateFile
@@ -179,6 +209,10 @@ AnyOperation = (
     | SetTimes
     | MakeHardLink
     | MakeSymbolicLink
+    | MakeStream
+    | WriteStream
+    | TruncateStream
+    | RemoveStream
 )
 
 
@@ -200,7 +234,7 @@ def changes_names(operation: Operation) -> bool:
 
 def payload_size(operation: Operation) -> int:
     """Bytes that ``operation`` weighs in a queue: its data and metadata plus a fixed 256 for the objects themselves."""
-    if isinstance(operation, Write):
+    if isinstance(operation, Write | WriteStream):
         return 256 + len(operation.data)
     if isinstance(operation, MakeDirectory | CreateFile | SetMetadata | MakeSymbolicLink):
         return 256 + metadata_size(operation.metadata)

@@ -78,10 +78,11 @@ class SimFileSystem:
         entry = self._on(path).stat(path)
         return entry if entry is not None and path.find(":", 2) < 0 and fold(entry.path) == fold(path) else None
 
-    async def read(self, path: str, offset: int, size: int) -> bytes:
+    async def read(self, path: str, offset: int, size: int, stream: str = "") -> bytes:
         """See `bodydouble.ports.FileSystem.read`: the bytes are those of one instant between call and answer."""
         await self._take(path, READ_SECONDS)
-        data = self._on(path).read(self._exact(path), offset, size)
+        exact = self._exact(path)
+        data = self._on(path).read(f"{exact}:{stream}" if stream else exact, offset, size)
         await self._take(path, READ_SECONDS)
         return data
 

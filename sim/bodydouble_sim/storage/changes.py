@@ -9,16 +9,20 @@ from bodydouble.vocabulary.operations import (
     CreateFile,
     MakeDirectory,
     MakeHardLink,
+    MakeStream,
     MakeSymbolicLink,
     Metadata,
     PunchHole,
     RemoveDirectory,
     RemoveFile,
+    RemoveStream,
     Rename,
     SetMetadata,
     SetTimes,
     Truncate,
+    TruncateStream,
     Write,
+    WriteStream,
 )
 from bodydouble_sim.storage import names
 from bodydouble_sim.storage.disk import CLUSTER
@@ -70,6 +74,10 @@ class Changes:
             SetTimes: self._set_times,
             MakeHardLink: self._make_hard_link,
             MakeSymbolicLink: self._make_symbolic_link,
+            MakeStream: self._change_stream,
+            WriteStream: self._change_stream,
+            TruncateStream: self._change_stream,
+            RemoveStream: self._change_stream,
         }
 
     # --- what file systems do differently ---------------------------------------------------------------------------
@@ -149,7 +157,7 @@ class Changes:
         before = parent.mtime_ns
         self._tree.enter(link)
         self._journal.entered(link, before)
-        if parent.children is not None:
+        if not link.stream:
             parent.mtime_ns = self._write_time(self._now)
         return link
 
@@ -158,7 +166,7 @@ class Changes:
         assert parent is not None
         self._journal.leaving(link, parent.mtime_ns, freed=freed and not link.node.others)
         self._tree.leave(link)
-        if parent.children is not None:
+        if not link.stream:
             parent.mtime_ns = self._write_time(self._now)
 
     # --- space ------------------------------------------------------------------------------------------------------
@@ -276,7 +284,7 @@ class Changes:
         self._check_entry(parent, name, new_path)
         if inside(parent, link.node):
             raise FileSystemError("denied", new_path, "a directory cannot be moved into itself")
-        if link.parent is None or link.parent.children is None:
+        if link.parent is None or link.stream:
             raise FileSystemError("denied", new_path, "a stream has no other name")
 
     def _make_way(self, node: Node, other: Link, new_path: str) -> None:
@@ -309,6 +317,9 @@ class Changes:
 
     def _make_symbolic_link(self, operation: AnyOperation) -> Done:
         raise FileSystemError("denied", operation.path, "the file system has no symbolic links")
+
+    def _change_stream(self, operation: AnyOperation) -> Done:
+        raise FileSystemError("denied", operation.path, "the file system has no named streams")
 
     def _set_metadata(self, operation: AnyOperation) -> Done:
         assert isinstance(operation, SetMetadata)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bodydouble.vocabulary.operations import Entry
+from bodydouble.vocabulary.operations import MAX_STREAMS, Entry
 from bodydouble_sim.storage.content import FileContent
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Node:
         content: a file's bytes.
         children: a directory's entries by folded name.
         aliases: the same entries by their 8.3 alias, where they have one.
-        streams: a file's named streams by folded name.
+        streams: named streams by folded name.
         link: the name that it goes by; None when it has been removed.
         others: further names (hard links).
         target: where a junction leads, in product form; empty for everything else.
@@ -91,21 +91,30 @@ class Link:
         parent: where the name is; None for the root.
         node: what it names.
         spellings: paths under which it was looked up and is remembered.
+        stream: whether it is a stream's.
     """
 
-    __slots__ = ("key", "name", "node", "parent", "short", "spellings")
+    __slots__ = ("key", "name", "node", "parent", "short", "spellings", "stream")
 
-    def __init__(self, name: str, key: str, short: str, parent: Node | None, node: Node) -> None:
+    def __init__(
+        self, name: str, key: str, short: str, parent: Node | None, node: Node, *, stream: bool = False
+    ) -> None:
         self.name = name
         self.key = key
         self.short = short
         self.parent = parent
         self.node = node
         self.spellings: list[str] = []
+        self.stream = stream
 
 
 _NO_LINKS: dict[str, Link] = {}
 """Shared by all nodes that can have none; never written to."""
+
+
+def _streams(node: Node) -> tuple[tuple[str, int], ...]:
+    found = [(each.name, len(each.node.content.data)) for each in node.streams.values() if each.node.content]
+    return tuple(sorted(found)[:MAX_STREAMS])
 
 
 def entry(link: Link, path: str) -> Entry:
@@ -114,10 +123,8 @@ def entry(link: Link, path: str) -> Entry:
     content = node.content
     size = 0 if content is None else len(content.data)
     sparse = bool(node.flags & SPARSE)
-    if not node.others and not node.target and not sparse:
+    if not node.others and not node.target and not sparse and not node.streams:
         return Entry(path, content is None, size, node.mtime_ns, node.metadata)
     identity = "" if content is None or not node.others else f"{content.place:x}"
-    links = 1 + len(node.others)
-    return Entry(
-        path, content is None, size, node.mtime_ns, node.metadata, node.target or None, identity, links, sparse
-    )
+    more = node.target or None, identity, 1 + len(node.others), sparse, _streams(node)
+    return Entry(path, content is None, size, node.mtime_ns, node.metadata, *more)

@@ -18,11 +18,17 @@ from bodydouble.vocabulary.operations import (
     CreateFile,
     MakeDirectory,
     MakeHardLink,
+    MakeStream,
     MakeSymbolicLink,
     Metadata,
     PunchHole,
+    RemoveStream,
     SetMetadata,
+    StreamOperation,
+    Truncate,
+    TruncateStream,
     Write,
+    WriteStream,
 )
 from bodydouble_sim.storage import security
 from bodydouble_sim.storage.disk import CLUSTER, SECTOR, Disk
@@ -89,7 +95,14 @@ class NtfsVolume(Volume):
         five = self.release >= 5  # noqa: PLR2004 - the release
         kept = super().capabilities()
         return msgspec.structs.replace(
-            kept, security=True, attributes=EVERY_BIT, hard_links=True, junctions=five, holes=five, largest_file=LARGEST
+            kept,
+            security=True,
+            attributes=EVERY_BIT,
+            hard_links=True,
+            junctions=five,
+            holes=five,
+            largest_file=LARGEST,
+            streams=True,
         )
 
     def _kept(self, operation: MakeDirectory | CreateFile | SetMetadata | MakeSymbolicLink) -> Metadata:
@@ -133,17 +146,43 @@ class NtfsVolume(Volume):
             return super()._enter(path, metadata, mtime_ns, directory=directory)
         base_path, _, name = path.rpartition(":")
         base = self._existing(base_path)
-        if directory or base.parent is None or base.parent.children is None or problem(name):
+        if directory or base.parent is None or base.stream or problem(name):
             raise FileSystemError("denied", path, "not the name of a stream")
         node = Node(base.node.metadata, mtime_ns, self._create_time(self._now), directory=False)
-        return self._put(Link(name, fold(name), "", base.node, node))
+        return self._put(Link(name, fold(name), "", base.node, node, stream=True))
 
     def _existing(self, path: str) -> Link:
         """Attributes, security and times of a stream are those of its file."""
         link = super()._existing(path)
-        if link.parent is not None and link.parent.children is None and link.parent.link is not None:
+        if link.stream and link.parent is not None and link.parent.link is not None:
             return link.parent.link
         return link
+
+    def _change_stream(self, operation: AnyOperation) -> Done:
+        """An operation of the product on a stream, done as on a file of the name ``file:stream``."""
+        assert isinstance(operation, StreamOperation)
+        base = self._existing(operation.path)
+        if isinstance(operation, RemoveStream):
+            gone = [
+                each
+                for key, each in base.node.streams.items()
+                if operation.stream in ("", each.name) or key == fold(operation.stream)
+            ]
+            for each in gone:
+                self._leave(each, freed=True)
+            return RemoveStream(self._tree.path(base), operation.stream), base
+        place = f"{self._tree.path(base)}:{operation.stream}"
+        link = self._tree.find(place)
+        if isinstance(operation, MakeStream) and link is None:
+            _, link = self._create_file(CreateFile(place, base.node.metadata, self._now))
+        elif isinstance(operation, MakeStream):
+            _, link = self._truncate(Truncate(place, 0, self._now))
+        elif isinstance(operation, TruncateStream):
+            _, link = self._truncate(Truncate(place, operation.size, self._now))
+        elif isinstance(operation, WriteStream):
+            _, link = self._write(Write(place, operation.offset, operation.data, self._now))
+        assert link is not None
+        return msgspec.structs.replace(operation, path=self._tree.path(base), stream=link.name), base
 
     # --- hard links and junctions -----------------------------------------------------------------------------------
 
@@ -164,7 +203,7 @@ class NtfsVolume(Volume):
     def _make_hard_link(self, operation: AnyOperation) -> Done:
         assert isinstance(operation, MakeHardLink)
         link, other = self._file(operation.existing), self._tree.find(operation.path)
-        if link.parent is None or link.parent.children is None:
+        if link.parent is None or link.stream:
             raise FileSystemError("denied", operation.existing, "a stream has no other name")
         done = MakeHardLink(operation.path, self._tree.path(link))
         if other is not None and other.node is link.node:

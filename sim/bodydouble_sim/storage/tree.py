@@ -99,7 +99,7 @@ class Tree:
             if parent is None:
                 return link.name
             above = parent.link
-            separator = ":" if parent.children is None else "/"
+            separator = ":" if link.stream else "/"
             known = self._paths[link] = f"{'' if above is None else self.path(above)}{separator}{link.name}"
         return known
 
@@ -123,9 +123,10 @@ class Tree:
         """Put a name where it belongs; a node that had none lies on the disk from now on."""
         parent, node = link.parent, link.node
         assert parent is not None
-        if parent.children is None:
+        if link.stream:
             parent.streams = {**parent.streams, link.key: link}
         else:
+            assert parent.children is not None
             if link.short:
                 if link.short in _Taken(parent):  # it was given away while this name was gone
                     link.short = short_names.alias(link.name, _Taken(parent))
@@ -141,9 +142,10 @@ class Tree:
         """Take a name away; with its last one, a node gives its space back."""
         parent, node = link.parent, link.node
         assert parent is not None
-        if parent.children is None:
+        if link.stream:
             parent.streams = {key: other for key, other in parent.streams.items() if other is not link}
         else:
+            assert parent.children is not None
             del parent.children[link.key]
             if link.short:
                 del parent.aliases[link.short]
@@ -188,7 +190,9 @@ class Tree:
     def leads(self, link: Link, passed: tuple[Node, ...] = ()) -> bool:
         """Whether a name is in a directory that `reaches`."""
         parent = link.parent
-        return parent is not None and (parent.children or {}).get(link.key) is link and self.reaches(parent, passed)
+        if parent is None or ((parent.streams if link.stream else parent.children) or {}).get(link.key) is not link:
+            return False
+        return self.reaches(parent, passed)
 
 
 def links(node: Node) -> tuple[Link, ...]:

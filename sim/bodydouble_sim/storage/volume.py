@@ -1,9 +1,9 @@
 """A volume behind a drive letter: what programs, the product and a lab's witnesses do with it.
 
-What the product's vocabulary has no word for (named streams, compression) is carried out and is *not* reported to the
-product's filter or to observers of operations: it would have to be an operation that the product can apply elsewhere.
-Whoever wants to know hears of it as a `Note`. So a replica has no streams for now. A change to a file with several
-names is reported once for each.
+What the product's vocabulary has no word for (compression) is carried out and is *not* reported to the product's filter
+or to observers of operations: it would have to be an operation that the product can apply elsewhere. Whoever wants to
+know hears of it as a `Note`. What programs do to ``file:stream`` is both. A change to a file with several names is
+reported once for each.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from bodydouble.vocabulary.operations import (
     Rename,
     SetMetadata,
     SetTimes,
+    StreamOperation,
     Truncate,
     Write,
     changes_names,
@@ -38,6 +39,7 @@ from bodydouble_sim.storage.node import ARCHIVE, READONLY, SETTABLE, Entries, en
 from bodydouble_sim.storage.notification import EVERYTHING, Watcher
 from bodydouble_sim.storage.power import lose_pages
 from bodydouble_sim.storage.sharing import HoldTable, Share
+from bodydouble_sim.storage.stream_operations import in_stream
 from bodydouble_sim.storage.tree import links
 
 if TYPE_CHECKING:
@@ -183,7 +185,7 @@ class Volume(Changes):
         """What the product can have the volume keep."""
         return Capabilities(
             security=False, attributes=SETTABLE, extended=(), hard_links=False, symbolic_links=False, junctions=False,
-            holes=False, time_grain_ns=100, largest_file=self.largest_file,
+            holes=False, time_grain_ns=100, largest_file=self.largest_file, streams=False,
         )  # fmt: skip
 
     def free_space(self) -> int:
@@ -222,9 +224,9 @@ class Volume(Changes):
         Raises:
             FileSystemError: ``not_found``, ``denied`` (read-only), ``sharing``, ``no_space``, ``io``.
         """
-        node = self._writable(path).node
+        self._writable(path)
         self._commit(Write(path, offset, bytes(data), self._clock()))
-        metadata = node.metadata
+        metadata = self._existing(path).node.metadata
         if not metadata.attributes & ARCHIVE:
             self._commit(SetMetadata(path, Metadata(metadata.attributes | ARCHIVE, metadata.security)))
 
@@ -521,12 +523,12 @@ class Volume(Changes):
         self._now = now = self._clock()
         self._journal.begin(now)
         done, link = self._perform[type(operation)](operation)
-        if path.find(":", 2) > 0 and ":" in done.path[2:]:
+        if link.stream:
             self._note("stream", done.path, type(done).__name__)
-            return
+            done, link = in_stream(done, link)
         for each in self._under_every_name(done, link) if self.hard_links and link.node.others else (done,):
             self._tell(each, application=application)
-        if self._watchers:
+        if self._watchers and not isinstance(done, StreamOperation):
             for watcher in tuple(self._watchers):
                 watcher.follow(done, directory=link.node.children is not None, fresh=bool(fresh))
 

@@ -95,8 +95,8 @@ class Split:
     async def stat(self, path: str) -> Any:
         return await self._of(path).stat(path)
 
-    async def read(self, path: str, offset: int, size: int) -> bytes:
-        data: bytes = await self._of(path).read(path, offset, size)
+    async def read(self, path: str, offset: int, size: int, stream: str = "") -> bytes:
+        data: bytes = await self._of(path).read(path, offset, size, stream)
         return data
 
     async def capabilities(self, path: str) -> Any:

@@ -60,8 +60,8 @@ class Elsewhere:
         entry = await self._files.stat(self._there(path))
         return None if entry is None else self._seen(entry)
 
-    async def read(self, path: str, offset: int, size: int) -> bytes:
-        return await self._files.read(self._there(path), offset, size)
+    async def read(self, path: str, offset: int, size: int, stream: str = "") -> bytes:
+        return await self._files.read(self._there(path), offset, size, stream)
 
     async def capabilities(self, path: str) -> Capabilities:
         return await self._files.capabilities(self._there(path))

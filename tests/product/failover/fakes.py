@@ -231,7 +231,8 @@ class MemoryFiles:
             return Entry(path, False, len(self.files[path]), 0, Metadata())
         return None
 
-    async def read(self, path: str, offset: int, size: int) -> bytes:
+    async def read(self, path: str, offset: int, size: int, stream: str = "") -> bytes:
+        assert not stream
         return self.files[path][offset : offset + size]
 
     async def capabilities(self, _path: str) -> Capabilities:

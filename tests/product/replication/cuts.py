@@ -55,8 +55,8 @@ class CuttableVolume:
     async def stat(self, path: str) -> Entry | None:
         return self.volume.stat(path)
 
-    async def read(self, path: str, offset: int, size: int) -> bytes:
-        return self.volume.read(path, offset, size)
+    async def read(self, path: str, offset: int, size: int, stream: str = "") -> bytes:
+        return self.volume.read(f"{path}:{stream}" if stream else path, offset, size)
 
     async def capabilities(self, _path: str) -> Capabilities:
         return self.volume.capabilities()

@@ -101,10 +101,10 @@ async def while_m_is_read(rename: Rename, *stale: AnyOperation) -> None:
     before += [CreateFile("/web/z/file", Metadata(), 1), Write("/web/z/file", 0, b"right", 1)]
     original = MemoryVolume.read
 
-    async def read(self: MemoryVolume, path: str, offset: int, size: int) -> bytes:
+    async def read(self: MemoryVolume, path: str, offset: int, size: int, stream: str = "") -> bytes:
         if path == "/web/m/file" and self.get(rename.path) and self.sinks:
             self.do(rename)
-        return await original(self, path, offset, size)
+        return await original(self, path, offset, size, stream)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(MemoryVolume, "read", read)

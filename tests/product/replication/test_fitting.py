@@ -137,6 +137,11 @@ async def pair(case: Callable[[Site, Site], Any]) -> None:
         await case(source, target)
 
 
+def _reading(source: Site) -> bool:
+    stream = source.service.connection(1).stream
+    return stream is None or stream.verifying
+
+
 def told(target: Site) -> list[str]:
     return [event.text for event in target.events.after(0) if event.code == EventCode.NOT_KEPT]
 
@@ -185,6 +190,7 @@ def test_a_verification_and_a_further_mirror_find_nothing_to_do() -> None:
         await until(lambda: source.service.verifier.reports()[0].state == "complete")
         totals = source.service.verifier.reports()[0].totals
         assert (totals.different, totals.missing, totals.orphans, report.number) == (0, 0, 0, 1)
+        await until(lambda: not _reading(source))
         before = len(target.volume.applied)
         await source.service.start_mirror(1)
         await until(lambda: EventCode.MIRROR_COMPLETE in source.codes()[-2:] and applied(source))

@@ -50,11 +50,11 @@ class Held(MemoryVolume):
         self.free = asyncio.Event()
         self.waiting = asyncio.Event()
 
-    async def read(self, path: str, offset: int, size: int) -> bytes:
+    async def read(self, path: str, offset: int, size: int, stream: str = "") -> bytes:
         if path == f"{ROOT}/m-held" and self.sinks and offset:
             self.waiting.set()
             await self.free.wait()
-        return await super().read(path, offset, size)
+        return await super().read(path, offset, size, stream)
 
 
 def seeded(volume: MemoryVolume | None = None, **settings: Any) -> Site:

@@ -18,16 +18,20 @@ from bodydouble.vocabulary.operations import (
     CreateFile,
     MakeDirectory,
     MakeHardLink,
+    MakeStream,
     MakeSymbolicLink,
     Metadata,
     PunchHole,
     RemoveDirectory,
     RemoveFile,
+    RemoveStream,
     Rename,
     SetMetadata,
     SetTimes,
     Truncate,
+    TruncateStream,
     Write,
+    WriteStream,
 )
 from bodydouble.vocabulary.records import ReplicationSet, Rule
 
@@ -40,6 +44,7 @@ PATHS = st.lists(st.sampled_from(NAMES), min_size=1, max_size=3).map(lambda part
 ANYWHERE = PATHS | st.sampled_from(["/out/a", "/out/b", "/web"])
 DATA = st.sampled_from([b"", b"x", b"hello", b"0123456789" * 20, b"LONG"])
 OFFSETS = st.sampled_from([0, 3, 100, 65_530, 140_000])
+STREAMS = st.sampled_from(["s", "summary"])
 TIMES = st.integers(1, 3).map(lambda number: number * 1000)
 METADATA = st.sampled_from([Metadata(), Metadata(1), Metadata(0, b"1:2:644", (("user.a", b"1"),))])
 
@@ -62,6 +67,10 @@ def operations(where: st.SearchStrategy[str]) -> st.SearchStrategy[AnyOperation]
         st.builds(SetTimes, where, TIMES),
         st.builds(MakeHardLink, where, where),
         st.builds(MakeHardLink, where, where),
+        st.builds(MakeStream, where, STREAMS),
+        st.builds(WriteStream, where, STREAMS, OFFSETS, DATA),
+        st.builds(TruncateStream, where, STREAMS, OFFSETS),
+        st.builds(RemoveStream, where, STREAMS | st.just("")),
         st.builds(MakeSymbolicLink, where, st.sampled_from(["a", "/out/a", "/etc/passwd"]), METADATA, TIMES),
     )
 
@@ -184,8 +193,8 @@ async def written_while_read() -> None:
     before = [CreateFile(path, Metadata(), 1000), Write(path, 0, b"L" * 500_000, 1000)]
     original = MemoryVolume.read
 
-    async def read(self: MemoryVolume, path: str, offset: int, size: int) -> bytes:
-        data = await original(self, path, offset, size)
+    async def read(self: MemoryVolume, path: str, offset: int, size: int, stream: str = "") -> bytes:
+        data = await original(self, path, offset, size, stream)
         if self.sinks and path == "/web/a":
             self.do(Write(path, offset + 10, b"in between", 2000))
         return data

@@ -368,10 +368,10 @@ def test_unreadable_files_are_counted_and_not_judged() -> None:
     async def body(source: Site, _target: Site) -> None:
         original = source.volume.read
 
-        async def refusing(path: str, offset: int, size: int) -> bytes:
+        async def refusing(path: str, offset: int, size: int, stream: str = "") -> bytes:
             if path == f"{ROOT}/index.htm":
                 raise FileSystemError("sharing", path)
-            return await original(path, offset, size)
+            return await original(path, offset, size, stream)
 
         source.volume.read = refusing  # type: ignore[method-assign]
         done = await verified(source, CHECKSUM)

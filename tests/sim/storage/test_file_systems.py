@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.sim.storage.volumes import fails, new_volume, put
 
-from bodydouble.vocabulary.operations import CreateFile, MakeHardLink, MakeSymbolicLink, Metadata, PunchHole, Write
+from bodydouble.vocabulary.operations import (
+    CreateFile,
+    MakeHardLink,
+    MakeStream,
+    MakeSymbolicLink,
+    Metadata,
+    PunchHole,
+    RemoveStream,
+    TruncateStream,
+    Write,
+    WriteStream,
+)
 from bodydouble_sim.storage.disk import CLUSTER, Disk
 from bodydouble_sim.storage.fat import FatVolume, entries
 from bodydouble_sim.storage.node import COMPRESSED, REPARSE, SPARSE
@@ -177,16 +188,50 @@ def test_streams_take_space_and_go_with_their_file(volume: NtfsVolume) -> None:
     assert volume.free_space() == volume.capacity
 
 
-def test_streams_are_notes_and_no_operations(volume: NtfsVolume) -> None:
+def test_what_is_done_to_a_stream_is_an_operation_on_its_file_and_a_note(volume: NtfsVolume) -> None:
     put(volume, "C:/a", b"x")
     seen: list[AnyOperation] = []
     notes: list[Note] = []
     volume.add_filter("C:", seen.append)
-    volume.add_observer(seen.append)
     volume.add_note_observer(notes.append)
     put(volume, "C:/a:b", b"hidden")
-    assert seen == []
-    assert [(note.kind, note.path) for note in notes] == [("stream", "C:/a:b"), ("stream", "C:/a:b")]
+    volume.truncate("C:/a:b", 3)
+    volume.remove("C:/a:B")
+    assert seen == [
+        MakeStream("C:/a", "b"), WriteStream("C:/a", "b", 0, b"hidden"), TruncateStream("C:/a", "b", 3),
+        RemoveStream("C:/a", "b"),
+    ]  # fmt: skip
+    assert [(note.kind, note.path) for note in notes] == [("stream", "C:/a:b")] * 4
+
+
+@NTFS
+def test_a_directory_has_streams_too(clock: Clock, kind: str) -> None:
+    volume = new_volume(kind, clock)
+    volume.mkdir("C:/d")
+    assert isinstance(volume, NtfsVolume)
+    put(volume, "C:/d/f", b"x")
+    put(volume, "C:/d:s", b"of the directory")
+    assert [entry.path for entry in volume.list("C:/d")] == ["C:/d/f"]
+    assert volume.streams("C:/d") == ("s",)
+    volume.rename("C:/d", "C:/e")
+    assert volume.read("C:/e:S") == b"of the directory"
+    volume.remove("C:/e/f")
+    free = volume.free_space()
+    volume.rmdir("C:/e")
+    assert volume.free_space() == free + CLUSTER
+
+
+def test_a_power_loss_takes_streams_as_it_takes_files(clock: Clock) -> None:
+    seen = set()
+    for seed in range(30):
+        volume = NtfsVolume("C", clock)
+        volume.mkdir("C:/d")
+        volume.flush()
+        put(volume, "C:/d:s", b"of the directory")
+        volume.power_loss(random.Random(seed))
+        seen.add(volume.streams("C:/d"))
+        assert [entry.path for entry in volume.list("C:/d")] == []
+    assert seen == {(), ("s",)}
 
 
 def test_a_change_is_told_under_every_name_of_the_file(volume: NtfsVolume) -> None:

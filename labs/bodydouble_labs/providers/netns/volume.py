@@ -8,6 +8,8 @@ import stat
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from bodydouble.errors import InputError, PathError
 from bodydouble.vocabulary.paths import normalise
 from bodydouble_labs.history import Tree, TreeEntry
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bodydouble_labs.history import WrittenRecord
+
+
+_MEANT_EVERYWHERE = ("user.", "trusted.", "system.posix_acl_", "security.capability")
 
 
 class Drives:
@@ -52,7 +57,14 @@ class Drives:
     def tree(self, root: str) -> Tree:
         """The tree beneath a Windows path, with the SHA-256 of every file; empty when the path is no directory."""
         top = self.outside(root)
-        return {path.relative_to(top).as_posix(): _entry(path) for path in _beneath(top)}
+        names: dict[tuple[int, int], str] = {}
+        tree: Tree = {}
+        for path in _beneath(top):
+            name, entry = path.relative_to(top).as_posix(), _entry(path)
+            status = path.lstat()
+            first = name if entry.directory else names.setdefault((status.st_dev, status.st_ino), name)
+            tree[name] = msgspec.structs.replace(entry, same_as="" if first == name else first)
+        return tree
 
     def _spelling(self, parent: PurePosixPath, name: str) -> str:
         directory = self._directory / parent
@@ -103,6 +115,12 @@ def _beneath(top: Path) -> Iterator[Path]:
             yield Path(directory, name)
 
 
+def _extended(path: Path) -> dict[str, str]:
+    """Extended attributes that mean the same on another host."""
+    found = [name for name in sorted(os.listxattr(path, follow_symlinks=False)) if name.startswith(_MEANT_EVERYWHERE)]
+    return {name: os.getxattr(path, name, follow_symlinks=False).hex() for name in found}
+
+
 def _entry(path: Path) -> TreeEntry:
     status = path.lstat()
     regular = stat.S_ISREG(status.st_mode)
@@ -114,4 +132,5 @@ def _entry(path: Path) -> TreeEntry:
         security=f"{status.st_uid}:{status.st_gid}:{stat.S_IMODE(status.st_mode):o}",
         mtime_ns=status.st_mtime_ns,
         target=str(path.readlink()) if stat.S_ISLNK(status.st_mode) else "",
+        extended=_extended(path),
     )

@@ -27,6 +27,7 @@ from bodydouble.vocabulary.operations import (
     Rename,
     SetMetadata,
     SetTimes,
+    StreamOperation,
     Truncate,
     Write,
     paths_of,
@@ -144,6 +145,8 @@ class Batch:
                 self._make_hard_link(operation.existing, operation.path)
             case MakeSymbolicLink():
                 self._make_symbolic_link(operation)
+            case StreamOperation():
+                raise FileSystemError("denied", operation.path, f"{operation.stream}: this host has no named streams")
 
     def _set(self, operation: SetMetadata | SetTimes) -> None:
         path = operation.path

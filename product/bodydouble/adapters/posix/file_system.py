@@ -52,8 +52,10 @@ class PosixFileSystem:
         """See the port."""
         return await self._in_thread(self._tree.stat, path)
 
-    async def read(self, path: str, offset: int, size: int) -> bytes:
-        """See the port."""
+    async def read(self, path: str, offset: int, size: int, stream: str = "") -> bytes:
+        """See the port; no file has named streams here."""
+        if stream:
+            raise FileSystemError("not_found", path, f"{stream}: this host has no named streams")
         return await self._in_thread(self._tree.read, path, offset, size)
 
     async def find_data(self, path: str, offset: int) -> tuple[int, int] | None:
