@@ -16,6 +16,7 @@ from bodydouble.control.api import Backends, build_app
 from bodydouble.control.server import ControlServer
 from bodydouble.control.settings import ControlSettings  # noqa: TC001 - msgspec reads the annotations
 from bodydouble.control.statistics import StatisticsRing
+from bodydouble.control.statistics_log import StatisticsLog, StatisticsSettings
 from bodydouble.failover.service import FailoverService
 from bodydouble.replication.service import ReplicationService
 from bodydouble.replication.settings import ReplicationSettings
@@ -37,11 +38,13 @@ class DaemonSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         state_directory: where the daemon keeps its state and events, in product form; outside every replication set.
         control: the control API.
         replication: the replication service.
+        statistics: the statistics log.
     """
 
     state_directory: str
     control: ControlSettings
     replication: ReplicationSettings = ReplicationSettings()
+    statistics: StatisticsSettings = StatisticsSettings()
 
 
 class Daemon:
@@ -65,7 +68,10 @@ class Daemon:
         )
         self.restoration = RestorationService(self.replication)
         self.failover = FailoverService(host, store, self.events, self.replication.stand_in)
-        self.statistics = StatisticsRing(host.clock, self.replication, self.failover)
+        self.statistics_log = StatisticsLog(
+            host.file_system, store.directory, host.clock, self.events, settings.statistics
+        )
+        self.statistics = StatisticsRing(host.clock, self.replication, self.failover, self.statistics_log)
         backends = Backends(
             host,
             self.events,
@@ -114,6 +120,7 @@ class Daemon:
             group.create_task(self.failover.run(), name="failover")
             await self.failover.ready.wait()
             group.create_task(self.statistics.run(), name="statistics")
+            group.create_task(self.statistics_log.run(), name="statistics log")
             group.create_task(self.control.run(), name="control")
             await self.control.ready.wait()
             self.ready.set()

@@ -24,6 +24,7 @@ from bodydouble.cli import (
     restoration,
     services,
     sets,
+    statistics,
     verification,
 )
 from bodydouble.cli.session import Group, Session, examples
@@ -135,6 +136,7 @@ for _command in (
     daemon.daemon,
     observation.status,
     observation.events,
+    statistics.statistics,
     sets.sets,
     sets.repset,
     replication.connect,

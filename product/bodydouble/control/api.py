@@ -3,7 +3,8 @@
 =========================================  =================================================================
 GET /v1/status                             `DaemonStatus`
 GET /v1/events?after=N                     `Event` list, numbers above N, at most 1,000
-GET /v1/statistics?after=AT                `Sample` list, taken after AT
+GET /v1/statistics?after=AT&limit=N        `Sample` list, taken after AT, the newest N
+GET /metrics                               the same figures of this moment, for Prometheus
 GET /v1/replication-sets                   `ReplicationSet` list
 POST /v1/replication-sets?new=BOOL&remirror=BOOL   `ReplicationSet` to the same as saved; ``new``: replace none;
                                            ``remirror`` (true): connections mirror again if it changed
@@ -53,17 +54,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Route
 
 from bodydouble import __version__
 from bodydouble.control.access import TokenGate
 from bodydouble.control.answers import EXCEPTION_HANDLERS, answer, not_found, read_body, read_query
 from bodydouble.control.connections import connection_routes
+from bodydouble.control.metrics import CONTENT_TYPE, exposition
 from bodydouble.control.pairing import pairing_routes
 from bodydouble.control.replication_sets import set_routes
 from bodydouble.control.routing import delete as _delete
 from bodydouble.control.routing import done as _done
 from bodydouble.control.routing import get as _get
 from bodydouble.control.routing import post as _post
+from bodydouble.control.statistics import KEPT
 from bodydouble.control.verification import verification_routes
 from bodydouble.errors import ServiceError
 from bodydouble.vocabulary.records import (
@@ -76,8 +81,6 @@ from bodydouble.vocabulary.records import (
 
 if TYPE_CHECKING:
     from starlette.requests import Request
-    from starlette.responses import Response
-    from starlette.routing import Route
     from starlette.types import ASGIApp
 
     from bodydouble.control.statistics import StatisticsRing
@@ -137,9 +140,20 @@ def _observation(backends: Backends) -> list[Route]:
         return answer(backends.events.after(read_query(request, "after", int, 0)))
 
     async def statistics(request: Request) -> Response:
-        return answer(backends.statistics.after(read_query(request, "after", float, -1.0)))
+        after, limit = read_query(request, "after", float, -1.0), read_query(request, "limit", int, KEPT)
+        return answer(backends.statistics.after(after, max(0, limit)))
 
-    return [_get("status", status), _get("events", events), _get("statistics", statistics)]
+    async def metrics(_request: Request) -> Response:
+        uncovered = len(await backends.replication.coverage.now())
+        page = exposition(backends.statistics.current(), backends.failover.monitors(), uncovered)
+        return Response(page, media_type=CONTENT_TYPE)
+
+    return [
+        _get("status", status),
+        _get("events", events),
+        _get("statistics", statistics),
+        Route("/metrics", metrics, methods=["GET"]),
+    ]
 
 
 def _failover(backends: Backends) -> list[Route]:

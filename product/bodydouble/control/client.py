@@ -121,9 +121,14 @@ class ControlClient:
         """Events with numbers above ``after``, at most 1,000 at a time."""
         return await self._call("GET", f"events?after={after}", list[Event])
 
-    async def statistics(self, after: float = -1.0) -> list[Sample]:
-        """Samples taken later than ``after`` on the daemon's steady clock."""
-        return await self._call("GET", f"statistics?after={after!r}", list[Sample])
+    async def statistics(self, after: float = -1.0, limit: int | None = None) -> list[Sample]:
+        """Samples taken later than ``after`` on the daemon's steady clock, the newest ``limit``."""
+        newest = "" if limit is None else f"&limit={limit}"
+        return await self._call("GET", f"statistics?after={after!r}{newest}", list[Sample])
+
+    async def metrics(self) -> str:
+        """The page for Prometheus."""
+        return (await self._send("GET", str(self._http.base_url.copy_with(path="/metrics")))).text
 
     # --- replication ----------------------------------------------------------------------------------------------
 

@@ -34,6 +34,10 @@ class RefusedError(BodydoubleError):
         self.permanent = permanent
 
 
+class DivergedError(BodydoubleError):
+    """The target could not apply an operation: only a mirror helps."""
+
+
 class ConnectionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What is kept of a connection on disk.
 

@@ -58,10 +58,14 @@ class Packer:
 
     Args:
         level: zstd's; 0: nothing is compressed.
+
+    Attributes:
+        plain_bytes: what was packed so far, before compression.
     """
 
     def __init__(self, level: int = 0) -> None:
         self.level = level
+        self.plain_bytes = 0
         self._options: dict[int, int] = {
             CompressionParameter.compression_level: level,
             CompressionParameter.window_log: WINDOW_LOG,
@@ -93,6 +97,7 @@ class Packer:
         """Elements with consecutive numbers."""
         bodies, lengths, small, large = _lean(items)
         meta, packed = _encoder.encode(bodies), 0
+        self.plain_bytes += len(meta) + sum(map(len, small))
         if self.level:
             packed = META if self._run is not None else META | ANEW
             meta = self._compress_meta(meta)
@@ -111,6 +116,7 @@ class Packer:
 
     def _payload(self, data: bytes) -> tuple[bytes, bool]:
         """The bytes, compressed where that is worth it; zstd finds out fast where it is not."""
+        self.plain_bytes += len(data)
         if not self.level or len(data) < SMALL_BYTES:
             return data, False
         packed = compress(data, options=self._options)

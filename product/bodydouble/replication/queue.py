@@ -39,6 +39,8 @@ class SourceQueue:
         self.capacity = capacity
         self.disk_capacity = disk_capacity
         self.generated = 0
+        self.generated_bytes = 0
+        self.sent = 0
         self.acknowledged = 0
         self.memory_bytes = 0
         self.disk_bytes = 0
@@ -90,6 +92,7 @@ class SourceQueue:
         else:
             return None
         self.generated += 1
+        self.generated_bytes += weight
         half.append(Queued(self.generated, body, weight))
         return self.generated
 
@@ -161,6 +164,8 @@ class SourceQueue:
                 break
             taken.append(self._unsent.popleft())
         self._sent.extend(taken)
+        if taken:
+            self.sent = max(self.sent, taken[-1].sequence)
         self._sent_bytes += sum(queued.weight for queued in taken)
         return taken
 

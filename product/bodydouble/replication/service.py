@@ -11,6 +11,7 @@ from bodydouble.errors import ConnectionStateError, FileSystemError, InputError,
 from bodydouble.replication.contact import ConnectionRecord
 from bodydouble.replication.context import Context
 from bodydouble.replication.coverage import Coverage
+from bodydouble.replication.figures import Ledger, figures_of, replica_figures
 from bodydouble.replication.home import SetHome
 from bodydouble.replication.mapping import check_mapping
 from bodydouble.replication.orders import Orders, check_host
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from bodydouble.state.events import EventLog
     from bodydouble.state.store import StateStore
     from bodydouble.vocabulary.records import ConnectionStatus, Peer, TargetConnectionStatus
+    from bodydouble.vocabulary.statistics import ConnectionFigures, Figures, ReplicaFigures
     from bodydouble.vocabulary.verification import VerificationOptions, VerificationReport, VerificationSchedule
 
 _SAVE_RETRY_SECONDS = 5.0
@@ -121,6 +123,7 @@ class ReplicationService:
         self.orphans = OrphanSearch(self.context, self.context.orphan_log, self.spawn_now)
         self._store = store
         self._connections: dict[int, SourceConnection] = {}
+        self._ledger = Ledger()
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._next_id = 1
         self._run = RunRecord(0, clean=True)
@@ -340,6 +343,7 @@ class ReplicationService:
         if task is not None:
             await cancel(task)
         self._connections.pop(id_, None)
+        self._ledger.forget(connection)
         await self.save_connections()
         self._drained(connection.record, why)
 
@@ -511,6 +515,12 @@ class ReplicationService:
         """See `bodydouble.replication.admission.OutgoingConnections`."""
         for connection in self._covering(places):
             await connection.greet_again()
+
+    def figures(self) -> tuple[Figures, list[ConnectionFigures], list[ReplicaFigures]]:
+        """The statistics of this moment: all connections together, each of them, and each replica here."""
+        connections = [figures_of(each) for each in self._connections.values()]
+        replicas = [replica_figures(each) for each in self.target_connections()]
+        return self._ledger.total(connections), connections, replicas
 
     def counters(self) -> Counters:
         """The figures of this moment."""

@@ -10,8 +10,9 @@ import msgspec
 from bodydouble.errors import BodydoubleError, ConnectionStateError, PairingError, ProtocolError
 from bodydouble.replication import states
 from bodydouble.replication.connection_status import status_of
-from bodydouble.replication.contact import ConnectionRecord, Contact, RefusedError
+from bodydouble.replication.contact import ConnectionRecord, Contact, DivergedError, RefusedError
 from bodydouble.replication.dialling import answer_of, dial
+from bodydouble.replication.figures import Meter
 from bodydouble.replication.mirror import MirrorError
 from bodydouble.replication.mirror_control import MirrorControl
 from bodydouble.replication.protocol import (
@@ -65,10 +66,6 @@ MAX_RESTORE_FAILURES = 10
 """Attempts after which a restoration gives up; a session that was established counts as none."""
 
 
-class DivergedError(BodydoubleError):
-    """The target could not apply an operation: only a mirror helps."""
-
-
 class SourceConnection:
     """One connection.
 
@@ -111,6 +108,7 @@ class SourceConnection:
         self.sent_bytes = 0
         self.attached = True
         self.mirrors = MirrorControl(self)
+        self.meter = Meter()
         self._contact = Contact(context)
         self._kick = asyncio.Event()
         self._suspended = ""
@@ -414,7 +412,7 @@ class SourceConnection:
         sight = self._find_sight()
         sight.selection.names = same if welcome.case_sensitive else fold
         stream = SourceStream(
-            name, self._context, queue, sight=sight,
+            name, self._context, queue, sight=sight, meter=self.meter,
             on_mirror=self._mirror_changed, on_halt=self._halted, on_stop=self._mirror_stopped,
         )  # fmt: skip
         stream.moves_orphans = welcome.moves_orphans

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from bodydouble.errors import ConnectionStateError, ProtocolError
 from bodydouble.replication.journal.journal import Journal
+from bodydouble.replication.lag import LagMarks
 from bodydouble.replication.left import LeftFiles
 from bodydouble.replication.mirror import Mirror, MirrorPlan, TooManyNewerError
 from bodydouble.replication.orphan_search import OrphanWalk
@@ -26,6 +27,7 @@ from bodydouble.replication.translate import handled_by, translate
 from bodydouble.replication.verification import Verification
 from bodydouble.vocabulary import paths
 from bodydouble.vocabulary.events import EventCode
+from bodydouble.vocabulary.operations import Write
 from bodydouble.vocabulary.records import Progress
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
     from bodydouble.ports import Attachment
     from bodydouble.replication.context import Context
+    from bodydouble.replication.figures import Meter
     from bodydouble.replication.mirror_control import MirrorOptions
     from bodydouble.replication.protocol import AnyMessage, Body
     from bodydouble.replication.sight import Sight
@@ -51,6 +54,7 @@ class SourceStream:
         context: the daemon's surroundings.
         queue_name: names the directory of its disk queue; no two streams share it at one time.
         sight: the files.
+        meter: reads what the stream counts.
         on_halt: called when the queue is exhausted and nothing more is queued; what is queued is still sent.
         on_mirror: called with ``begins`` True when a mirror begins and False when the target has completed it, and
             whether it is one of everything (or only of what appeared in the set).
@@ -61,6 +65,8 @@ class SourceStream:
         left: files that mirrors left alone because they are newer on the target.
         moves_orphans: the target has a directory for orphans.
         orphans: what the latest mirror found that only the target has, and what it ordered about it.
+        mirror_bytes: contents of files that mirrors have queued.
+        lags: when what is queued was made.
     """
 
     def __init__(
@@ -70,6 +76,7 @@ class SourceStream:
         queue_name: str,
         *,
         sight: Sight,
+        meter: Meter,
         on_mirror: Callable[[bool, bool], None],
         on_halt: Callable[[str], None],
         on_stop: Callable[[str], None],
@@ -110,6 +117,11 @@ class SourceStream:
         self._verification: Verification | OrphanWalk | None = None
         self._on_halt = on_halt
         self._alerted = False
+        self.mirror_bytes = 0
+        self.lags = LagMarks()
+        self._now = asyncio.get_running_loop().time
+        self._meter = meter
+        meter.follow(self)
         self._tasks = 0
         self._spill = self._make_spill(queue_name)
         self._spill_task: asyncio.Task[None] | None = None
@@ -165,6 +177,7 @@ class SourceStream:
             if isinstance(body, Task):
                 self.report(EventCode.TASK_REFUSED, f"task {body.id} ({body.command}) was dropped with the queue")
         self.dropped_operations = self.dropped_operations or len(self.queue) > 0
+        self._meter.retire(self)
         self.queue = SourceQueue(0)
         for future in self._answers.values():
             future.cancel()
@@ -258,6 +271,8 @@ class SourceStream:
             self._exhausted(f"{self.queue.bytes} bytes of queue are full")
             return False
         self._context.totals.generated += 1
+        if (now := self._now()) >= self.lags.due:
+            self.lags.note(self.queue.generated, now)
         self.available.set()
         self._spill.wake()
         self._watch_level()
@@ -487,7 +502,11 @@ class SourceStream:
 
     def put(self, body: Body) -> None:
         """Queue one of the mirror's elements."""
-        if self._queue_operation(body) and isinstance(body, MirrorComplete):
+        if not self._queue_operation(body):
+            return
+        if isinstance(body, Write):
+            self.mirror_bytes += len(body.data)
+        elif isinstance(body, MirrorComplete):
             self._complete_at = self.queue.generated
 
     async def room(self) -> None:

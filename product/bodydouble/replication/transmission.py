@@ -79,6 +79,7 @@ class Transmission:
         sent_bytes: Callable[[], int],
     ) -> None:
         self.throttle = Throttle()
+        self.plain_bytes = 0
         self._options = options
         self._mode = mode
         self._context = context
@@ -156,7 +157,10 @@ class Transmission:
                 body = part[0].body
                 if isinstance(body, Task) and body.on == "transmit":
                     await self._context.tasks.run(body, where)
-                for message in packer.messages(part):
+                before = packer.plain_bytes
+                messages = packer.messages(part)
+                self.plain_bytes += packer.plain_bytes - before
+                for message in messages:
                     await wire.send(message)
 
     async def turn(self, stream: SourceStream) -> None:

@@ -12,6 +12,7 @@ import msgspec
 
 from bodydouble.vocabulary.applications import Uncovered  # noqa: TC001 - msgspec evaluates annotations
 from bodydouble.vocabulary.mapping import PathMapping  # noqa: TC001 - msgspec evaluates annotations
+from bodydouble.vocabulary.statistics import ConnectionFigures, Figures, ReplicaFigures
 from bodydouble.vocabulary.transmission import (
     TransmissionOptions,
     TransmissionState,
@@ -487,7 +488,17 @@ class Event(Record, frozen=True):
 
 
 class Sample(Record, frozen=True):
-    """One second of statistics. ``at`` is seconds on the daemon's own steady clock."""
+    """One second of statistics.
+
+    Attributes:
+        at: seconds on the daemon's own steady clock.
+        time: the calendar's time.
+        operations_applied: by this machine as a target.
+        time_to_fail: of the monitor that has the least.
+        total: as a source, all connections together.
+        connections: each of them.
+        replicas: as a target.
+    """
 
     at: float
     time: datetime
@@ -497,6 +508,9 @@ class Sample(Record, frozen=True):
     operations_acknowledged: int
     operations_applied: int
     time_to_fail: float | None
+    total: Figures = Figures()
+    connections: tuple[ConnectionFigures, ...] = ()
+    replicas: tuple[ReplicaFigures, ...] = ()
 
 
 class DaemonStatus(Record, frozen=True):

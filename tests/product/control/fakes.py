@@ -20,6 +20,7 @@ from bodydouble.control.statistics import StatisticsRing
 from bodydouble.errors import ConnectionStateError
 from bodydouble.replication.context import Context
 from bodydouble.replication.coverage import Coverage
+from bodydouble.replication.figures import replica_figures, together
 from bodydouble.replication.home import SetHome
 from bodydouble.replication.settings import ReplicationSettings
 from bodydouble.security.pairing import Pairing
@@ -34,6 +35,7 @@ from bodydouble.vocabulary.records import (
     RestoreRequest,
     TargetConnectionStatus,
 )
+from bodydouble.vocabulary.statistics import ConnectionFigures, Figures, ReplicaFigures
 from bodydouble.vocabulary.tasks import TaskReceipt, TaskRequest
 from bodydouble.vocabulary.transmission import TransmissionOptions
 from bodydouble.vocabulary.verification import (
@@ -168,6 +170,17 @@ class FakeReplication:
 
     def counters(self) -> FakeCounters:
         return FakeCounters()
+
+    def figures(self) -> tuple[Figures, list[ConnectionFigures], list[ReplicaFigures]]:
+        connections = [
+            ConnectionFigures(
+                id=each.id, replication_set=each.replication_set, target=f"{each.target}:1", state=each.state,
+                operations_generated=7, operations_queued=2, queue_memory_bytes=2_500_000, lag_s=1.25,
+            )
+            for each in self.connected.values()
+        ]  # fmt: skip
+        replicas = [replica_figures(each) for each in self.target_connections()]
+        return together(connections), connections, replicas
 
     def sets(self) -> list[ReplicationSet]:
         if self.defect:
