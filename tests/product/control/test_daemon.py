@@ -5,6 +5,7 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -271,3 +272,20 @@ def test_a_wrong_configuration_ends_with_2_and_the_key(tmp_path: Path) -> None:
     )
     assert ended.returncode == 2
     assert ended.stderr.startswith(f"bodydouble: {config}: host.filter.kind: ")
+
+
+def test_the_statistics_log_is_written_and_read_by_the_command(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    config.write_text(config.read_text() + "[statistics]\nlog_interval = 0.5\n")
+    log = tmp_path / "state" / "statistics.jsonl"
+    with process(config) as daemon:
+        listening_port(daemon)
+        passed = threading.Event()
+        for _ in range(1000):
+            if log.exists() and log.read_bytes().endswith(b"\n"):
+                break
+            passed.wait(0.01)
+        shown = subprocess.run(
+            [*PROGRAM, "statistics", "--file", str(log), "--count", "1"], capture_output=True, text=True, check=True
+        )
+    assert shown.stdout.splitlines()[1].split()[2] == "all"
