@@ -67,8 +67,8 @@ def _change(session: Session, number: int, **fields: object) -> None:
 @click.argument("rate")
 @pass_session
 def limit(session: Session, number: int, rate: str) -> None:
-    """Send at most RATE bytes a second (500kB, 2MB, 1MiB), or `off`. It holds at once."""
-    _change(session, number, bandwidth=None if rate == "off" else schedules.size(rate))
+    """Send at most RATE bytes a second (500kB, 2MB, 50% of 10Mbit), or `off`. It holds at once."""
+    _change(session, number, bandwidth=None if rate == "off" else schedules.rate(rate))
 
 
 @transmission.command(

@@ -142,6 +142,7 @@ for _command in (
     replication.connect,
     replication.disconnect,
     replication.connections,
+    replication.replication,
     mirror.mirror,
     orphans.orphans,
     connection.connection,

@@ -2,7 +2,7 @@
 
 ::
 
-    start at 10MB                      # or 5000 operations; every 30m; at mon-fri 22:00
+    start at 10MB                      # or 50%; 5000 operations; every 30m; at mon-fri 22:00
     stop when empty                    # or after 10m; at 100MB
     window mon-fri 18:00-06:00 limit 2MB
     window sat,sun 00:00-00:00
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+_BITS = {"k": 10**3, "m": 10**6, "g": 10**9}
 _SPANS = {"s": 1, "m": 60, "h": 3600}
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _WHEN = r"(?:(?P<days>[a-z,-]+) +)?"
@@ -41,6 +42,20 @@ def size(text: str) -> int:
     if match is None or match[2] not in _UNITS:
         raise InputError(f"{text!r} is no size: expected a number with B, kB, MB, GB, KiB, MiB or GiB")
     return int(float(match[1]) * _UNITS[match[2]])
+
+
+def rate(text: str) -> int:
+    """Bytes a second, as in ``2MB``, or as a share of a link, as in ``50% of 10Mbit``; only the bytes are kept.
+
+    Raises:
+        InputError: it is neither.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?) *% *of *(\d+(?:\.\d+)?) *([kmg])bit(?:/s)?", text.strip().lower())
+    if match is None:
+        return size(text)
+    if not 0 < float(match[1]) <= 100:  # noqa: PLR2004 - of a hundred
+        raise InputError(f"{text!r}: expected a share of more than 0 and at most 100 %")
+    return int(float(match[2]) * _BITS[match[3]] / 8 * float(match[1]) / 100)
 
 
 def _span(text: str) -> float:
@@ -79,6 +94,7 @@ def _window(found: dict[str, Any], match: re.Match[str]) -> None:
 _CLAUSES: list[tuple[str, Callable[[dict[str, Any], re.Match[str]], None]]] = [
     (rf"start at {_WHEN}(?P<at>{_TIME})", _moment),
     (r"start at (\d+) operations?", _put("start_operations", int)),
+    (r"start at (\d+) ?%", _put("start_percent", int)),
     (r"start at (\d[\d.]* *[kmgib]*)", _put("start_bytes", size)),
     (r"start every (\d[\d.]*[smh])", _put("start_every", _span)),
     (r"stop when (empty)", _put("stop_empty", bool)),
@@ -113,7 +129,7 @@ def _take(found: dict[str, Any], words: str) -> None:
             take(found, match)
             return
     raise InputError(
-        f"schedule: {words!r} is not understood; expected 'start at SIZE|N operations|[DAYS] HH:MM', "
+        f"schedule: {words!r} is not understood; expected 'start at SIZE|N%|N operations|[DAYS] HH:MM', "
         "'start every SPAN', 'stop when empty', 'stop after SPAN', 'stop at SIZE', "
         "'window [DAYS] HH:MM-HH:MM [limit SIZE]'"
     )
@@ -138,6 +154,7 @@ def words(schedule: TransmissionSchedule | None) -> str:
     if schedule is None:
         return "always"
     clauses = [f"start at {schedule.start_bytes} B"] if schedule.start_bytes is not None else []
+    clauses += [f"start at {schedule.start_percent}%"] if schedule.start_percent is not None else []
     clauses += [f"start at {schedule.start_operations} operations"] if schedule.start_operations is not None else []
     clauses += [f"start every {schedule.start_every:g}s"] if schedule.start_every is not None else []
     clauses += [f"start at {_listed(each.days)}{each.at}" for each in schedule.start_at]

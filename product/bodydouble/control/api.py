@@ -20,6 +20,7 @@ POST /v1/connections/{id}/mirror           `MirrorOrder`, or nothing, to `Connec
 POST /v1/connections/{id}/mirror/{order}   pause, resume, stop: `ConnectionStatus`
 GET, POST, DELETE /v1/connections/{id}/orphans   `OrphanReport`; `OrphanRequest` to `OrphanReport`, which runs on; stop
 PUT /v1/connections/{id}/route             `RouteChange` to `ConnectionStatus`
+POST /v1/connections/{id}/replication/{order}   start, stop: `ConnectionStatus`
 POST /v1/connections/{id}/tasks            `TaskRequest` to `TaskReceipt`; how it ends is an event
 GET, PUT /v1/connections/{id}/transmission `TransmissionOptions`; put answers `ConnectionStatus`
 POST /v1/connections/{id}/transmission/{order}   start, stop, pause, resume: `ConnectionStatus`

@@ -214,6 +214,14 @@ class ControlClient:
         """Stop looking for orphans."""
         await self._send("DELETE", f"connections/{id_}/orphans")
 
+    async def stop_replication(self, id_: int) -> ConnectionStatus:
+        """Queue nothing more on a connection; what is queued is still sent, and then a mirror is due."""
+        return await self._call("POST", f"connections/{id_}/replication/stop", ConnectionStatus)
+
+    async def start_replication(self, id_: int) -> ConnectionStatus:
+        """Replicate again, beginning with a mirror."""
+        return await self._call("POST", f"connections/{id_}/replication/start", ConnectionStatus)
+
     async def reroute(self, id_: int, route: str) -> ConnectionStatus:
         """Reach a connection's target by another address."""
         return await self._call("PUT", f"connections/{id_}/route", ConnectionStatus, RouteChange(route))

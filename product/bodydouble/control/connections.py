@@ -63,7 +63,7 @@ def connection_routes(backends: Backends) -> list[Route]:
         put("connections/{id:int}/route", reroute),
         post("connections/{id:int}/tasks", queue_task),
         *_orphans(backends),
-        *_transmission(backends),
+        *_orders(backends),
         *_targets(backends),
     ]
 
@@ -92,7 +92,7 @@ def _orphans(backends: Backends) -> list[Route]:
     ]
 
 
-def _transmission(backends: Backends) -> list[Route]:
+def _orders(backends: Backends) -> list[Route]:
     service = backends.replication
 
     async def options(request: Request) -> Response:
@@ -108,7 +108,14 @@ def _transmission(backends: Backends) -> list[Route]:
             raise not_found(f"no order {word!r}: start, stop, pause or resume")
         return answer(await service.orders.order_transmission(id_, word))
 
+    async def order_replication(request: Request) -> Response:
+        id_, word = connection_of(request, service), request.path_params["order"]
+        if word not in ("start", "stop"):
+            raise not_found(f"no order {word!r}: start or stop")
+        return answer(await service.orders.order_replication(id_, running=word == "start"))
+
     return [
+        post("connections/{id:int}/replication/{order}", order_replication),
         get("connections/{id:int}/transmission", options),
         put("connections/{id:int}/transmission", change),
         post("connections/{id:int}/transmission/{order}", order),

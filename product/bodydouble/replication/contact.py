@@ -49,6 +49,7 @@ class ConnectionRecord(msgspec.Struct, frozen=True, kw_only=True):
         peer: fingerprint of the target that was met first; another machine at its address, or at a route that is given
             later, is refused.
         draining: an operator ordered to disconnect as soon as the queue is sent.
+        replication_stopped: nothing is replicated until somebody mirrors.
         mirror_paused: an operator ordered that the mirror waits.
     """
 
@@ -60,6 +61,7 @@ class ConnectionRecord(msgspec.Struct, frozen=True, kw_only=True):
     peer: str = ""
     draining: bool = False
     mirror_paused: bool = False
+    replication_stopped: bool = False
 
     @property
     def route(self) -> str:

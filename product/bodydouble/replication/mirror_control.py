@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
 from bodydouble.errors import ConnectionStateError
+from bodydouble.replication.protocol import Task
 from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.mirror import AS_CONNECTED, MirrorOrder
 
 if TYPE_CHECKING:
+    from bodydouble.replication.context import Context
     from bodydouble.replication.source import SourceConnection
     from bodydouble.replication.stream import SourceStream
     from bodydouble.vocabulary.records import ConnectRequest, MirrorKind, OrphanAction
+
+SCRIPT_TIMEOUT = 300.0
+"""Seconds that a mirror's script may take; the mirror does not wait for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +33,16 @@ class MirrorOptions:
     orphan_age: float = 0.0
 
 
-def options_of(request: ConnectRequest, order: MirrorOrder, *, trusted: bool) -> MirrorOptions:
+def options_of(request: ConnectRequest, order: MirrorOrder, *, trusted: bool, automatic: bool = False) -> MirrorOptions:
     """What an order means on a connection.
 
     Args:
         request: says what the order leaves open.
         order: an operator's.
         trusted: the replica's sizes and times prove something; otherwise differences are found by checksum.
+        automatic: nobody ordered it, it follows an auto-reconnect.
     """
-    kind = order.kind or request.mirror
+    kind = order.kind or (request.remirror if automatic else None) or request.mirror
     return MirrorOptions(
         kind="checksum" if kind == "difference" and not trusted else kind,
         orphans=order.orphans or request.orphans,
@@ -51,16 +57,62 @@ class MirrorControl:
 
     Args:
         connection: whose.
+        context: the daemon's surroundings.
     """
 
-    def __init__(self, connection: SourceConnection) -> None:
+    def __init__(self, connection: SourceConnection, context: Context) -> None:
         self._connection = connection
+        self._context = context
+        self._scripts = 0
         self._order = AS_CONNECTED
 
-    def options(self, *, trusted: bool) -> MirrorOptions:
+    def options(self, *, trusted: bool, automatic: bool = False) -> MirrorOptions:
         """How the next mirror goes; what was ordered holds for one."""
         order, self._order = self._order, AS_CONNECTED
-        return options_of(self._connection.record.request, order, trusted=trusted)
+        return options_of(self._connection.record.request, order, trusted=trusted, automatic=automatic)
+
+    def run_script(self, moment: Literal["start", "stop", "complete"]) -> None:
+        """A mirror of everything starts, was stopped, or is complete: begin what is to be run then."""
+        request = self._connection.record.request
+        command: str = getattr(request.scripts, moment)
+        if command:
+            self._scripts += 1
+            number = f"{self._connection.record.id}-{self._scripts}"
+            id_ = f"{self._context.incarnation}/mirror-{moment}-{number}"
+            arguments = [request.replication_set, request.target]
+            self._context.tasks.begin(Task(id_, "queue", command, arguments, SCRIPT_TIMEOUT), self._connection.where)
+
+    def stop_replication(self) -> None:
+        """Queue nothing more; what is queued is still sent, and then replication waits for a mirror.
+
+        Raises:
+            ConnectionStateError: it is stopped already.
+        """
+        connection, stream = self._connection, self._connection.stream
+        if connection.record.replication_stopped:
+            raise ConnectionStateError(f"connection {connection.record.id}: replication is stopped already")
+        connection.note(msgspec.structs.replace(connection.record, replication_stopped=True))
+        if stream is not None and stream.alive:
+            stream.halt("an operator stopped replication")
+        else:
+            self._event(EventCode.REPLICATION_STOPPED, "an operator stopped replication")
+
+    @property
+    def halt_code(self) -> EventCode:
+        """The event that says why nothing more is queued."""
+        stopped = self._connection.record.replication_stopped
+        return EventCode.REPLICATION_STOPPED if stopped else EventCode.QUEUE_EXHAUSTED
+
+    def start_replication(self) -> None:
+        """Replicate again, which begins with a mirror.
+
+        Raises:
+            ConnectionStateError: it is not stopped.
+        """
+        connection = self._connection
+        if not connection.record.replication_stopped:
+            raise ConnectionStateError(f"connection {connection.record.id}: replication is not stopped")
+        self.start(AS_CONNECTED)
 
     def start(self, order: MirrorOrder) -> None:
         """Order a mirror.

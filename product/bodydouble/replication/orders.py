@@ -45,6 +45,21 @@ class Orders:
         self._service.context.events.record(EventCode.ROUTE_CHANGED, text)
         return connection.status()
 
+    async def order_replication(self, id_: int, *, running: bool) -> ConnectionStatus:
+        """Stop replication, or start it again with a mirror.
+
+        Raises:
+            InputError: there is no such connection.
+            ConnectionStateError: it is as ordered already, or a mirror or verification runs.
+        """
+        connection = self._service.connection(id_)
+        if running:
+            connection.mirrors.start_replication()
+        else:
+            connection.mirrors.stop_replication()
+        await self._service.save_connections()
+        return connection.status()
+
     def transmission(self, id_: int) -> TransmissionOptions:
         """How the connection transmits.
 

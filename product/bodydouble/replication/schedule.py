@@ -44,6 +44,7 @@ class Facts:
         wall: the calendar, UTC.
         queue_bytes: queued and not acknowledged.
         queue_operations: the same, counted.
+        queue_percent: the same bytes, of the queue's memory.
         sent_bytes: sent by the connection since it began.
         pressing: a mirror or a verification runs.
     """
@@ -52,6 +53,7 @@ class Facts:
     wall: datetime
     queue_bytes: int = 0
     queue_operations: int = 0
+    queue_percent: float = 0.0
     sent_bytes: int = 0
     pressing: bool = False
 
@@ -90,7 +92,7 @@ def check_schedule(schedule: TransmissionSchedule) -> None:
 
 def has_start(schedule: TransmissionSchedule) -> bool:
     """Whether transmission waits for a condition to start."""
-    conditions = (schedule.start_bytes, schedule.start_operations, schedule.start_every)
+    conditions = (schedule.start_bytes, schedule.start_percent, schedule.start_operations, schedule.start_every)
     return bool(schedule.start_at) or any(each is not None for each in conditions)
 
 
@@ -175,6 +177,8 @@ class Course:
 
     def _is_due(self, schedule: TransmissionSchedule, facts: Facts, reached: bool) -> bool:
         if schedule.start_bytes is not None and facts.queue_bytes >= schedule.start_bytes:
+            return True
+        if schedule.start_percent is not None and facts.queue_percent >= schedule.start_percent:
             return True
         if schedule.start_operations is not None and facts.queue_operations >= schedule.start_operations:
             return True

@@ -36,6 +36,7 @@ from bodydouble.replication.protocol import (
 from bodydouble.replication.rules import fold, same
 from bodydouble.replication.sight import HostSight
 from bodydouble.replication.spill import QueueExhaustedError
+from bodydouble.replication.standing import heard
 from bodydouble.replication.stream import SourceStream
 from bodydouble.replication.task_runner import ended_there
 from bodydouble.replication.tasks import run_together
@@ -107,13 +108,12 @@ class SourceConnection:
         self.failures = 0
         self.sent_bytes = 0
         self.attached = True
-        self.mirrors = MirrorControl(self)
+        self.mirrors = MirrorControl(self, context)
         self.meter = Meter()
         self._contact = Contact(context)
         self._kick = asyncio.Event()
         self._suspended = ""
         self._streams = 0
-        self._replication_stopped = False
         self._offered: ReplicationSet | None = None
         self._session_open = False
         options = record.request.transmission
@@ -378,7 +378,8 @@ class SourceConnection:
 
     def _may_mirror(self) -> bool:
         """Whether a mirror may begin without an operator ("Perform Remirror After Auto-Reconnect")."""
-        return self.mirror_ordered or (self.record.request.remirror_after_reconnect and not self._replication_stopped)
+        record = self.record
+        return self.mirror_ordered or (record.request.remirror_after_reconnect and not record.replication_stopped)
 
     def _resume(self, welcome: Welcome) -> int | None:
         if self.mirror_ordered or self.stream is None or welcome.position is None:
@@ -389,7 +390,8 @@ class SourceConnection:
         await self._drop_stream()
         self._streams += 1
         name = f"{self._context.incarnation}/{self._purpose}-{self.record.id}-{self._streams}"
-        options = self.mirrors.options(trusted=welcome.trusted and self.record.trusted)
+        trusted = welcome.trusted and self.record.trusted
+        options = self.mirrors.options(trusted=trusted, automatic=not self.mirror_ordered)
         paused = self.record.mirror_paused
         self._trust(trusted=False)
         stream = self._make_stream(name, welcome)
@@ -405,7 +407,8 @@ class SourceConnection:
         self.stream = stream
         if self.rules() != self._offered:
             raise ConnectionStateError("the replication set was changed")  # the target was told of the earlier one
-        self.mirror_ordered = self._replication_stopped = False
+        self.mirror_ordered = False
+        self.note(msgspec.structs.replace(self.record, replication_stopped=False))
 
     def _make_stream(self, name: str, welcome: Welcome) -> SourceStream:
         queue = f"source-queue-{self._purpose}-{self.record.id}"
@@ -509,6 +512,7 @@ class SourceConnection:
         elif not begins and self.state == "mirroring":
             self._move("complete")
         if whole:
+            self.mirrors.run_script("start" if begins else "complete")
             code = EventCode.MIRROR_STARTED if begins else EventCode.MIRROR_COMPLETE
             kept = f"; {left} files are newer on the target and were left alone" if left and not begins else ""
             self._event(code, f"{self.where}: mirror {'started' if begins else 'complete'}{kept}")
@@ -519,6 +523,7 @@ class SourceConnection:
     def _mirror_stopped(self, why: str) -> None:
         """Nobody may take the replica for complete."""
         self.mirrors.ended()
+        self.mirrors.run_script("stop")
         self._report_orphans(why)
         self._event(EventCode.MIRROR_STOPPED, f"{self.where}: mirror ended before it was complete: {why}")
         if self.state == "mirroring":
@@ -534,17 +539,13 @@ class SourceConnection:
     def _target_stands(self, message: Standing) -> None:
         """The target's side changed; when it takes nothing more for now, what applications do is queued here."""
         before, self.target_state = self.target_state, message.state
-        if message.state == "queue-full" != before:
-            self._event(EventCode.TARGET_QUEUE_FULL, f"{self.where}: the target's queue is full, transmission waits")
-        elif message.state == "paused" != before:
-            self._event(EventCode.TARGET_PAUSED, f"{self.where}: the target is paused, it receives and does not apply")
-        elif before == "paused":
-            self._event(EventCode.TARGET_RESUMED, f"{self.where}: the target applies again")
+        if (told := heard(before, message.state)) is not None:
+            self.report(*told)
 
     def _halted(self, why: str) -> None:
         """The queue is exhausted: what applications do from here on is not queued, so only a mirror finds it."""
         self._trust(trusted=False)
-        self._event(EventCode.QUEUE_EXHAUSTED, f"{self.where}: {why}; replication pauses, applications go on")
+        self._event(self.mirrors.halt_code, f"{self.where}: {why}; replication pauses, applications go on")
         if self.state in ("mirroring", "replicating", "mirror-incomplete"):
             self._move("queue-full", why)
 
@@ -582,10 +583,10 @@ class SourceConnection:
         await self._drop_stream()
         if isinstance(error, QueueExhaustedError) and stream_halted:
             text = "everything queued was sent; a remirror follows"
-            if self._context.settings.queue_full == "stop":
-                self._replication_stopped = True
+            if self._context.settings.queue_full == "stop" or self.record.replication_stopped:
+                self.note(msgspec.structs.replace(self.record, replication_stopped=True))
                 text = "everything queued was sent; replication stays stopped until an operator mirrors"
-            self._event(EventCode.QUEUE_EXHAUSTED, f"{self.where}: {text}")
+            self._event(self.mirrors.halt_code, f"{self.where}: {text}")
         elif isinstance(error, QueueExhaustedError):
             self._event(EventCode.AUTO_DISCONNECT, f"{self.where}: {error}; auto-disconnect")
             self._event(EventCode.AUTO_DISCONNECTED, f"{self.where}: disconnected, the queue was dropped")

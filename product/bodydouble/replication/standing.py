@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bodydouble.vocabulary.events import EventCode
+
 if TYPE_CHECKING:
     from bodydouble.replication.replica import ReplicaRecord
     from bodydouble.vocabulary.records import TargetState
@@ -49,3 +51,14 @@ def unfinished(record: ReplicaRecord, *, mirroring: bool) -> str:
         how = "was stopped before it was" if record.mirror_stopped else "was not"
         return f"; its last mirror {how} complete, the data here is of no single moment"
     return ""
+
+
+def heard(before: TargetState, now: TargetState) -> tuple[EventCode, str] | None:
+    """What a source tells its operator when the target's side has changed; None for what says nothing new."""
+    if now == "queue-full" != before:
+        return EventCode.TARGET_QUEUE_FULL, "the target's queue is full, transmission waits"
+    if now == "paused" != before:
+        return EventCode.TARGET_PAUSED, "the target is paused, it receives and does not apply"
+    if before == "paused" != now:
+        return EventCode.TARGET_RESUMED, "the target applies again"
+    return None

@@ -282,7 +282,12 @@ class SourceStream:
         """Nothing more can be queued; the applications go on all the same."""
         if self._context.settings.queue_full == "disconnect":
             self.fail(QueueExhaustedError(why))
-        elif not self._closed and not self.halted:
+        else:
+            self.halt(why)
+
+    def halt(self, why: str) -> None:
+        """Queue nothing more; what is queued is still sent, and then the stream ends."""
+        if not self._closed and not self.halted:
             self.halted = why
             self._detach()
             if self._mirror_task is not None:

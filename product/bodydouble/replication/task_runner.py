@@ -76,6 +76,10 @@ class TaskRunner:
         """
         await self._once(task, lambda: self._tell(task, where, {}))
 
+    def begin(self, task: Task, where: str) -> None:
+        """Run a task here, and wait for nothing; how it ends is an event."""
+        self._spawn(self.run(task, where), f"bodydouble-task-{task.id}-begun")
+
     # --- on the target --------------------------------------------------------------------------------------------
 
     async def run_durably(self, task: Task, number: int, where: str) -> TaskEnded:

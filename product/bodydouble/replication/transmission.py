@@ -130,6 +130,7 @@ class Transmission:
             wall=self._context.host.clock.now(),
             queue_bytes=0 if queue is None else queue.bytes,
             queue_operations=0 if queue is None else len(queue),
+            queue_percent=0.0 if queue is None or not queue.capacity else 100 * queue.bytes / queue.capacity,
             sent_bytes=self._sent_bytes(),
             pressing=stream is not None and stream.pressing,
         )

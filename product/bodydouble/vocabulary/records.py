@@ -13,6 +13,7 @@ import msgspec
 from bodydouble.vocabulary.applications import Uncovered  # noqa: TC001 - msgspec evaluates annotations
 from bodydouble.vocabulary.mapping import PathMapping  # noqa: TC001 - msgspec evaluates annotations
 from bodydouble.vocabulary.statistics import ConnectionFigures, Figures, ReplicaFigures
+from bodydouble.vocabulary.tasks import OptionalCommand  # noqa: TC001 - msgspec evaluates annotations
 from bodydouble.vocabulary.transmission import (
     TransmissionOptions,
     TransmissionState,
@@ -90,6 +91,19 @@ Age = Annotated[float, msgspec.Meta(ge=0, le=36_525 * 86_400)]
 """Seconds, at most a century."""
 
 
+AutoRemirror = Literal["none", "checksum", "full", "difference"]
+"""Double-Take's settings 0, 1, 2 and 3."""
+Compatibility = Literal["4.1", "4.2"]
+
+
+class MirrorScripts(Record, frozen=True):
+    """Scripts in the source's task directory; empty means none. They get the set's name and the target as arguments."""
+
+    start: OptionalCommand = ""
+    stop: OptionalCommand = ""
+    complete: OptionalCommand = ""
+
+
 class ConnectRequest(Record, frozen=True):
     """Connect a replication set of this source to a target.
 
@@ -110,6 +124,9 @@ class ConnectRequest(Record, frozen=True):
         orphan_age: seconds since the last write; what is younger stays.
         calculate: these mirrors count files and bytes first, so that their progress has a whole.
         orphans: what to do with files on the target that the source does not have.
+        remirror: how a mirror compares that begins by itself, after an auto-reconnect that cannot resume; None: as
+            ``mirror``.
+        scripts: what this source runs when a mirror of everything starts, is stopped, or completes.
         remirror_after_reconnect: False reproduces the 4.1 option switched off: after an auto-reconnect that cannot
             resume, transmission waits for an operator's mirror.
         recognise_restore: True (4.2 and later): a target that stood in reports "restore required" and the source
@@ -128,6 +145,8 @@ class ConnectRequest(Record, frozen=True):
     base: str = ""
     auto_reconnect: bool = True
     transmission: TransmissionOptions = TransmissionOptions()
+    remirror: MirrorKind | None = None
+    scripts: MirrorScripts = MirrorScripts()
     newer_only: bool = False
     calculate: bool = False
     orphan_age: Age = 0.0
@@ -218,6 +237,10 @@ class ConnectionStatus(Record, frozen=True):
         transmission: whether what is queued is sent now.
         transmission_next: when the schedule looks next at a time of day, None when that does not matter.
         sent_bytes: bytes sent over the network since the daemon started, by this connection.
+        auto_remirror: what follows an auto-reconnect that cannot resume: a mirror of that kind, or none until somebody
+            orders one.
+        compatibility: ``4.2``: restore required is recognised; ``4.1``: the source mirrors over a stand-in's data.
+        replication_stopped: an operator, or an exhausted queue, stopped replication until a mirror.
         set_changed: the set was changed since; this connection goes on by the earlier rules until its next mirror.
         mirror_state: how the latest mirror stands.
         newer_on_target: files that mirrors left alone because the target's are newer, and that are so still.
@@ -245,6 +268,9 @@ class ConnectionStatus(Record, frozen=True):
     sent_bytes: int = 0
     draining: bool = False
     set_changed: bool = False
+    auto_remirror: AutoRemirror = "difference"
+    compatibility: Compatibility = "4.2"
+    replication_stopped: bool = False
     mirror_state: MirrorState = "none"
     newer_on_target: int = 0
     mirror_end: datetime | None = None

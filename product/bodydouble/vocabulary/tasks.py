@@ -14,6 +14,7 @@ TaskStage = Literal["queue", "transmit", "receive", "execute"]
 received or its turn to be applied has come."""
 
 Command = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
+OptionalCommand = Annotated[str, msgspec.Meta(max_length=1024)]
 Arguments = Annotated[list[Annotated[str, msgspec.Meta(max_length=1024)]], msgspec.Meta(max_length=32)]
 TaskTimeout = Annotated[float, msgspec.Meta(gt=0, le=86400)]
 

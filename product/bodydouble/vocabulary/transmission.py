@@ -63,6 +63,7 @@ class TransmissionSchedule(_Strict, frozen=True):
 
     Attributes:
         start_bytes: start when so much is queued.
+        start_percent: start when the queue fills so much of its memory (``queue_bytes`` under ``[replication]``).
         start_operations: start when so many operations are queued.
         start_every: start every so many seconds.
         start_at: start at times of day.
@@ -73,6 +74,7 @@ class TransmissionSchedule(_Strict, frozen=True):
     """
 
     start_bytes: Amount | None = None
+    start_percent: Annotated[int, msgspec.Meta(ge=1, le=100)] | None = None
     start_operations: Amount | None = None
     start_every: Seconds | None = None
     start_at: Annotated[list[Moment], msgspec.Meta(max_length=MAX_TIMES)] = []

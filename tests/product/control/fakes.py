@@ -97,6 +97,10 @@ class FakeOrders:
         self.heard.append(("route", id_, route))
         return msgspec.structs.replace(self.service.connected[id_], route=route)
 
+    async def order_replication(self, id_: int, *, running: bool) -> ConnectionStatus:
+        self.heard.append(("replication", id_, running))
+        return msgspec.structs.replace(self.service.connected[id_], replication_stopped=not running)
+
     def transmission(self, id_: int) -> TransmissionOptions:
         assert id_ in self.service.connected
         return self.options

@@ -17,6 +17,7 @@ from bodydouble.errors import InputError
 from bodydouble.vocabulary.mapping import PathMapping
 from bodydouble.vocabulary.mirror import MirrorOrder
 from bodydouble.vocabulary.orphans import OrphanRequest
+from bodydouble.vocabulary.records import MirrorScripts
 from bodydouble.vocabulary.tasks import TaskRequest
 from bodydouble.vocabulary.transmission import Moment, TransmissionSchedule, Window
 
@@ -67,6 +68,43 @@ def test_what_cannot_be_is_refused_with_what_was_expected(console: Console, argu
     result = console.run("connect", "IIS", "target", *arguments)
     assert result.exit_code == 2
     assert words in result.stderr
+
+
+def test_connect_takes_what_follows_by_itself(console: Console) -> None:
+    console.ok(
+        "connect",
+        "IIS",
+        "target",
+        "--remirror",
+        "checksum",
+        "--compatibility",
+        "4.1",
+        "--mirror-script",
+        "start=a.sh",
+        "--mirror-script",
+        "complete=b.sh",
+        "--bandwidth",
+        "50% of 10Mbit",
+    )
+    request = console.served.replication.asked[-1]
+    assert (request.remirror, request.remirror_after_reconnect, request.recognise_restore) == ("checksum", True, False)
+    assert request.scripts == MirrorScripts(start="a.sh", complete="b.sh")
+    assert request.transmission.bandwidth == 625_000
+    console.ok("connect", "IIS", "target", "--remirror", "none")
+    request = console.served.replication.asked[-1]
+    assert (request.remirror, request.remirror_after_reconnect, request.recognise_restore) == (None, False, True)
+    for wrong in ("begin=a.sh", "start", "start="):
+        refused = console.run("connect", "IIS", "target", "--mirror-script", wrong)
+        assert (refused.exit_code, "expected one of start, stop, complete" in refused.stderr) == (2, True)
+    assert console.run("connect", "IIS", "target", "--bandwidth", "150% of 10Mbit").exit_code == 2
+
+
+def test_replication_is_stopped_and_started(console: Console) -> None:
+    stopped = json.loads(console.ok("replication", "stop", "1", "--json"))
+    assert stopped[0]["replication_stopped"]
+    console.ok("replication", "start", "1")
+    assert console.served.replication.orders.heard == [("replication", 1, False), ("replication", 1, True)]
+    assert console.run("replication", "stop", "7").exit_code == 1
 
 
 def test_disconnect_drains_when_asked_to(console: Console) -> None:
@@ -214,6 +252,7 @@ SPAN = st.none() | st.integers(1, 10**5).map(float)
 SCHEDULES = st.builds(
     TransmissionSchedule,
     start_bytes=AMOUNT,
+    start_percent=st.none() | st.integers(1, 100),
     start_operations=AMOUNT,
     start_every=SPAN,
     start_at=st.lists(st.builds(Moment, at=TIME, days=DAYS), max_size=3),
@@ -251,7 +290,7 @@ def test_sizes_have_units(text: str, size: int | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["start at 25:00", "window mon 8:00-9:00", "window funday 08:00-09:00", "start at 0 B"]
+    "text", ["start at 25:00", "window mon 8:00-9:00", "window funday 08:00-09:00", "start at 0 B", "start at 101%"]
 )
 def test_a_schedule_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(InputError):

@@ -54,11 +54,11 @@ def test_without_a_schedule_everything_is_sent_always() -> None:
     assert (decision.transmit, decision.state, decision.look, decision.next) == (True, "started", None, None)
 
 
-@pytest.mark.parametrize("facts", [{"queue_bytes": 1000}, {"queue_operations": 10}])
+@pytest.mark.parametrize("facts", [{"queue_bytes": 1000}, {"queue_operations": 10}, {"queue_percent": 50}])
 def test_a_queue_that_reaches_its_size_starts_and_an_empty_one_stops(facts: dict[str, int]) -> None:
     clocks = Clocks()
-    made = course(clocks, start_bytes=1000, start_operations=10, stop_empty=True)
-    assert not sends(made, clocks, queue_bytes=999, queue_operations=9)
+    made = course(clocks, start_bytes=1000, start_percent=50, start_operations=10, stop_empty=True)
+    assert not sends(made, clocks, queue_bytes=999, queue_operations=9, queue_percent=49)
     assert made.step(clocks.facts()).state == "scheduled"
     assert sends(made, clocks, **{"queue_operations": 1, **facts})
     assert sends(made, clocks, queue_bytes=1, queue_operations=1)
