@@ -3,8 +3,9 @@
 The bytes of writes lie behind each other, apart from everything else, so that bytes which cannot be compressed do not
 get between names, times and kinds, which repeat from element to element. An element that is about the same path as the
 one before says no path, and a time is the difference to the time before. What is left is compressed as one run over the
-whole session, because names come again and again; bytes are compressed frame by frame, and sent as they are where that
-gains less than 3 %. Contents of less than 1 KiB are not compressed (Double-Take's guides).
+whole session, because names come again and again, and always; bytes are compressed when the connection says so, frame by
+frame, and sent as they are where that gains less than 3 %. Contents of less than 1 KiB are not compressed (Double-Take's
+guides).
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ WINDOW_LOG = 20
 """No frame needs a longer window, and no peer may make this side allocate more."""
 MAX_TIME_NS = 2**63 - 1
 _WORTH = 0.97
+_LEAST_LEVEL = 1
+"""Of what is not contents: nobody wants names and times said again and again, whatever is said of contents."""
 
 META, LARGE, ANEW = 1, 2, 4
 """Bits of `Batch.packed`."""
@@ -57,7 +60,7 @@ class Packer:
     """The sending side of one session.
 
     Args:
-        level: zstd's; 0: nothing is compressed.
+        level: zstd's; 0: contents are not compressed.
 
     Attributes:
         plain_bytes: what was packed so far, before compression.
@@ -67,7 +70,7 @@ class Packer:
         self.level = level
         self.plain_bytes = 0
         self._options: dict[int, int] = {
-            CompressionParameter.compression_level: level,
+            CompressionParameter.compression_level: level or _LEAST_LEVEL,
             CompressionParameter.window_log: WINDOW_LOG,
         }
         self._run: ZstdCompressor | None = None
@@ -96,11 +99,10 @@ class Packer:
     def batch(self, items: Sequence[tuple[int, Body]]) -> Batch:
         """Elements with consecutive numbers."""
         bodies, lengths, small, large = _lean(items)
-        meta, packed = _encoder.encode(bodies), 0
+        meta = _encoder.encode(bodies)
         self.plain_bytes += len(meta) + sum(map(len, small))
-        if self.level:
-            packed = META if self._run is not None else META | ANEW
-            meta = self._compress_meta(meta)
+        packed = META if self._run is not None else META | ANEW
+        meta = self._compress_meta(meta)
         content, is_packed = self._payload(b"".join(large))
         return Batch(items[0][0], packed | (LARGE if is_packed else 0), lengths, meta, b"".join(small), content)
 
