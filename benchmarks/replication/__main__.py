@@ -10,23 +10,34 @@ from pathlib import Path
 from typing import Any
 
 import click
-from benchmarks.replication import large, layer, small
+from benchmarks.replication import large, layer, load, million, order, programs, small
 from benchmarks.replication.report import Aim, Rounds, medians, surroundings, table
 from benchmarks.replication.stage import Stage, missing
-from benchmarks.replication.systems import LAYERS, REPLICATING, Running, System, opened, version_of
+from benchmarks.replication.systems import (
+    LAYERS,
+    ORDERED,
+    REPLICATING,
+    BareFilter,
+    Bodydouble,
+    Running,
+    System,
+    opened,
+    version_of,
+)
 
 Round = Callable[[Stage, Running, int, int], dict[str, float]]
 
 
 @dataclass(frozen=True)
 class Workload:
-    """One workload: what is measured, on which systems, how much of it, and what Bodydouble should reach."""
+    """One workload: what is measured, on which systems, how much of it, what should be reached, how many rounds."""
 
     run: Round
     systems: tuple[System, ...]
     size: int
     unit: str
     aims: tuple[Aim, ...] = ()
+    rounds: int = 3
 
 
 WORKLOADS = {
@@ -45,7 +56,34 @@ WORKLOADS = {
     "large": Workload(
         large.run, REPLICATING, 512, "MiB", (Aim("lag_s", 1.3), Aim("random_sent_mb", 9), Aim("rsync_lines", 0))
     ),
-    "layer": Workload(layer.run, LAYERS, 20000, "operations"),
+    "layer": Workload(
+        layer.run,
+        LAYERS,
+        20000,
+        "operations",
+        tuple(
+            Aim(f"{kind}_per_s", 1.0, at_least=True, system="filter", against="bindfs")
+            for kind in ("sequential", "random", "create_4k")
+        ),
+    ),
+    "order": Workload(
+        order.run,
+        ORDERED,
+        20,
+        "cuts",
+        (Aim("violated", 0), Aim("torn", 0), Aim("missing_median_ms", 100)),
+        rounds=1,
+    ),
+    "load": Workload(load.run, (Bodydouble(),), 10, "seconds", (Aim("lag_p99_ms", 100),)),
+    "million": Workload(
+        million.run,
+        (BareFilter(),),
+        1_000_000,
+        "files",
+        (Aim("source_peak_mb", 300, system="filter"), Aim("target_peak_mb", 300, system="filter")),
+        rounds=1,
+    ),
+    "programs": Workload(programs.run, (Bodydouble(),), 20, "seconds", (Aim("rsync_lines", 0),), rounds=1),
 }
 EXAMPLES = """
 \b
@@ -59,7 +97,8 @@ Examples:
 @click.command(epilog=EXAMPLES)
 @click.argument("workloads", nargs=-1, type=click.Choice(list(WORKLOADS)), metavar="[WORKLOAD]...")
 @click.option("--systems", default="", help="Only these, separated by commas; without it all that are installed.")
-@click.option("--rounds", default=3, show_default=True, help="Rounds of each; medians are shown.")
+@click.option("--rounds", type=click.IntRange(1), help="Rounds of each; medians are shown. 3, of long workloads 1.")
+@click.option("--cuts", type=click.IntRange(1), help="Short for --size order=N.")
 @click.option("--seed", default=1, show_default=True, help="Draws names, places and bytes.")
 @click.option("--size", "sizes", multiple=True, metavar="WORKLOAD=N", help="Another amount than the usual one.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output, with every round.")
@@ -74,7 +113,8 @@ def main(
     *,
     workloads: tuple[str, ...],
     systems: str,
-    rounds: int,
+    rounds: int | None,
+    cuts: int | None,
     seed: int,
     sizes: tuple[str, ...],
     as_json: bool,
@@ -82,14 +122,15 @@ def main(
 ) -> None:
     """Measure real-time replication, as root on one Linux machine.
 
-    WORKLOAD: small, large, layer; without any, all of them. Source and target are two network namespaces; they
-    and everything else that is made are removed at the end, also on Ctrl-C. A system that is not installed is skipped
-    with that reason. Exit status 1: this machine cannot be measured on.
+    WORKLOAD: small, large, layer, order, load, million, programs; without any, all of them. Source and target are two
+    network namespaces; they and everything else that is made are removed at the end, also on Ctrl-C. A system that is
+    not installed is skipped with that reason. Exit status 1: this machine cannot be measured on.
     """
     if reason := missing():
         raise click.ClickException(reason)
     wanted = [name for name in systems.split(",") if name]
     amounts = {name: workload.size for name, workload in WORKLOADS.items()} | _amounts(sizes)
+    amounts["order"] = cuts or amounts["order"]
     # What ends a process ends it in order here: mounts and directories go.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     facts = surroundings(seed) | {
@@ -99,7 +140,9 @@ def main(
     output: dict[str, Any] = facts | {"workloads": {}}
     with Stage(directory) as stage:
         for name in workloads or tuple(WORKLOADS):
-            results, skipped = _measure(name, stage, wanted, rounds=rounds, seed=seed, amount=amounts[name])
+            results, skipped = _measure(
+                name, stage, wanted, rounds=rounds or WORKLOADS[name].rounds, seed=seed, amount=amounts[name]
+            )
             output["workloads"][name] = _record(results, skipped, amounts[name])
             if not as_json:
                 click.echo(
@@ -117,7 +160,8 @@ def _measure(
 ) -> tuple[Rounds, dict[str, str]]:
     workload = WORKLOADS[name]
     chosen = [each for each in workload.systems if not wanted or each.name in wanted]
-    skipped = {each.name: reason for each in chosen if (reason := each.missing())}
+    of_programs = programs.missing() if name == "programs" else ""
+    skipped = {each.name: reason for each in chosen if (reason := each.missing() or of_programs)}
     results: Rounds = {each.name: [] for each in chosen if each.name not in skipped}
     for number in range(rounds):
         # Round by round, so that what else happens on the machine meets all systems alike.

@@ -7,7 +7,7 @@ import random
 import time
 from typing import TYPE_CHECKING
 
-from benchmarks.replication.trees import differences, lag, same_bytes
+from benchmarks.replication.trees import lag, rsync_lines, same_bytes
 
 if TYPE_CHECKING:
     from benchmarks.replication.stage import Metered
@@ -45,8 +45,7 @@ def run(stage: Metered, running: Running, seed: int, mib: int) -> dict[str, floa
         measured["random_sent_mb"] = (stage.wire_bytes()[0] - before) / 1e6
     finally:
         os.close(fd)
-    measured["rsync_lines"] = len(differences(running.source, running.replica))
-    return measured
+    return measured | rsync_lines(running.source, running.replica)
 
 
 def _overwrite(fd: int, draw: random.Random, mib: int) -> list[int]:

@@ -111,11 +111,10 @@ class Machine:
         return self.process.pid
 
     def kill(self) -> None:
-        """End it without a chance to do anything, and clear away the mount that it leaves."""
-        if self.process is not None:
-            self.process.send_signal(signal.SIGKILL)
-            self.process.wait()
-        self.unmount()
+        """End it without a chance to do anything; applications keep the filter, and so does the next start."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
 
     def unmount(self) -> None:
         """Clear away a mount that was left behind."""
@@ -154,6 +153,7 @@ class Pair:
         self.source, self.replica = work / "source", work / "replica"
         self.source.mkdir()
         self.replica.mkdir()
+        self._stage = stage
         self._stack = ExitStack()
         self._beneath = os.open(self.source, os.O_RDONLY | os.O_DIRECTORY)
         self._stack.callback(os.close, self._beneath)
@@ -190,6 +190,17 @@ class Pair:
         mapping = [PathMapping(source=str(self.source), target=str(self.replica))]
         request = ConnectRequest(replication_set=SET, target=TARGET, mapping=mapping, **options)
         self.connection = self.sending.ask(lambda client: client.connect(request)).id
+        self.await_mirror()
+
+    def cut(self) -> None:
+        """The source is gone: its daemon by force, its cable pulled."""
+        self.sending.kill()
+        self._stage.cut()
+
+    def heal(self) -> None:
+        """The source is back and replicates."""
+        self._stage.join()
+        self.sending.start()
         self.await_mirror()
 
     def status(self) -> ConnectionStatus:

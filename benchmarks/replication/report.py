@@ -17,11 +17,23 @@ Rounds = dict[str, list[dict[str, float]]]
 
 @dataclass(frozen=True)
 class Aim:
-    """What a figure of Bodydouble's should be: at least, or at most."""
+    """What a figure of a system should be, at least or at most; with ``against``, its ratio to another system's."""
 
     key: str
     value: float
     at_least: bool = False
+    system: str = "bodydouble"
+    against: str = ""
+
+    def line(self, found: dict[str, dict[str, float]]) -> str:
+        """What is to be said about it; empty when it was not measured."""
+        value = found.get(self.system, {}).get(self.key)
+        if value is None or (self.against and self.key not in found.get(self.against, {})):
+            return ""
+        if not self.against:
+            return f"aim {self.key}: {self.judge(value)}"
+        ratio = value / found[self.against][self.key]
+        return f"aim {self.key}, {self.system} / {self.against} = {ratio:.2f}: {self.judge(ratio)}"
 
     def judge(self, value: float) -> str:
         """``met`` or by how much it was missed."""
@@ -78,8 +90,7 @@ def table(name: str, results: Rounds, skipped: dict[str, str], aims: list[Aim]) 
         ]
         lines.append("  ".join(cells))
     lines += [f"{system}: skipped, {reason}" for system, reason in skipped.items()]
-    ours = found.get("bodydouble", {})
-    lines += [f"aim {aim.key}: {aim.judge(ours[aim.key])}" for aim in aims if aim.key in ours]
+    lines += [line for aim in aims if (line := aim.line(found))]
     return "\n".join(lines)
 
 

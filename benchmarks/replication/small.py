@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmarks.replication.trees import Expected, differences, lag
+from benchmarks.replication.trees import Expected, lag, rsync_lines
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,5 +105,4 @@ def run(stage: Metered, running: Running, seed: int, files: int) -> dict[str, fl
     sent, received = stage.wire_bytes()
     measured["sent_mb"] = (sent - before[0]) / 1e6
     measured["received_mb"] = (received - before[1]) / 1e6
-    measured["rsync_lines"] = len(differences(running.source, running.replica))
-    return measured
+    return measured | rsync_lines(running.source, running.replica)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 import time
 from contextlib import ExitStack, contextmanager, suppress
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
 START_TIMEOUT = 60.0
 
 
+def _nothing() -> None:
+    """There is nothing to cut."""
+
+
 @dataclass(frozen=True)
 class Running:
     """A system at work.
@@ -32,12 +38,16 @@ class Running:
         truth: the same bytes, read without passing through the system.
         replica: where they arrive.
         product: the two daemons when the system is Bodydouble.
+        cut: ends the source's side by force and pulls its cable.
+        heal: brings both back and returns when the system replicates again.
     """
 
     source: Path
     truth: Path
     replica: Path
     product: product.Pair | None = None
+    cut: Callable[[], None] = _nothing
+    heal: Callable[[], None] = _nothing
 
 
 class System(Protocol):
@@ -77,7 +87,7 @@ class Bodydouble:
     def open(self, stage: Stage, work: Path) -> Iterator[Running]:
         with product.Pair(stage, work) as pair:
             pair.connect()
-            yield Running(pair.source, pair.truth, pair.replica, pair)
+            yield Running(pair.source, pair.truth, pair.replica, pair, pair.cut, pair.heal)
 
 
 class Lsyncd:
@@ -95,12 +105,42 @@ class Lsyncd:
         (work / "lsyncd.lua").write_text(_LSYNCD.format(source=source, target=TARGET, work=work), encoding="utf-8")
         daemon = ["rsync", "--daemon", "--no-detach", f"--config={work}/rsyncd.conf"]
         with ExitStack() as stack:
-            for command, there in ((daemon, True), (["lsyncd", "-nodaemon", str(work / "lsyncd.lua")], False)):
-                process = stage.start(command, work / f"{command[0]}.log", on_target=there)
-                stack.callback(stop, process)
-                time.sleep(0.3)
+            stack.callback(stop, stage.start(daemon, work / "rsync.log", on_target=True))
+            time.sleep(0.3)
+            sending = _Sending(stage, ["lsyncd", "-nodaemon", str(work / "lsyncd.lua")], work / "lsyncd.log")
+            stack.callback(sending.stop)
             _await_probe(source, replica)
-            yield Running(source, source, replica)
+
+            def heal() -> None:
+                sending.start()
+                _await_probe(source, replica)
+
+            yield Running(source, source, replica, cut=sending.cut, heal=heal)
+
+
+class _Sending:
+    """A peer's program on the source, and what it starts."""
+
+    def __init__(self, stage: Stage, command: list[str], log: Path) -> None:
+        self._stage = stage
+        self._command = command
+        self._log = log
+        self.start()
+
+    def start(self) -> None:
+        """Start it, with the cable in."""
+        self._stage.join()
+        self._process = self._stage.start(self._command, self._log)
+
+    def cut(self) -> None:
+        """End it and its children without a chance to do anything, and pull the cable."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._stage.cut()
+        self._process.wait()
+
+    def stop(self) -> None:
+        """End it in order."""
+        stop(self._process)
 
 
 _LSYNCD = """settings {{ logfile = "{work}/lsyncd-own.log", statusFile = "{work}/lsyncd.status", nodaemon = true }}
@@ -169,6 +209,7 @@ class BareFilter:
             yield Running(pair.source, pair.truth, pair.source, pair)
 
 
+ORDERED: tuple[System, ...] = (Bodydouble(), Lsyncd())
 REPLICATING: tuple[System, ...] = (Bodydouble(), Lsyncd(), Unison())
 LAYERS: tuple[System, ...] = (Native(), BareFilter(), Bodydouble(), Bindfs())
 
@@ -201,8 +242,9 @@ def await_true(holds: Callable[[], bool], what: str, patience: float = START_TIM
 
 def _await_probe(source: Path, replica: Path) -> None:
     """A first file arrived: the system is at work."""
-    (source / "probe").write_bytes(b"probe")
-    probe = replica / "probe"
+    name = f"probe-{time.monotonic_ns()}"
+    (source / name).write_bytes(b"probe")
+    probe = replica / name
     await_true(lambda: probe.exists() and probe.stat().st_size == 5, "the first file")
 
 

@@ -83,3 +83,15 @@ def differences(source: Path, replica: Path) -> list[str]:
     command = ["rsync", "-aniHAXc", "--delete", f"{source}/", f"{replica}/"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return done.stdout.splitlines()
+
+
+def only_directory_times(line: str) -> bool:
+    """Whether a line of `differences` is about nothing but the time of a directory."""
+    return line.startswith(".d..t......")
+
+
+def rsync_lines(source: Path, replica: Path) -> dict[str, float]:
+    """How many `differences` there are, and how many more that are only times of directories."""
+    lines = differences(source, replica)
+    times = sum(only_directory_times(line) for line in lines)
+    return {"rsync_lines": len(lines) - times, "rsync_directory_times": times}

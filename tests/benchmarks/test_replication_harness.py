@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 from typing import TYPE_CHECKING
+from unittest.mock import patch
 
 import pytest
-from benchmarks.replication import large, layer, small
+from benchmarks.replication import large, layer, load, order, small
 from benchmarks.replication.__main__ import main
 from benchmarks.replication.report import Aim, medians, table
 from benchmarks.replication.systems import Running
@@ -118,3 +119,83 @@ def test_help_shows_examples_and_a_wrong_size_is_refused() -> None:
     wrong = CliRunner().invoke(main, ["small", "--size", "small=none"])
     assert wrong.exit_code in (1, 2)
     assert json.dumps(wrong.output)
+
+
+def test_ratio_to_a_peer_is_an_aim_of_its_own() -> None:
+    aim = Aim("rate", 1.0, at_least=True, system="filter", against="bindfs")
+    assert aim.line({"filter": {"rate": 8.0}, "bindfs": {"rate": 10.0}}).endswith("missed: 0.8, aim >= 1")
+    assert aim.line({"filter": {"rate": 10.0}, "bindfs": {"rate": 10.0}}).endswith("met")
+    assert not aim.line({"filter": {"rate": 10.0}, "bindfs": {}})
+
+
+# --- order ------------------------------------------------------------------------------------------
+
+
+def records(count: int) -> bytes:
+    return b"".join(order.record(number) for number in range(1, count + 1))
+
+
+@pytest.mark.parametrize(
+    ("in_a", "in_b", "replaced"), [(0, 0, None), (1, 0, None), (100, 100, None), (100, 100, 100), (250, 249, 200)]
+)
+def test_replicas_that_are_the_source_at_some_moment_violate_nothing(
+    in_a: int, in_b: int, replaced: int | None
+) -> None:
+    found = order.check(records(in_a), records(in_b), None if replaced is None else order.current(replaced))
+    assert (found.violations, found.torn, found.present) == ([], 0, in_b)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "current", "word"),
+    [
+        (records(7), records(8), None, "A only 7"),
+        (records(9), records(7), None, "B only 7"),
+        (records(101), records(100), None, "current is that of 0"),
+        (records(150), records(150), order.current(200), "current is that of 200"),
+        (records(3) + records(1), records(3), None, "no record behind 3"),
+        (records(3)[:-5] + b"\0\0\0\0\0", records(2), None, "no record behind 2"),
+    ],
+)
+def test_planted_violations_of_the_order_are_found(a: bytes, b: bytes, current: bytes | None, word: str) -> None:
+    assert word in " ".join(order.check(a, b, current).violations)
+
+
+def test_mixture_of_two_versions_is_torn() -> None:
+    mixed = order.current(100)[:2048] + order.current(200)[2048:]
+    assert order.check(records(250), records(250), mixed).torn == 1
+    assert order.check(records(250), records(250), b"").torn == 1
+
+
+def test_application_writes_what_the_checker_expects(tmp_path: Path) -> None:
+    application = order.Application(tmp_path / "run")
+    application.run(0.3)
+    for _ in range(100):
+        application._write()
+    application.close()
+    found = order._left(tmp_path / "run")
+    assert (found.violations, found.torn, found.present) == ([], 0, application.written)
+
+
+def test_cuts_are_counted_and_their_losses_measured(tmp_path: Path) -> None:
+    def lose() -> None:
+        path = next(each for each in sorted(tmp_path.glob("cut-*"), reverse=True) if not (each / "seen").exists())
+        (path / "seen").touch()
+        for name in "AB":
+            content = (path / name).read_bytes()
+            (path / name).write_bytes(content[: -2 * order.RECORD] if path.name == "cut-0" else content)
+
+    running = Running(tmp_path, tmp_path, tmp_path, cut=lose)
+    with patch.object(order, "CALM", 0.05), patch.object(order, "CUT_BETWEEN", (0.01, 0.1)):
+        measured = order.run(NO_STAGE, running, 1, 2)
+    assert (measured["violated"], measured["torn"], measured["missing_worst"]) == (0, 0, 2)
+
+
+def test_lag_of_a_mark_ends_when_it_or_a_later_one_is_seen() -> None:
+    assert load.lag_of(3, 1.0, {2: 1.5, 5: 4.0, 9: 8.0}) == 3.0
+    assert load.lag_of(10, 1.0, {9: 8.0}) == float("inf")
+
+
+def test_load_measures_a_replica_that_is_the_source_itself(tmp_path: Path) -> None:
+    with patch.object(load, "BURST", 0.05):
+        measured = load.run(NO_STAGE, Running(tmp_path, tmp_path, tmp_path), 1, 1)
+    assert 0 <= measured["lag_p50_ms"] <= measured["lag_p99_ms"] < 1000 * load.PATIENCE
