@@ -1,11 +1,11 @@
 """Packing: consecutive elements of a stream as one `Batch`, with what repeats said once, and with zstd.
 
 The bytes of writes lie behind each other, apart from everything else, so that bytes which cannot be compressed do not
-get between names, times and kinds, which repeat from element to element. An element that is about the same path as the
-one before says no path, and a time is the difference to the time before. What is left is compressed as one run over the
-whole session, because names come again and again, and always; bytes are compressed when the connection says so, frame by
-frame, and sent as they are where that gains less than 3 %. Contents of less than 1 KiB are not compressed (Double-Take's
-guides).
+get between names, times and kinds, which repeat from element to element. An element that is about the same path as
+the one before says no path, and a time is the difference to the time before. What is left is compressed as one run
+over the whole session, because names come again and again, and always; bytes are compressed when the connection says
+so, frame by frame, and sent as they are where that gains less than 3 %. Contents of less than 1 KiB are not
+compressed (Double-Take's guides).
 """
 
 from __future__ import annotations
