@@ -31,7 +31,7 @@ int status_of(struct node *node, struct stat *status)
 
 static int reply_attributes(struct request *request, const struct stat *status)
 {
-    struct fuse_attr_out out = {0};
+    struct fuse_attr_out out = {.attr_valid = REMEMBERED};
     fill_attributes(&out.attr, status);
     reply(request, &out, sizeof out, NULL, 0);
     return 0;

@@ -1,8 +1,8 @@
 /* The daemon: one at a time is connected, over a socket whose name the mounts carry, and root's processes only.
  *
  * A daemon that connects is sent one message that says what is mounted, with the descriptors of the ring, its bell and the
- * directories beneath the mounts. After that the program only says what happens to a mount, and the daemon may only order it
- * to stop. When the daemon dies, applications go on; the next one connects to the same name.
+ * directories beneath the mounts. After that the program only says what happens to a mount, and the daemon says what it has
+ * changed beneath the mounts, or orders a stop. When the daemon dies, applications go on; the next one connects to the same name.
  */
 #define _GNU_SOURCE
 #include "filter.h"
@@ -23,6 +23,7 @@
 
 #define VERSION 1
 #define MOST_MESSAGE (MOST_ROOTS * (MOST_PATH_BYTES + 16) + 256)
+#define MOST_ORDER (1u << 17)
 #define PATIENCE 5000 /* milliseconds that a daemon has for taking a message */
 
 static int listener = -1;
@@ -116,16 +117,30 @@ static void accept_daemon(void)
     }
 }
 
+/* "stale NUMBER", and lines as forget_stale takes them: done before it is answered. */
+static void hear_stale(char *order)
+{
+    char *lines;
+    unsigned long number = strtoul(order + 6, &lines, 10);
+    forget_stale(lines);
+    control_say("fresh %lu", number);
+}
+
 /* False: it ordered this program to stop. */
 static bool hear_daemon(void)
 {
-    char order[16];
+    static char order[MOST_ORDER + 1];
     int fd = daemon_fd;
-    ssize_t size = recv(fd, order, sizeof order, MSG_DONTWAIT);
+    ssize_t size = recv(fd, order, MOST_ORDER, MSG_DONTWAIT);
     if (size < 0 && (errno == EAGAIN || errno == EINTR))
         return true;
     if (size == 4 && memcmp(order, "stop", 4) == 0)
         return false;
+    if (size > 6 && memcmp(order, "stale ", 6) == 0) {
+        order[size] = '\0';
+        hear_stale(order);
+        return true;
+    }
     daemon_fd = -1; /* it died: applications go on */
     close(fd);
     return true;

@@ -59,6 +59,7 @@ int admit(struct node *node, int fd, uint32_t flags, struct fuse_open_out *out)
     handle->synchronous = flags & (O_SYNC | O_DSYNC);
     handle_attach(handle, node);
     out->fh = (uint64_t)(uintptr_t)handle;
+    out->open_flags = FOPEN_KEEP_CACHE; /* the kernel drops what it has of a file whose length or time changed */
     return 0;
 }
 

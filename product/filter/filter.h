@@ -24,6 +24,9 @@
 #define MOST_NAME_BYTES 255
 #define MOST_WRITE (1u << 20)
 #define MOST_EXTENDED_BYTES (256u * 1024)
+/* Seconds for which the kernel may remember names and attributes. The product says what it changes beneath the mounts; this
+ * is for what others do there, and for a daemon that crashed before it said so. */
+#define REMEMBERED 1
 
 /* --- what is protected (main.c) --- */
 
@@ -228,6 +231,9 @@ int start_workers(void);
 int hand_over(enum work work, const struct request *request, int fd, uint64_t offset, uint32_t size);
 
 /* --- the daemon (control.c) --- */
+
+/* The product changed these beneath the mounts (stale.c). */
+void forget_stale(char *text);
 
 int control_listen(char *name, size_t size);
 int control_loop(int first);

@@ -86,10 +86,10 @@ void fill_attributes(struct fuse_attr *to, const struct stat *status)
                              .blksize = (uint32_t)status->st_blksize};
 }
 
-/* Nothing of the entry may be cached, since the product changes files beneath the mount. */
 int reply_entry(struct request *request, struct node *node, const struct stat *status, const void *more, size_t size)
 {
-    struct fuse_entry_out out = {.nodeid = (uint64_t)(uintptr_t)node};
+    struct fuse_entry_out out = {
+        .nodeid = (uint64_t)(uintptr_t)node, .entry_valid = REMEMBERED, .attr_valid = REMEMBERED};
     fill_attributes(&out.attr, status);
     node->lookups++;
     if (reply(request, &out, sizeof out, more, size) != 0)

@@ -12,20 +12,24 @@ import textwrap
 import threading
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import pytest
 
 from bodydouble.adapters.fuse import mounts, program
+from bodydouble.adapters.fuse.staleness import Staleness
 from bodydouble.adapters.linux import FilterSettings, LinuxHostSettings, open_host
 from bodydouble.errors import FilterError, InputError
 from bodydouble.vocabulary.operations import (
     CreateFile,
+    MakeDirectory,
     MakeHardLink,
+    Metadata,
     PunchHole,
     RemoveFile,
     Rename,
     SetMetadata,
+    SetTimes,
     Truncate,
     Write,
 )
@@ -265,6 +269,61 @@ def test_roots_that_cannot_be_filtered_are_refused(roots: list[str]) -> None:
 
     with pytest.raises(InputError, match=r"host\.filter\.roots"):
         asyncio.run(case())
+
+
+def seen_by_an_application(root: Path, held: IO[bytes]) -> dict[str, object]:
+    found: dict[str, object] = {str(each.relative_to(root)): each.stat().st_mode & 0o777 for each in root.rglob("*")}
+    found |= {
+        f"{name} reads": (root / name).read_bytes() for name in ("f", "g", "d/f", "e/f") if (root / name).exists()
+    }
+    return {**found, "held reads": os.pread(held.fileno(), 100, 0), "held is long": os.fstat(held.fileno()).st_size}
+
+
+def work_of_the_product(root: Path) -> tuple[dict[str, object], dict[str, object]]:
+    """What an application sees before and after the product has changed about everything, beneath its cached view."""
+    (root / "d").mkdir()
+    (root / "d/f").write_bytes(b"old")
+    (root / "f").write_bytes(b"old")
+    (root / "g").write_bytes(b"goes")
+    looked: list[dict[str, object]] = []
+    changes: list[AnyOperation] = [
+        Write(f"{root}/f", 0, b"new", 1),
+        SetTimes(f"{root}/f", (root / "f").stat().st_mtime_ns),
+        SetMetadata(f"{root}/f", Metadata(security=b"0:0:600")),
+        RemoveFile(f"{root}/g"),
+        Rename(f"{root}/d", f"{root}/e"),
+        CreateFile(f"{root}/h", Metadata(security=b"0:0:640"), 1),
+        MakeDirectory(f"{root}/e/deep", Metadata(security=b"0:0:711")),
+    ]
+
+    async def case() -> None:
+        async with open_host(LinuxHostSettings(filter=FilterSettings(kind="fuse", roots=[str(root)]))) as host:
+            with await asyncio.to_thread((root / "f").open, "rb", buffering=0) as held:
+                looked.append(await asyncio.to_thread(seen_by_an_application, root, held))
+                await host.file_system.apply(changes, durable=False)
+                looked.append(await asyncio.to_thread(seen_by_an_application, root, held))
+
+    asyncio.run(case())
+    return looked[0], looked[1]
+
+
+def test_application_sees_at_once_what_the_product_changed_beneath_what_the_kernel_remembers(
+    filtered: Filtered,
+) -> None:
+    before, after = work_of_the_product(filtered.root)
+    assert (before["f"], before["held reads"], before["g"]) == (0o644, b"old", 0o644)
+    assert after == {
+        "f": 0o600, "f reads": b"new", "held reads": b"new", "held is long": 3,
+        "e": 0o755, "e/f": 0o644, "e/f reads": b"old", "e/deep": 0o711, "h": 0o640,
+    }  # fmt: skip
+
+
+def test_without_being_told_the_kernel_shows_what_it_remembers(
+    filtered: Filtered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Staleness, "changed", lambda _self, _operations: None)
+    _, after = work_of_the_product(filtered.root)
+    assert (after["f"], after["held reads"]) == (0o644, b"old")
 
 
 def test_holes_and_reserved_space_are_reported_as_holes_and_lengths(filtered: Filtered) -> None:

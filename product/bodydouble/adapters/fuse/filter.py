@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 from bodydouble.adapters.fuse import program
 from bodydouble.adapters.fuse.reader import Reader
 from bodydouble.adapters.fuse.ring import Ring
+from bodydouble.adapters.fuse.staleness import Staleness
 from bodydouble.adapters.sinks import SinkTable
 from bodydouble.errors import FilterError
 from bodydouble.vocabulary.paths import is_beneath
@@ -62,6 +63,7 @@ class FuseFilter:
         self._program: Program | None = None
         self._ring: Ring | None = None
         self._reader: Reader | None = None
+        self._staleness: Staleness | None = None
 
     async def attach(self, root: str, sink: Sink, lost: Lost | None = None) -> Attachment:
         """See the port.
@@ -108,6 +110,8 @@ class FuseFilter:
         self._ring = Ring(running.memory, running.ring_bytes, running.roots)
         self._reader = Reader(self._ring, running.bell, self._sinks)
         self._reader.start()
+        self._staleness = Staleness(running.line, running.roots)
+        self._backing.on_change = self._staleness.changed
         asyncio.get_running_loop().add_reader(running.line, self._hear)
 
     def _hear(self) -> None:
@@ -121,6 +125,8 @@ class FuseFilter:
             said = ""
         if not said:
             self._program_ended()
+        elif said.startswith("fresh ") and self._staleness is not None:
+            self._staleness.answered(int(said.removeprefix("fresh ")))
         elif said.startswith("ended "):
             self._unmounted(self._program.roots[int(said.removeprefix("ended "))])
 
@@ -128,6 +134,7 @@ class FuseFilter:
         assert self._program is not None
         assert self._reader is not None
         asyncio.get_running_loop().remove_reader(self._program.line)
+        self._backing.on_change = None
         self._reader.finish()
         self._reader = None
         for root in self._roots:
@@ -152,6 +159,7 @@ class FuseFilter:
         if running is None:
             return
         asyncio.get_running_loop().remove_reader(running.line)
+        self._backing.on_change = None
         try:
             await self._in_thread(running.stop)
         except OSError as error:

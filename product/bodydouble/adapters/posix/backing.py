@@ -8,17 +8,28 @@ they are not reported.
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from bodydouble.errors import PathError
 from bodydouble.vocabulary import paths
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bodydouble.vocabulary.operations import AnyOperation
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class Backing:
-    """Root directories by product path, each with an open file descriptor. ``/`` is always one of them."""
+    """Root directories by product path, each with an open file descriptor. ``/`` is always one of them.
+
+    Attributes:
+        on_change: called in a pool thread with what the product has carried out, for whoever mounted over the roots.
+    """
 
     def __init__(self) -> None:
+        self.on_change: Callable[[Sequence[AnyOperation]], None] | None = None
         self._roots: dict[str, int] = {"/": os.open("/", DIRECTORY)}
 
     def adopt(self, root: str, fd: int) -> None:

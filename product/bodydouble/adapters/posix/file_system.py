@@ -36,6 +36,7 @@ class PosixFileSystem:
     """
 
     def __init__(self, backing: Backing, executor: Executor) -> None:
+        self._backing = backing
         self._tree = Tree(backing)
         self._executor = executor
 
@@ -103,6 +104,9 @@ class PosixFileSystem:
             with suppress(FileSystemError):
                 batch.finish()
             raise
+        finally:
+            if self._backing.on_change is not None:
+                self._backing.on_change(operations)
 
     async def _in_thread(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, lambda: call(*args, **kwargs))
