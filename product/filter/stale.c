@@ -7,8 +7,10 @@
 #include "filter.h"
 
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -25,10 +27,18 @@ static uint64_t number_of(const struct node *node)
     return node->root != NULL ? FUSE_ROOT_ID : node->lookups ? (uint64_t)(uintptr_t)node : 0;
 }
 
+/* No symbolic link is followed: it could lead into a mount, and this program would wait for itself. */
 static struct node *at(const struct root *root, const char *path)
 {
+    struct open_how how = {.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC, .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
     struct stat status;
-    return fstatat(root->fd, *path ? path : ".", &status, AT_SYMLINK_NOFOLLOW) == 0 ? node_find(&status) : NULL;
+    long fd = *path ? syscall(SYS_openat2, root->fd, path, &how, sizeof how) : -1;
+    if (*path && fd < 0)
+        return NULL;
+    bool found = fstat(*path ? (int)fd : root->fd, &status) == 0;
+    if (fd >= 0)
+        close((int)fd);
+    return found ? node_find(&status) : NULL;
 }
 
 static void find(const struct root *root, char *path, struct stale *found)
