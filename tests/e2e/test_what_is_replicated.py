@@ -192,3 +192,39 @@ def test_a_fat_source_gets_permissions_of_the_targets_directory() -> None:
         assert await events(lab, "T", EventCode.NOT_KEPT) == []
 
     lab.run(main)
+
+
+def test_directories_have_the_sources_times_after_everything_that_was_done_inside() -> None:
+    lab = lab_with_data("ST")
+
+    def times(box: Box) -> dict[str, int]:
+        found, stack = {}, [ROOT]
+        while stack:
+            entry = box.machine.volumes["C"].stat(stack.pop())
+            assert entry is not None
+            found[entry.path] = entry.mtime_ns
+            stack += [each.path for each in drive(box).list(entry.path) if each.kind == "directory"]
+        return found
+
+    async def main() -> None:
+        source, target = lab.boxes["S"], lab.boxes["T"]
+        for name in ("mirrored", "live"):
+            if name == "live":
+                await lab.connect("S", "T")
+                await lab.settled(("S", 1))
+                assert times(target) == times(source)
+            for directory in (f"{ROOT}/{name}", f"{ROOT}/{name}/deep"):
+                source.mkdir(directory)
+                drive(source).create(f"{directory}/f")
+            drive(source).set_times(f"{ROOT}/{name}", 1_000_000_000_000_000_000)
+            await asyncio.sleep(1.0)
+        await source.work(ROOT, 5)
+        await asyncio.sleep(1.0)
+        await lab.settled(("S", 1))
+        assert times(target) == times(source)
+        assert times(target)[f"{ROOT}/live"] == 1_000_000_000_000_000_000
+        assert (await verified(lab)).differences == []
+        drive(target).set_times(f"{ROOT}/live/deep", 1_000_000_000_000_000_000)
+        assert [each.detail for each in (await verified(lab)).differences] == ["last write"]
+
+    lab.run(main)

@@ -49,11 +49,11 @@ def same_link(here: Entry, there: Entry, kept: Capabilities) -> bool:
     return same_kind and same_time(here, there, kept) and same_metadata(here, there, kept)
 
 
-def difference(here: Entry, there: Entry, kept: Capabilities) -> str:
+def difference(here: Entry, there: Entry, kept: Capabilities, *, times: bool = True) -> str:
     """What tells two entries of one path apart, without their bytes, in words; empty when nothing does.
 
-    What one of the volumes cannot keep (``kept``: what both can) is no difference. The times of directories say
-    nothing: they change with what is inside and are not replicated.
+    What one of the volumes cannot keep (``kept``: what both can) is no difference, nor are ``times`` if they do not
+    count: those of a directory change with what is inside.
     """
     if (here.kind, here.directory) != (there.kind, there.directory):
         return f"a {here.kind}, on the target a {there.kind}"
@@ -62,7 +62,7 @@ def difference(here: Entry, there: Entry, kept: Capabilities) -> str:
         found.append(f"leads to {here.target}, on the target to {there.target}")
     if here.size != there.size and not here.directory:
         found.append(f"size {here.size}, on the target {there.size}")
-    if not here.directory and not same_time(here, there, kept):
+    if times and not same_time(here, there, kept):
         found.append("last write")
     mine, theirs = fit_metadata(here.metadata, kept), fit_metadata(there.metadata, kept)
     if mine.attributes != theirs.attributes:

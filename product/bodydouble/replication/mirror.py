@@ -54,6 +54,7 @@ from bodydouble.vocabulary.operations import (
     Operation,
     Rename,
     SetMetadata,
+    SetTimes,
     changes_names,
 )
 
@@ -220,6 +221,7 @@ class Mirror:
         for _ in range(MAX_ROUNDS):
             await self._work()
             self._walking = False
+            await self._outlet.settle_times()
             if await self._settled() and not self._pending and not self._widened():
                 self._outlet.put(MirrorComplete())
                 self._tally.end()
@@ -412,6 +414,8 @@ class Mirror:
         known = at.there is not None and not self._touches.since(entry.path, self._plan.begun)
         if not known or at.there is None or not same_metadata(entry, at.there.entry, self._kept):
             self._outlet.put(MakeDirectory(entry.path, entry.metadata))
+        elif not same_time(entry, at.there.entry, self._kept) and self._selection.selects(entry.path):
+            self._outlet.put(SetTimes(entry.path, entry.mtime_ns))
         return True
 
     async def _children(self, at: _Directory) -> dict[str, ListedEntry]:

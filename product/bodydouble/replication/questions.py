@@ -47,6 +47,9 @@ class Outlet(Protocol):
     async def ask(self, body: Body) -> AnyMessage:
         """Queue a question and wait for its answer; `AnswerLostError` when a break swallowed it."""
 
+    async def settle_times(self) -> None:
+        """Queue the times of directories in which something was done before."""
+
     def report(self, code: EventCode, text: str) -> None:
         """Tell the operator."""
 

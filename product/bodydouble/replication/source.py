@@ -138,8 +138,8 @@ class SourceConnection:
             self.reroute(request.route)
         if record.draining or (self.stream is not None and self.stream.failure is not None):
             self.renew("connected again")  # what applications do was queued no more
-        if self.kept is not None or (earlier.mapping, earlier.base) != (request.mapping, request.base):
-            self.renew("the replication set or the mapping was changed")
+        if (earlier.mapping, earlier.base) != (request.mapping, request.base):
+            self.renew("the mapping was changed")
         elif self.state == "mirror-incomplete":
             self.start_mirror()
         elif self.state not in ("mirroring", "replicating", "queue-full", "disconnected"):

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from bodydouble.errors import ConnectionStateError, ProtocolError
+from bodydouble.replication.directory_times import DirectoryTimes
 from bodydouble.replication.journal.journal import Journal
 from bodydouble.replication.lag import LagMarks
 from bodydouble.replication.left import LeftFiles
@@ -125,6 +126,9 @@ class SourceStream:
         self._tasks = 0
         self._spill = self._make_spill(queue_name)
         self._spill_task: asyncio.Task[None] | None = None
+        self.times = DirectoryTimes(sight.files, sight.selection, self._queue_operation)
+        self.settle_times = self.times.settle
+        self._times_task: asyncio.Task[None] | None = None
 
     def _make_spill(self, queue_name: str) -> Spill:
         host, settings = self._context.host, self._context.settings
@@ -161,11 +165,12 @@ class SourceStream:
         self._on_mirror(True, True)
         self._mirror_task = asyncio.create_task(self._run_mirrors(), name=f"bodydouble-mirror-{self.name}")
         self._spill_task = asyncio.create_task(self._run_spill(), name=f"bodydouble-spill-{self.name}")
+        self._times_task = asyncio.create_task(self.times.run(), name=f"bodydouble-times-{self.name}")
 
     async def close(self) -> None:
         """End the stream: nothing more is reported, what is queued is dropped. Idempotent."""
         self._shut()
-        tasks = (self._mirror_task, self._mirror_run, self._spill_task)
+        tasks = (self._mirror_task, self._mirror_run, self._spill_task, self._times_task)
         await cancel(*[task for task in tasks if task is not None])
 
     def _shut(self) -> None:
@@ -273,6 +278,7 @@ class SourceStream:
         self._context.totals.generated += 1
         if (now := self._now()) >= self.lags.due:
             self.lags.note(self.queue.generated, now)
+        self.times.note(body)
         self.available.set()
         self._spill.wake()
         self._watch_level()

@@ -15,7 +15,6 @@ from bodydouble.vocabulary.operations import (
     RemoveStream,
     Rename,
     SetMetadata,
-    StreamOperation,
     Truncate,
     Write,
     WriteStream,
@@ -73,13 +72,13 @@ def translate(operation: AnyOperation, selection: Selection, *, carried: bool = 
 def _on_the_way(operation: AnyOperation, selection: Selection) -> Translation:
     """What happens to a path that is not selected: it matters if it is a directory on the way to what is.
 
-    Whether attributes and streams are those of a directory nobody says here; the mirror sees.
+    Whether attributes are those of a directory nobody says here; the mirror sees.
     """
     if not selection.replicates(operation.path):
         return Translation()
     if isinstance(operation, MakeDirectory | RemoveDirectory):
         return Translation([operation])
-    if isinstance(operation, SetMetadata | StreamOperation):
+    if isinstance(operation, SetMetadata):
         return Translation([MirrorStart()], [operation.path], shallow=True)
     return Translation()
 

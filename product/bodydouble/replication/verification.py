@@ -21,6 +21,7 @@ from bodydouble.replication.comparison import (
     is_newer,
     keeps_link,
 )
+from bodydouble.replication.directory_times import directories_of
 from bodydouble.replication.holes import has_holes
 from bodydouble.replication.keeping import Keeping
 from bodydouble.replication.protocol import BLOCK_BYTES, SMALL_FILE_BYTES, ListedEntry
@@ -92,12 +93,16 @@ class Verification:
         self._touches = Touches(selection.key)
         self._again: dict[str, bool] = {}
         self._trees: dict[str, None] = {}
+        self._restless: set[str] = set()
+        """Directories in which something happened: their times are still on their way."""
 
     # --- called by the connection, synchronously, for everything that goes into the stream ---
 
     def note(self, body: Body) -> None:
         """An application's operation was queued."""
         self._touches.note(body)
+        for directory in directories_of(body):
+            self._restless.add(self._selection.key(directory))
         if isinstance(body, Rename):
             self._later(body.new_path, deep=True)
 
@@ -110,6 +115,7 @@ class Verification:
 
     async def run(self) -> None:
         """Compare everything in the set; `findings` grows meanwhile."""
+        await self._outlet.settle_times()
         work = dict.fromkeys(self._selection.roots, True)
         for _ in range(MAX_ROUNDS):
             for path, deep in work.items():
@@ -174,6 +180,10 @@ class Verification:
             await self._judge_file(here, there, mark)
         return []
 
+    def _is_still(self, directory: str) -> bool:
+        """Whether a directory's time can be judged."""
+        return self._selection.selects(directory) and self._selection.key(directory) not in self._restless
+
     # --- verdicts ---
 
     def _judge_orphan(self, there: ListedEntry | None) -> None:
@@ -188,7 +198,10 @@ class Verification:
     async def _judge_directory(self, here: Entry, there: ListedEntry | None, mark: int) -> None:
         try:
             words = (
-                "" if there is None else difference(here, there.entry, self._kept) or await self._hidden(here, there)
+                ""
+                if there is None
+                else difference(here, there.entry, self._kept, times=self._is_still(here.path))
+                or await self._hidden(here, there)
             )
         except FileSystemError as error:
             self._unreadable(here.path, error)

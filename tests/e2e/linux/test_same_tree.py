@@ -133,12 +133,13 @@ def replicate(directory: Path, stale: Callable[[Path], None], application: Calla
 
 def equal(here: ReplicationService) -> bool:
     status = here.connections()[0]
-    return status.state == "replicating" and status.queue_operations == 0
+    stream = here.connection(1).stream
+    still = stream is not None and not stream.times.pending
+    return still and status.state == "replicating" and status.queue_operations == 0
 
 
 def differences(directory: Path) -> str:
-    # Times of directories are not replicated: each change of a name sets them anew.
-    whole = ["rsync", "-aniHAXcO", "--delete", f"{directory}/source/", f"{directory}/copy/"]
+    whole = ["rsync", "-aniHAXc", "--delete", f"{directory}/source/", f"{directory}/copy/"]
     return subprocess.run(whole, check=True, capture_output=True, text=True).stdout
 
 

@@ -13,6 +13,7 @@ from tests.peers import SeededEntropy
 
 from bodydouble.errors import FileSystemError
 from bodydouble.ports import Host
+from bodydouble.replication.directory_times import directories_of
 from bodydouble.replication.rules import fold
 from bodydouble.vocabulary import paths
 from bodydouble.vocabulary.capabilities import Capabilities
@@ -42,7 +43,7 @@ from bodydouble.vocabulary.operations import (
 from bodydouble.vocabulary.records import HostIdentity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from bodydouble.ports import Lost, Sink
 
@@ -122,6 +123,7 @@ class MemoryVolume:
         self.gate = asyncio.Event()
         self.gate.set()
         self.no_filter = False
+        self.ticks: Iterator[int] | None = None
         self.keeps: Callable[[str], Capabilities] = lambda _path: Capabilities()
         self.protected = "/state"
 
@@ -202,7 +204,14 @@ class MemoryVolume:
 
     # --- semantics ---
 
-    def change(self, op: AnyOperation) -> None:  # noqa: C901, PLR0912, PLR0915 - one case an operation
+    def change(self, op: AnyOperation) -> None:
+        """What the operation does; names that come and go change their directories' times, while `ticks` says which."""
+        self._change(op)
+        for path in directories_of(op):
+            if self.ticks is not None and (node := self.get(path)) is not None:
+                node.mtime = next(self.ticks)
+
+    def _change(self, op: AnyOperation) -> None:  # noqa: C901, PLR0912, PLR0915 - one case an operation
         match op:
             case MakeDirectory():
                 self._parent(op.path)

@@ -151,20 +151,6 @@ def test_a_change_is_mirrored_at_once_or_with_the_next_mirror_as_ordered() -> No
     run(scenario())
 
 
-def test_connecting_again_takes_a_change_in() -> None:
-    async def scenario() -> None:
-        source, target = site(), Site("WEB2")
-        async with running(source, target):
-            await protect(source, target.service.port)
-            await mirrored(source, target)
-            await source.service.home.save(WIDER, remirror=False)
-            await source.service.connect(request(target.service.port))
-            await until(lambda: same(source, target, "/more"))
-            assert not source.service.connections()[0].set_changed
-
-    run(scenario())
-
-
 def test_a_broken_connection_goes_on_by_the_earlier_rules_and_a_new_stream_by_the_new_ones() -> None:
     async def scenario() -> None:
         source, target = site(), Site("WEB2")
