@@ -2,6 +2,7 @@
 # make test   set up, then run every test that this machine can run
 # make check  style, architecture, types, tests with coverage: all that a change must pass
 # make power-cuts    the durability claims over 10,000 seeded power cuts for each kind of volume
+# make campaign      2,000 random workloads with faults in the simulation: order, convergence, no silence about what was lost
 # make determinism   the long campaign: seeds 0-99, each in two processes, equal trace hashes
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -17,7 +18,7 @@ ALL := $(TESTS) --numprocesses=$(JOBS) --dist=loadgroup
 
 export PYTHONHASHSEED := $(SEED)
 
-.PHONY: lab test check power-cuts determinism bench clean
+.PHONY: lab test check power-cuts campaign determinism bench clean
 
 lab: $(VENV)/.lab
 	$(BIN)/bodydouble lab run iis5-power-loss --seed $(SEED)
@@ -36,6 +37,9 @@ check: $(VENV)/.test
 
 power-cuts: $(VENV)/.test
 	$(TESTS) tests/sim/storage/test_power_cuts.py --power-cuts=10000 --timeout=0
+
+campaign: $(VENV)/.test
+	$(BIN)/python -m tests.campaign --count 2000 --from-seed $(SEED)
 
 determinism: $(VENV)/.lab
 	$(BIN)/bodydouble lab replay iis5-power-loss --seeds 0-99 --jobs 2

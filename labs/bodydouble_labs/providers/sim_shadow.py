@@ -136,6 +136,8 @@ class Shadow:
     def _make_hard_link(self, operation: MakeHardLink) -> None:
         """Names are followed each for itself: a volume tells a change to a file once for every name."""
         file, other = self._get(operation.existing), self._find(operation.path)
+        if other is file:
+            return
         if other is not None:
             self._detach(other)
         node = self._make(operation.path, directory=False)

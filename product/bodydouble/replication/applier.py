@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
@@ -84,6 +85,7 @@ class Applier:
         self._settled_at = 0.0
         self._settling: asyncio.Task[None] | None = None
         self._woken = asyncio.Event()
+        self._untold: deque[AnyMessage] = deque()
 
     # --- life ---
 
@@ -116,7 +118,8 @@ class Applier:
     def wake(self) -> None:
         """There is something to apply; while an operator has paused it, it waits."""
         self._woken.set()
-        if self.queue.pending and not self.replica.record.paused and (self._task is None or self._task.done()):
+        waits = self.queue.pending or self._untold
+        if waits and not self.replica.record.paused and (self._task is None or self._task.done()):
             self._task = self._spawn(self._run(), f"bodydouble-applier-{self.replica.record.number}")
 
     async def stop(self) -> None:
@@ -162,12 +165,16 @@ class Applier:
         await self._reset(stream)
 
     async def _reset(self, stream: str) -> None:
+        self._untold.clear()
         self.replica.begin(stream)
         self._window, self._settled = Window(self.replica.key), 0
-        await self._record_position(
-            0, mirroring=False
-        )  # first: a journal of another stream is never taken for this one's
-        await self.queue.begin(stream)
+        try:
+            # First: a journal of another stream is never taken for this one's.
+            await self._record_position(0, mirroring=False)
+            await self.queue.begin(stream)
+        except BaseException:
+            self.replica.begin("")  # what was not begun cannot be resumed
+            raise
 
     async def end(self) -> None:
         """Apply what was received, then make sure that the stream is not continued, also not after a restart.
@@ -202,6 +209,7 @@ class Applier:
 
     async def _run(self) -> None:
         try:
+            await self._tell()
             while self.queue.pending or self._unsettled:
                 await self._turn()
                 self._turned.set()
@@ -222,14 +230,18 @@ class Applier:
 
     async def _rest(self) -> None:
         """Nothing is to be applied: settle what was, after a moment in which more may come."""
-        self._woken.clear()
         if self._settling is None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._context.settings.settle_interval):
-                    await self._woken.wait()
+                    await self._until(lambda: False)
                     return
         self._settle_soon()
-        if self._settling is not None:
+        await self._until(lambda: self._settling is None or self._settling.done())
+
+    async def _until(self, holds: Callable[[], bool]) -> None:
+        """Wait for something to apply, or for what ``holds`` says; whoever only asks again does not wake anybody."""
+        while not (self.queue.pending or holds()):
+            self._woken.clear()
             await self._woken.wait()
 
     async def _apply_next(self) -> None:
@@ -238,15 +250,15 @@ class Applier:
             if not items:
                 await self._settled_now()
                 return
-            answers = await to_the_end(self._apply(items))
+            await to_the_end(self._apply(items))
         except ReplicaDivergedError as error:
             await self._diverge(str(error))
         except StateError as error:
             await self._diverge(f"the queue cannot be read: {error}")
         else:
-            await self._go_on(items, answers)
+            await self._tell()
 
-    async def _apply(self, items: list[Item]) -> list[AnyMessage]:
+    async def _apply(self, items: list[Item]) -> None:
         """Apply elements: to the end, or what a break leaves uncounted would be applied twice."""
         repeat = items[0].sequence <= self._repeat_upto
         self._repeat_upto = max(self._repeat_upto, items[-1].sequence)
@@ -254,7 +266,11 @@ class Applier:
         self.queue.done(items)
         if self._window.closed:
             await self._settled_now()
-        return answers
+        self._untold += [*answers, Applied(self.replica.applied)]
+        self._context.totals.applied += sum(isinstance(item.body, Operation) for item in items)
+        if self.waiting:
+            self.waiting = ""
+            self._event(EventCode.APPLYING_RESUMED, "applying goes on")
 
     # --- settling ---
 
@@ -322,13 +338,12 @@ class Applier:
         if not self.replica.purpose_restore:
             await self._store.save(self._position_name, PositionRecord(self.replica.stream, applied, mirroring))
 
-    async def _go_on(self, items: list[Item], answers: list[AnyMessage]) -> None:
-        self._context.totals.applied += sum(isinstance(item.body, Operation) for item in items)
-        if self.waiting:
-            self.waiting = ""
-            self._event(EventCode.APPLYING_RESUMED, "applying goes on")
-        if self.listener is not None:
-            await self.listener.tell([*answers, Applied(self.replica.applied)])
+    async def _tell(self) -> None:
+        """Tell the source what was applied and answered, also what a pause kept from being told."""
+        while self._untold:
+            message = self._untold.popleft()
+            if self.listener is not None:
+                await self.listener.tell([message])
 
     async def _wait(self, why: str) -> None:
         """The volume is full, or the state cannot be saved: nothing is lost by trying again later."""

@@ -39,7 +39,7 @@ class ReplicationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
         queue_full: what follows when both are exhausted. ``disconnect``: what is queued is dropped, the connection made
             again and remirrored (auto-disconnect). ``pause``: what is queued is still sent, then it is remirrored.
             ``stop``: what is queued is still sent, then replication stays stopped until an operator mirrors.
-        mirror_window_bytes: how much of the queue a mirror may fill.
+        mirror_window_bytes: how much of the queue a mirror may fill; never more than half of ``queue_bytes``.
         receive_bytes: how much a target session takes in ahead of what it has applied.
         settle_interval: seconds after which a target makes durable what it has applied, and records how far it is. What
             a power cut finds between the two is applied again out of the target's queue: nothing depends on it but how

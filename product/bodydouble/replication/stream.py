@@ -521,8 +521,9 @@ class SourceStream:
             self._complete_at = self.queue.generated
 
     async def room(self) -> None:
-        """Wait until the queue holds less than the mirror's window."""
-        while self.queue.bytes >= self._context.settings.mirror_window_bytes:
+        """Wait until the queue holds less than the mirror's window; half of the memory is left to applications."""
+        settings = self._context.settings
+        while self.queue.bytes >= min(settings.mirror_window_bytes, settings.queue_bytes // 2):
             self._acknowledged.clear()
             await self._acknowledged.wait()
 

@@ -458,6 +458,8 @@ class TargetSession:
         resumable = bool(hello.stream) and hello.stream == replica.stream and not changed
         resumable = resumable and not record.restore_required
         position = self._applier_of(replica).queue.received if resumable else None
+        if position is None and not blocked:
+            self._check_may_begin(replica)
         await self._wire.send(
             Welcome(
                 position,
@@ -482,15 +484,23 @@ class TargetSession:
     def _applier_of(self, replica: Replica) -> Applier:
         return self._registry.applier(replica)
 
+    def _check_may_begin(self, replica: Replica) -> None:
+        """Raises SessionRefusedError: a new stream would drop what was acknowledged and an operator holds back."""
+        pending = self._applier_of(replica).queue.pending
+        if replica.record.paused and pending:
+            what = f"it is paused, and {pending} operations received before wait to be applied"
+            raise SessionRefusedError(f"no new mirror into this replica: {what}; resume it first", permanent=False)
+
     async def _begin(self, replica: Replica, hello: Hello, stream: str) -> None:
         """A new stream; first what came by the earlier one, it was acknowledged."""
         applier = self._applier_of(replica)
         await run_together(drained=applier.drained(), ping=self._wire.ping(self._context.settings.ping_interval))
-        if replica.record.paused and applier.queue.pending:
-            what = f"it is paused, and {applier.queue.pending} operations received before wait to be applied"
-            raise SessionRefusedError(f"no new mirror into this replica: {what}; resume it first", permanent=False)
-        await replica.change(replication_set=hello.replication_set, placement=hello.placement)
-        await to_the_end(applier.begin(stream))
+        self._check_may_begin(replica)
+        try:
+            await replica.change(replication_set=hello.replication_set, placement=hello.placement)
+            await to_the_end(applier.begin(stream))
+        except FileSystemError as error:
+            raise SessionRefusedError(f"no mirror can begin here: {error}", permanent=False) from error
 
     async def _replicate(self, replica: Replica) -> None:
         applier = self._applier_of(replica)

@@ -65,7 +65,7 @@ def translate(operation: AnyOperation, selection: Selection, *, carried: bool = 
         # Only hosts with drives have streams.
         return Translation([*bodies, RemoveStream(operation.path, "")] if paths.has_drive(operation.path) else bodies)
     if isinstance(operation, MakeHardLink) and not _both(operation, selection):
-        return Translation([MirrorStart()], [operation.path])
+        return _appearing([operation.path])
     return Translation(_split(operation))
 
 
@@ -94,8 +94,13 @@ def _rename(operation: Rename, selection: Selection) -> Translation:
     if selection.moves_whole(old, new):
         return Translation([operation])
     bodies: list[Body] = [RemoveTree(path) for path in selection.parts(old)]
-    appeared = selection.parts(new)
-    return Translation([*bodies, MirrorStart()] if appeared else bodies, appeared)
+    came = _appearing(selection.parts(new))
+    return Translation(bodies + came.bodies, came.appeared)
+
+
+def _appearing(places: list[str]) -> Translation:
+    """Something unknown took the place of whatever was there, which may have been a name of another file."""
+    return Translation([MirrorStart(), *[RemoveTree(path) for path in places]] if places else [], places)
 
 
 def _split(operation: AnyOperation) -> list[Body]:

@@ -17,7 +17,7 @@ from tests.product.replication.test_pure import NO_LOGS, WEB, select
 from bodydouble.errors import ProtocolError
 from bodydouble.replication.mirror import Mirror
 from bodydouble.replication.names import NameGroups
-from bodydouble.replication.protocol import Item, MirrorStart
+from bodydouble.replication.protocol import Item, MirrorStart, RemoveTree
 from bodydouble.replication.translate import translate
 from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.operations import (
@@ -91,7 +91,7 @@ def test_a_link_to_a_file_outside_the_set_puts_the_replica_back_into_mirroring()
     selection = select(WEB, NO_LOGS)
     inside, outside = "C:/InetPub/a", "C:/InetPub/logs/a"
     entering = translate(MakeHardLink(inside, outside), selection)
-    assert (entering.bodies, entering.appeared) == ([MirrorStart()], [inside])
+    assert (entering.bodies, entering.appeared) == ([MirrorStart(), RemoveTree(inside)], [inside])
     assert translate(MakeHardLink(outside, inside), selection).bodies == []
     whole = MakeHardLink("C:/InetPub/b", inside)
     assert translate(whole, selection).bodies == [whole]

@@ -126,7 +126,7 @@ def test_rename_out_of_the_set_removes_and_into_it_mirrors() -> None:
     out = translate(Rename("C:/InetPub/a", "C:/old/a"), selection)
     assert out.bodies == [RemoveTree("C:/InetPub/a")]
     into = translate(Rename("C:/InetPub/a.tmp", "C:/InetPub/a.htm"), selection)
-    assert (into.bodies, into.appeared) == ([MirrorStart()], ["C:/InetPub/a.htm"])
+    assert (into.bodies, into.appeared) == ([MirrorStart(), RemoveTree("C:/InetPub/a.htm")], ["C:/InetPub/a.htm"])
     inside = Rename("C:/InetPub/a", "C:/InetPub/b")
     assert translate(inside, selection).bodies == [inside]
     assert translate(RemoveFile("C:/InetPub/x.tmp"), selection).bodies == []

@@ -1,0 +1,63 @@
+"""The whole campaign: ``python -m tests.campaign --count 2000`` (``make campaign``).
+
+Each batch of 25 workloads has a seed of its own; two processes share the seeds. What failed is shrunk and printed with
+the line that repeats it: ``--from-seed SEED --count 25``, and Hypothesis's blob.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+import traceback
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor, as_completed
+
+import click
+from tests.campaign.batches import BATCH, FIND_AND_SHRINK, run_batch, totals
+
+
+def batch(seed: int, count: int) -> tuple[int, dict[str, int], str]:
+    """One batch in this process: its seed, what it did, and why it failed."""
+    totals.clear()
+    failure = ""
+    try:
+        run_batch(seed, count=count, phases=FIND_AND_SHRINK)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the campaign goes on and tells
+        failure = "".join(traceback.format_exception(error, limit=-4))
+    return seed, dict(totals), failure
+
+
+def batches(first: int, count: int) -> list[tuple[int, int]]:
+    """Seeds with how many workloads each is for."""
+    return [(first + number, min(BATCH, count - number * BATCH)) for number in range(-(-count // BATCH))]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.campaign", description=__doc__)
+    parser.add_argument("--count", type=int, default=2000, help="workloads (2000)")
+    parser.add_argument("--from-seed", type=int, default=1, help="seed of the first batch of 25 (1)")
+    parser.add_argument("--jobs", type=int, default=2, help="processes (2)")
+    parser.add_argument("--json", action="store_true", help="print the summary as JSON")
+    chosen = parser.parse_args(arguments)
+    plan = batches(chosen.from_seed, chosen.count)
+    click.echo(f"campaign: {chosen.count} workloads, seeds {plan[0][0]} to {plan[-1][0]}", err=True)
+    began, sums, failures = time.monotonic(), Counter[str](), {}
+    with ProcessPoolExecutor(chosen.jobs, max_tasks_per_child=4) as pool:
+        for done in as_completed([pool.submit(batch, seed, count) for seed, count in plan]):
+            seed, counts, failure = done.result()
+            sums.update(counts)
+            if failure:
+                failures[seed] = failure
+                click.echo(f"\nseed {seed} failed; repeat: --from-seed {seed} --count {BATCH}\n{failure}", err=True)
+            line = f"{sums['workloads']}/{chosen.count} workloads, {len(failures)} batches failed"
+            click.echo(f"\r{line}, {time.monotonic() - began:.0f} s", nl=False, err=True)
+    click.echo(err=True)
+    summary = {"from_seed": chosen.from_seed, "failed_seeds": sorted(failures), **dict(sorted(sums.items()))}
+    click.echo(json.dumps(summary) if chosen.json else "\n".join(f"{key}: {value}" for key, value in summary.items()))
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,136 @@
+"""Faults in odd moments, each found by the campaign: nothing may hang, and no name keep another's bytes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from tests.product.replication.site import ROOT, Site, mirrored, protect, running, same, until
+
+from bodydouble.vocabulary.events import EventCode
+from bodydouble.vocabulary.operations import MakeHardLink, Rename
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    import pytest
+
+
+def run(part: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(part)
+
+
+def seeded(**settings: Any) -> Site:
+    site = Site("WEB1", **settings)
+    site.mkdir(ROOT)
+    site.put(f"{ROOT}/index.htm", b"hello")
+    return site
+
+
+def holds(site: Site, name: str, data: bytes) -> bool:
+    node = site.volume.get(f"{ROOT}/{name}")
+    return node is not None and bytes(node.data) == data
+
+
+def test_what_comes_from_outside_in_the_place_of_a_link_leaves_the_links_other_name_alone() -> None:
+    async def scenario() -> None:
+        source, target = seeded(), Site("WEB2")
+        source.mkdir("/out")
+        source.put("/out/new", b"another file")
+        source.volume.do(MakeHardLink(f"{ROOT}/default.htm", f"{ROOT}/index.htm"))
+        async with running(source, target):
+            await protect(source, target.service.port)
+            await mirrored(source, target)
+            source.volume.do(Rename("/out/new", f"{ROOT}/default.htm"))
+            await mirrored(source, target)
+            assert holds(target, "index.htm", b"hello")
+
+    run(scenario())
+
+
+def test_a_link_to_a_file_outside_leaves_the_name_that_it_takes_the_place_of() -> None:
+    async def scenario() -> None:
+        source, target = seeded(), Site("WEB2")
+        source.mkdir("/out")
+        source.put("/out/new", b"another file")
+        source.volume.do(MakeHardLink(f"{ROOT}/default.htm", f"{ROOT}/index.htm"))
+        async with running(source, target):
+            await protect(source, target.service.port)
+            await mirrored(source, target)
+            source.volume.do(MakeHardLink(f"{ROOT}/default.htm", "/out/new"))
+            await until(lambda: holds(target, "default.htm", b"another file"))
+            assert holds(target, "index.htm", b"hello")
+
+    run(scenario())
+
+
+def test_a_mirror_goes_on_after_a_pause_of_its_target_in_the_middle_of_an_answer() -> None:
+    async def scenario() -> None:
+        source, target = seeded(), Site("WEB2")
+        async with running(source, target):
+            target.volume.gate.clear()
+            await protect(source, target.service.port)
+            await until(lambda: target.volume.gate._waiters)  # it is applying
+            pausing = asyncio.create_task(target.service.orders.pause_target("WEB1", "web", paused=True))
+            await asyncio.sleep(0.02)
+            target.volume.gate.set()
+            await pausing
+            await target.service.orders.pause_target("WEB1", "web", paused=False)
+            await mirrored(source, target)
+
+    run(scenario())
+
+
+def test_a_stream_that_could_not_be_begun_is_not_resumed() -> None:
+    async def scenario() -> None:
+        source, target = seeded(), Site("WEB2")
+        async with running(source, target):
+            target.volume.fail = lambda operation: "no_space" if "target-position" in operation.path else None
+            await protect(source, target.service.port)
+            await until(lambda: "no mirror can begin here" in source.service.connections()[0].detail)
+            target.volume.fail = lambda _operation: None
+            await mirrored(source, target)
+
+    run(scenario())
+
+
+def test_a_target_without_room_for_its_queue_looks_again_at_intervals_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        source, target = seeded(), Site("WEB2", settle_interval=0.1)
+        looks = 0
+
+        async def none(_path: str) -> int:
+            nonlocal looks
+            looks += 1
+            return 0
+
+        async with running(source, target):
+            await protect(source, target.service.port)
+            await mirrored(source, target)
+            source.put(f"{ROOT}/order", b"placed")  # applied, and not settled yet
+            await until(lambda: same(source, target))
+            monkeypatch.setattr(target.volume, "free_space", none)
+            source.put(f"{ROOT}/another", b"placed")
+            await until(lambda: looks > 2)
+            assert looks < 50
+            replica = target.service.registry.find("WEB1", "web")
+            assert replica is not None
+            applier = target.service.registry.applier(replica)
+            await until(lambda: applier._settled == replica.applied)
+            assert looks < 200
+
+    run(scenario())
+
+
+def test_a_mirror_leaves_half_of_a_small_queue_to_the_applications() -> None:
+    async def scenario() -> None:
+        source, target = seeded(queue_bytes=200_000, disk_queue_bytes=0), Site("WEB2")
+        for number in range(60):
+            source.put(f"{ROOT}/page-{number}", bytes([number]) * 10_000)
+        async with running(source, target):
+            await protect(source, target.service.port)
+            await until(lambda: source.state() == "replicating" or EventCode.AUTO_DISCONNECT in source.codes())
+            assert EventCode.AUTO_DISCONNECT not in source.codes()
+            assert same(source, target)
+
+    run(scenario())
