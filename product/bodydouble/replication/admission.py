@@ -75,3 +75,18 @@ def check_roots(targets: Sequence[str], accepted: Sequence[str] | None, key: Cal
                 f"{root} is beneath none of the directories that this machine accepts (replication.accepted_roots)",
                 permanent=True,
             )
+
+
+def check_may_begin(pending: int, *, paused: bool) -> None:
+    """Refuse a new stream that would drop what was acknowledged and an operator holds back.
+
+    Args:
+        pending: elements received and not applied.
+        paused: an operator ordered that nothing is applied for now.
+
+    Raises:
+        SessionRefusedError: until the replica is resumed.
+    """
+    if paused and pending:
+        what = f"it is paused, and {pending} operations received before wait to be applied"
+        raise SessionRefusedError(f"no new mirror into this replica: {what}; resume it first", permanent=False)

@@ -16,7 +16,7 @@ from bodydouble.errors import (
     PairingError,
     ProtocolError,
 )
-from bodydouble.replication.admission import MAX_STREAM, SessionRefusedError, check_hello, check_roots
+from bodydouble.replication.admission import MAX_STREAM, SessionRefusedError, check_hello, check_may_begin, check_roots
 from bodydouble.replication.applier import Applier
 from bodydouble.replication.intake import Intake
 from bodydouble.replication.journal.journal import Journal
@@ -459,7 +459,7 @@ class TargetSession:
         resumable = resumable and not record.restore_required
         position = self._applier_of(replica).queue.received if resumable else None
         if position is None and not blocked:
-            self._check_may_begin(replica)
+            check_may_begin(self._applier_of(replica).queue.pending, paused=record.paused)
         await self._wire.send(
             Welcome(
                 position,
@@ -484,18 +484,11 @@ class TargetSession:
     def _applier_of(self, replica: Replica) -> Applier:
         return self._registry.applier(replica)
 
-    def _check_may_begin(self, replica: Replica) -> None:
-        """Raises SessionRefusedError: a new stream would drop what was acknowledged and an operator holds back."""
-        pending = self._applier_of(replica).queue.pending
-        if replica.record.paused and pending:
-            what = f"it is paused, and {pending} operations received before wait to be applied"
-            raise SessionRefusedError(f"no new mirror into this replica: {what}; resume it first", permanent=False)
-
     async def _begin(self, replica: Replica, hello: Hello, stream: str) -> None:
         """A new stream; first what came by the earlier one, it was acknowledged."""
         applier = self._applier_of(replica)
         await run_together(drained=applier.drained(), ping=self._wire.ping(self._context.settings.ping_interval))
-        self._check_may_begin(replica)
+        check_may_begin(applier.queue.pending, paused=replica.record.paused)
         try:
             await replica.change(replication_set=hello.replication_set, placement=hello.placement)
             await to_the_end(applier.begin(stream))
