@@ -10,13 +10,15 @@ from bodydouble.replication.rules import check_set
 from bodydouble.vocabulary import paths
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from bodydouble.replication.protocol import Hello
     from bodydouble.vocabulary.records import Peer
 
 MAX_NAME = 255
 MAX_STREAM = 2 * MAX_NAME
+MAX_REPLICAS = 1000
+MAX_REPLICAS_OF_ONE = 200
 
 
 class SessionRefusedError(BodydoubleError):
@@ -90,3 +92,20 @@ def check_may_begin(pending: int, *, paused: bool) -> None:
     if paused and pending:
         what = f"it is paused, and {pending} operations received before wait to be applied"
         raise SessionRefusedError(f"no new mirror into this replica: {what}; resume it first", permanent=False)
+
+
+def check_room(replicas: Collection[tuple[str, str]], key: tuple[str, str]) -> None:
+    """Refuse one more replica when there are enough, of this source or at all.
+
+    Args:
+        replicas: sources and names of sets.
+        key: those of the one more.
+
+    Raises:
+        SessionRefusedError: there are.
+    """
+    if len(replicas) >= MAX_REPLICAS or sum(source == key[0] for source, _ in replicas) >= MAX_REPLICAS_OF_ONE:
+        raise SessionRefusedError(
+            f"no more replicas are kept: {MAX_REPLICAS} at most, and {MAX_REPLICAS_OF_ONE} of one source",
+            permanent=True,
+        )

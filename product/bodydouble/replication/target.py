@@ -16,7 +16,15 @@ from bodydouble.errors import (
     PairingError,
     ProtocolError,
 )
-from bodydouble.replication.admission import MAX_STREAM, SessionRefusedError, check_hello, check_may_begin, check_roots
+from bodydouble.replication.admission import (
+    MAX_REPLICAS,
+    MAX_STREAM,
+    SessionRefusedError,
+    check_hello,
+    check_may_begin,
+    check_room,
+    check_roots,
+)
 from bodydouble.replication.applier import Applier
 from bodydouble.replication.intake import Intake
 from bodydouble.replication.journal.journal import Journal
@@ -56,8 +64,6 @@ if TYPE_CHECKING:
     from bodydouble.vocabulary.mapping import PathMapping
     from bodydouble.vocabulary.records import Peer
 
-MAX_REPLICAS = 1000
-MAX_REPLICAS_OF_ONE = 200
 _QUEUE_NAME = re.compile(r"target-queue-([0-9]+)")
 
 
@@ -244,7 +250,7 @@ class TargetRegistry:
         replica = self._replicas.get(_key(hello.source, hello.replication_set.name))
         self._places.check(hello, targets)
         if replica is None:
-            _check_room(self._replicas, _key(hello.source, hello.replication_set.name))
+            check_room(self._replicas, _key(hello.source, hello.replication_set.name))
             replica = Replica(self._context, self._new_record(hello), self._save)
             self._replicas[_key(hello.source, hello.replication_set.name)] = replica
             self._add_applier(replica)
@@ -259,7 +265,7 @@ class TargetRegistry:
         asked = (hello.replication_set, _where(hello.placement))
         if replica is None or (replica.record.replication_set, _where(replica.record.placement)) != asked:
             if replica is None:
-                _check_room(self._receiving, key)
+                check_room(self._receiving, key)
             else:
                 self._context.feed.leave(replica.place.host_files)
             record = self._new_record(hello)
@@ -334,15 +340,6 @@ class TargetRegistry:
             self._refusals.pop(next(iter(self._refusals)))
         self._refusals[source] = refusal
         return known != refusal
-
-
-def _check_room(replicas: dict[tuple[str, str], Replica], key: tuple[str, str]) -> None:
-    """Raises SessionRefusedError: one more cannot be kept, of this source or at all."""
-    if len(replicas) >= MAX_REPLICAS or sum(source == key[0] for source, _ in replicas) >= MAX_REPLICAS_OF_ONE:
-        raise SessionRefusedError(
-            f"no more replicas are kept: {MAX_REPLICAS} at most, and {MAX_REPLICAS_OF_ONE} of one source",
-            permanent=True,
-        )
 
 
 def _where(placement: Placement) -> tuple[list[PathMapping], str, bool]:

@@ -199,7 +199,7 @@ def test_wildcards_mean_what_they_always_meant(pattern: str, name: str) -> None:
 
 @pytest.mark.parametrize("purpose", ["replicate", "restore"])
 def test_one_peer_cannot_have_a_target_keep_more_and_more(purpose: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bodydouble.replication.target.MAX_REPLICAS_OF_ONE", 3)
+    monkeypatch.setattr("bodydouble.replication.admission.MAX_REPLICAS_OF_ONE", 3)
 
     async def scenario() -> None:
         target = victim()
