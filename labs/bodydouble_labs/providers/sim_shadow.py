@@ -173,7 +173,7 @@ class Shadow:
             node.streams = {each: data for each, data in streams.items() if name and each.upper() != name.upper()}
         elif name not in streams:
             raise LabError(f"the lab's copy of the volume has no {operation.path}:{name}")
-        elif isinstance(operation, WriteStream):
+        elif isinstance(operation, WriteStream) and operation.data:  # of no bytes: as for a file's own
             streams[name].extend(bytes(max(0, operation.offset - len(streams[name]))))
             streams[name][operation.offset : operation.offset + len(operation.data)] = operation.data
         elif isinstance(operation, TruncateStream):
