@@ -109,3 +109,20 @@ def test_metadata_are_kept_as_far_as_they_say(body: Body) -> None:
         assert found.attributes == metadata.attributes
 
     body.run(case)
+
+
+def test_creation_times_are_kept_where_they_say_so(body: Body) -> None:
+    async def case(host: Host) -> None:
+        root, files = body.root, host.file_system
+        grain, time = (await files.capabilities(root)).created_grain_ns, 900_000_000 * SECOND + 123_456_789
+        file, directory = f"{root}/f", f"{root}/d"
+        await files.apply([CreateFile(file, NOTHING, 2 * SECOND, time), MakeDirectory(directory, NOTHING, time)])
+        for path in (file, directory):
+            created = (await entry_at(files, path)).created_ns
+            assert abs(created - time) < grain if grain else not created
+            await files.apply([SetTimes(path, 4 * SECOND)])
+            assert (await entry_at(files, path)).created_ns == created
+            await files.apply([SetTimes(path, 4 * SECOND, 2 * time)])
+            assert not grain or abs((await entry_at(files, path)).created_ns - 2 * time) < grain
+
+    body.run(case)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tests.e2e.test_configurations import ROOT, lab_with_data
 
 from bodydouble.vocabulary.events import EventCode
-from bodydouble.vocabulary.operations import Metadata
+from bodydouble.vocabulary.operations import MakeDirectory, Metadata
 from bodydouble.vocabulary.records import ReplicationSet, Rule
 from bodydouble.vocabulary.verification import VerificationOptions
 from bodydouble_sim.storage.drive import Drive
@@ -226,5 +226,40 @@ def test_directories_have_the_sources_times_after_everything_that_was_done_insid
         assert (await verified(lab)).differences == []
         drive(target).set_times(f"{ROOT}/live/deep", 1_000_000_000_000_000_000)
         assert [each.detail for each in (await verified(lab)).differences] == ["last write"]
+
+    lab.run(main)
+
+
+def test_creation_times_are_the_sources() -> None:
+    lab = lab_with_data("ST")
+
+    async def main() -> None:
+        source, target = (drive(lab.boxes[name]) for name in "ST")
+        for name in ("mirrored", "live"):
+            if name == "live":
+                await lab.connect("S", "T")
+                await lab.settled(("S", 1))
+            source.mkdir(f"{ROOT}/{name}")
+            source.create(f"{ROOT}/{name}/f")
+            source.create(f"{ROOT}/{name}/old")
+            source.set_times(f"{ROOT}/{name}/old", 1_000_000_000_000_000_000, 900_000_000_000_000_000)
+            source.mkdir(f"{ROOT}/{name}/junction")
+            source.make_junction(f"{ROOT}/{name}/junction", "C:/Windows")
+            await asyncio.sleep(3.0)
+        await lab.settled(("S", 1))
+        for name in ("mirrored", "live"):
+            for path in (f"{ROOT}/{name}", *(f"{ROOT}/{name}/{each}" for each in ("f", "old", "junction"))):
+                assert target.times(path).created_ns == source.times(path).created_ns
+        assert (await verified(lab)).differences == []
+        target.set_times(f"{ROOT}/live/f", target.times(f"{ROOT}/live/f").mtime_ns, 77_000_000_000)
+        target.apply([MakeDirectory(f"{ROOT}/mirrored", Metadata(), 77_000_000_000)])
+        differences = (await verified(lab)).differences
+        assert [(each.path, each.detail) for each in differences] == [
+            (f"{ROOT}/mirrored", "creation time"), (f"{ROOT}/live/f", "creation time"),
+        ]  # fmt: skip
+        async with lab.boxes["S"].talk() as client:
+            await client.mirror(1)
+        await lab.settled(("S", 1))
+        assert (await verified(lab)).differences == []
 
     lab.run(main)

@@ -23,7 +23,7 @@ def check(history: History, expect: Expectations, scenario: Scenario) -> Check:
 
     Claimed on ``pass``: the protected roots hold the same names (letter case included) and, name by name, the same
     kind, size, bytes (SHA-256), named streams, target of a link, attributes, security and extended attributes, and
-    the same names mean one file; the same last-write time of files as well when the scenario expects it. A tree that
+    the same names mean one file; the same last-write time as well when the scenario expects it. A tree that
     was not taken, or two empty ones, is ``invalid``.
     """
     names = (story.source(scenario), story.target(scenario))
@@ -61,7 +61,7 @@ def _changes(source: TreeEntry, target: TreeEntry, *, times: bool) -> Iterator[s
     elif source.digest != target.digest:
         yield f"content {source.digest[:12]} against {target.digest[:12]}"
     for what, here, there in (
-        ("leads to", source.target, target.target),
+        ("leads to", source.target or "none", target.target or "none"),
         ("attributes", source.attributes, target.attributes),
         ("security", source.security, target.security),
         ("the same file as", source.same_as or "none", target.same_as or "none"),
@@ -70,7 +70,7 @@ def _changes(source: TreeEntry, target: TreeEntry, *, times: bool) -> Iterator[s
             yield f"{what} {here} against {there}"
     yield from (f"stream {name}" for name in _unlike(source.streams, target.streams))
     yield from (f"extended attribute {name}" for name in _unlike(source.extended, target.extended))
-    if times and not source.directory and source.mtime_ns != target.mtime_ns:
+    if times and source.mtime_ns != target.mtime_ns:
         yield f"last write {source.mtime_ns} ns against {target.mtime_ns} ns"
 
 

@@ -128,7 +128,7 @@ class Expectations(Part, frozen=True, kw_only=True):
         max_rpo: seconds between the oldest acknowledged and lost record and the fault.
         max_rpo_operations: acknowledged records that may be lost; no limit when absent.
         max_planned_outage: seconds of outage in the planned part (failback, restoration); no limit when absent.
-        same_times: last-write times of files must be equal on both servers in the end as well.
+        same_times: last-write times must be equal on both servers in the end as well.
     """
 
     max_rto: Annotated[float, Meta(ge=0, le=86_400)]

@@ -38,6 +38,17 @@ def same_metadata(here: Entry, there: Entry, kept: Capabilities) -> bool:
     return here.metadata == there.metadata or fit_metadata(here.metadata, kept) == fit_metadata(there.metadata, kept)
 
 
+def same_created(here: Entry, there: Entry, kept: Capabilities) -> bool:
+    """Whether both were created at the same moment, as far as the volumes keep it."""
+    grain = max(_TIME_GRAIN_NS, kept.created_grain_ns)
+    return not kept.created_grain_ns or abs(here.created_ns - there.created_ns) < grain
+
+
+def same_attributes(here: Entry, there: Entry, kept: Capabilities) -> bool:
+    """Whether both have the same metadata and creation time."""
+    return same_metadata(here, there, kept) and same_created(here, there, kept)
+
+
 def keeps_link(entry: Entry, kept: Capabilities) -> bool:
     """Whether the volumes keep a symbolic link like ``entry``."""
     return kept.junctions if entry.directory else kept.symbolic_links
@@ -46,7 +57,7 @@ def keeps_link(entry: Entry, kept: Capabilities) -> bool:
 def same_link(here: Entry, there: Entry, kept: Capabilities) -> bool:
     """Whether two symbolic links are the same."""
     same_kind = (here.target, here.directory) == (there.target, there.directory)
-    return same_kind and same_time(here, there, kept) and same_metadata(here, there, kept)
+    return same_kind and same_time(here, there, kept) and same_attributes(here, there, kept)
 
 
 def difference(here: Entry, there: Entry, kept: Capabilities, *, times: bool = True) -> str:
@@ -64,6 +75,8 @@ def difference(here: Entry, there: Entry, kept: Capabilities, *, times: bool = T
         found.append(f"size {here.size}, on the target {there.size}")
     if times and not same_time(here, there, kept):
         found.append("last write")
+    if not same_created(here, there, kept):
+        found.append("creation time")
     mine, theirs = fit_metadata(here.metadata, kept), fit_metadata(there.metadata, kept)
     if mine.attributes != theirs.attributes:
         found.append("attributes")

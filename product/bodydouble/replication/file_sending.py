@@ -89,7 +89,7 @@ class FileSending:
             return None
         mtime = entry.mtime_ns if watch.mtime_ns is None else watch.mtime_ns
         size = watch.length(entry.size)
-        self._outlet.put(CreateFile(entry.path, entry.metadata, mtime))
+        self._outlet.put(CreateFile(entry.path, entry.metadata, mtime, entry.created_ns))
         if not empty or not entry.size or entry.sparse or self._touches.since(entry.path, mark):
             # Equal lengths from here on: whatever applications do to the length, the stream does to both.
             self._outlet.put(Truncate(entry.path, size, mtime))

@@ -155,7 +155,9 @@ class FittingFileSystem:
             return msgspec.structs.replace(kept, security=False, attributes=0, extended=())
         if paths.has_drive(root):  # no host with drives has what is not asked of this one
             return msgspec.structs.replace(kept, symbolic_links=True, extended=_EVERYTHING.extended)
-        return msgspec.structs.replace(kept, attributes=_EVERYTHING.attributes, junctions=True, streams=True)
+        return msgspec.structs.replace(
+            kept, attributes=_EVERYTHING.attributes, junctions=True, streams=True, created_grain_ns=1
+        )
 
     def _kept(self, path: str) -> Capabilities:
         key, known = self._key(path), self._known or {}
@@ -201,6 +203,8 @@ class FittingFileSystem:
     def _within_metadata(self, operation: AnyOperation, kept: Capabilities) -> list[AnyOperation]:
         if not isinstance(operation, MakeDirectory | CreateFile | SetMetadata | MakeSymbolicLink):
             return [operation]
+        if isinstance(operation, MakeDirectory | CreateFile) and operation.created_ns and not kept.created_grain_ns:
+            self._leave_out("creation times", operation.path)
         fitted = fit_metadata(operation.metadata, kept)
         if self._foreign:
             self._leave_out("permissions and attributes", operation.path)
@@ -244,7 +248,12 @@ class FittingFileSystem:
             if await self.loses(operation.existing):
                 return  # a further name of a link that was not made
             raise FileSystemError("not_found", operation.existing, "no file to copy", done=batch.number)
-        batch.put([CreateFile(path, existing.metadata, existing.mtime_ns), Truncate(path, 0, existing.mtime_ns)])
+        batch.put(
+            [
+                CreateFile(path, existing.metadata, existing.mtime_ns, existing.created_ns),
+                Truncate(path, 0, existing.mtime_ns),
+            ]
+        )
         batch.put([Truncate(path, existing.size, existing.mtime_ns)])
         for offset in range(0, existing.size, _COPY_BYTES):
             data = await self._files.read(operation.existing, offset, _COPY_BYTES)
@@ -254,7 +263,8 @@ class FittingFileSystem:
 
 
 def _leaves_out(kept: Capabilities) -> bool:
-    return msgspec.structs.replace(kept, time_grain_ns=1) != _EVERYTHING
+    grain = 1 if kept.created_grain_ns else 0
+    return msgspec.structs.replace(kept, time_grain_ns=1, created_grain_ns=grain) != _EVERYTHING
 
 
 class _Batch:

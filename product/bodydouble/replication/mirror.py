@@ -19,6 +19,8 @@ from bodydouble.replication.comparison import (
     digest_file,
     is_newer,
     keeps_link,
+    same_attributes,
+    same_created,
     same_link,
     same_metadata,
     same_time,
@@ -412,8 +414,8 @@ class Mirror:
         if entry is None or entry.kind != "directory":
             return False
         known = at.there is not None and not self._touches.since(entry.path, self._plan.begun)
-        if not known or at.there is None or not same_metadata(entry, at.there.entry, self._kept):
-            self._outlet.put(MakeDirectory(entry.path, entry.metadata))
+        if not known or at.there is None or not same_attributes(entry, at.there.entry, self._kept):
+            self._outlet.put(MakeDirectory(entry.path, entry.metadata, entry.created_ns))
         elif not same_time(entry, at.there.entry, self._kept) and self._selection.selects(entry.path):
             self._outlet.put(SetTimes(entry.path, entry.mtime_ns))
         return True
@@ -465,6 +467,8 @@ class Mirror:
             self._outlet.put(
                 MakeSymbolicLink(entry.path, entry.target, entry.metadata, entry.mtime_ns, entry.directory)
             )
+            if entry.created_ns:
+                self._outlet.put(SetTimes(entry.path, entry.mtime_ns, entry.created_ns))
         self._tally.file()
 
     # --- files ---
@@ -475,6 +479,8 @@ class Mirror:
                 self._tally.skipped(here.size)
                 if there is not None and not same_metadata(here, there.entry, self._kept):
                     self._outlet.put(SetMetadata(here.path, here.metadata))
+                if there is not None and not same_created(here, there.entry, self._kept):
+                    self._outlet.put(SetTimes(here.path, here.mtime_ns, here.created_ns))
             else:
                 await self._send_file(here, there, mark)
             if self._kept.streams:

@@ -93,3 +93,27 @@ class NameGroups:
     def outside(self) -> int:
         """How many files have names that the mirror has not met: changes made through these are not seen."""
         return sum(len(group.met) < group.links for group in self._here.values())
+
+
+class SameNames:
+    """Whether names that mean one file on the source mean one file on the replica as well, and no other names do."""
+
+    def __init__(self) -> None:
+        self._here: dict[str, tuple[str, str]] = {}
+        self._there: dict[str, tuple[str, str]] = {}
+
+    def compare(self, here: Entry, there: Entry) -> tuple[str, str]:
+        """What is different, in words, and the name that was met first; empty when nothing is."""
+        mine, theirs = here.identity or here.path, there.identity or here.path
+        first, expected = self._here.setdefault(mine, (here.path, theirs))
+        if first != here.path and (expected != theirs or not there.identity):
+            return f"the same file as {first}, on the target another one", first
+        name, owner = self._there.setdefault(theirs, (here.path, mine))
+        if name != here.path and owner != mine:
+            return f"another file than {name}, on the target the same one", name
+        return "", ""
+
+    def clear(self) -> None:
+        """Begin anew: names came or went."""
+        self._here.clear()
+        self._there.clear()

@@ -52,8 +52,8 @@ META, LARGE, ANEW = 1, 2, 4
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[Body])
-_TIMES = {kind: tuple(name for name in kind.__struct_fields__ if name.endswith("mtime_ns")) for kind in get_args(Body)}
-"""The fields of each kind of element that are times of last writes, most of them close to each other."""
+_TIMES = {kind: tuple(name for name in kind.__struct_fields__ if name.endswith("_ns")) for kind in get_args(Body)}
+"""The fields of each kind of element that are times, most of them close to each other."""
 
 
 class Packer:

@@ -24,12 +24,13 @@ from bodydouble.replication.comparison import (
 from bodydouble.replication.directory_times import directories_of
 from bodydouble.replication.holes import has_holes
 from bodydouble.replication.keeping import Keeping
-from bodydouble.replication.protocol import BLOCK_BYTES, SMALL_FILE_BYTES, ListedEntry
+from bodydouble.replication.names import SameNames
+from bodydouble.replication.protocol import BLOCK_BYTES, SMALL_FILE_BYTES, ListedEntry, RemoveTree
 from bodydouble.replication.questions import Outlet, Questions
 from bodydouble.replication.touches import Touches
 from bodydouble.vocabulary import paths
 from bodydouble.vocabulary.capabilities import Capabilities
-from bodydouble.vocabulary.operations import Entry, Rename
+from bodydouble.vocabulary.operations import Entry, MakeHardLink, RemoveFile, Rename
 from bodydouble.vocabulary.verification import Difference, VerificationOptions, VerificationTotals
 
 if TYPE_CHECKING:
@@ -93,6 +94,10 @@ class Verification:
         self._touches = Touches(selection.key)
         self._again: dict[str, bool] = {}
         self._trees: dict[str, None] = {}
+        self._names = SameNames()
+        self._named = 0
+        """When names last came or went, in `Touches`."""
+        self._began = 0
         self._restless: set[str] = set()
         """Directories in which something happened: their times are still on their way."""
 
@@ -103,6 +108,8 @@ class Verification:
         self._touches.note(body)
         for directory in directories_of(body):
             self._restless.add(self._selection.key(directory))
+        if isinstance(body, MakeHardLink | Rename | RemoveFile | RemoveTree):
+            self._named = self._touches.now
         if isinstance(body, Rename):
             self._later(body.new_path, deep=True)
 
@@ -118,6 +125,8 @@ class Verification:
         await self._outlet.settle_times()
         work = dict.fromkeys(self._selection.roots, True)
         for _ in range(MAX_ROUNDS):
+            self._names.clear()
+            self._began = self._touches.now
             for path, deep in work.items():
                 await self._visit(path, deep=deep)
             work, self._again = self._again, {}
@@ -226,6 +235,14 @@ class Verification:
         if self._touches.since(here.path, mark):
             self._later(here.path, deep=False)
             return
+        if there is not None and not words and self._kept.hard_links:
+            words, other = self._names.compare(here, there.entry)
+            if words and self._named > self._began:  # the other one may have been looked at before
+                self._later(here.path, deep=False)
+                self._later(other, deep=False)
+                return
+            if words and not self._is_covered(other):
+                self.findings.paths.append(other)  # a mirror needs to meet both
         self._count(files=1, bytes=here.size)
         if there is None:
             self._find(Difference(here.path, "missing"))

@@ -22,6 +22,7 @@ class Capabilities(msgspec.Struct, frozen=True, array_like=True):
         time_grain_ns: times of last write are kept to so many nanoseconds.
         largest_file: bytes that a file can have.
         streams: whether there may be named streams.
+        created_grain_ns: creation times are kept to so many nanoseconds; 0: they cannot be set.
     """
 
     security: bool = True
@@ -34,6 +35,7 @@ class Capabilities(msgspec.Struct, frozen=True, array_like=True):
     time_grain_ns: int = 1
     largest_file: int = LARGEST
     streams: bool = True
+    created_grain_ns: int = 1
 
     def keeps_extended(self, name: str) -> bool:
         """Whether it keeps an extended attribute of that name."""
@@ -43,6 +45,7 @@ class Capabilities(msgspec.Struct, frozen=True, array_like=True):
 def common(one: Capabilities, other: Capabilities) -> Capabilities:
     """What both of two volumes keep."""
     extended = [each for each in one.extended if each.startswith(other.extended)]
+    grains = one.created_grain_ns, other.created_grain_ns
     extended += [each for each in other.extended if each.startswith(one.extended) and each not in extended]
     return Capabilities(
         security=one.security and other.security,
@@ -55,4 +58,5 @@ def common(one: Capabilities, other: Capabilities) -> Capabilities:
         time_grain_ns=max(one.time_grain_ns, other.time_grain_ns),
         largest_file=min(one.largest_file, other.largest_file),
         streams=one.streams and other.streams,
+        created_grain_ns=max(grains) if all(grains) else 0,
     )

@@ -54,6 +54,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
         identity: equal for the names of one file on one volume as long as it has several; empty when it has one.
         links: how many names the file has on the volume.
         sparse: the file has holes: at least `HOLE_BYTES` of its length take no space on the volume.
+        created_ns: when it was created, where the volume lets the product set that; 0 elsewhere.
         streams: names and lengths of its named streams, sorted by name; the first `MAX_STREAMS`.
     """
 
@@ -67,6 +68,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
     links: int = 1
     sparse: bool = False
     streams: tuple[tuple[str, int], ...] = ()
+    created_ns: int = 0
 
     @property
     def kind(self) -> Kind:
@@ -83,16 +85,20 @@ class Operation(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 
 class MakeDirectory(Operation, frozen=True, tag="mkdir"):
-    """Make a directory; its parent exists. An existing directory only takes the metadata."""
+    """Make a directory; its parent exists. An existing directory only takes the metadata, and the creation time."""
 
     metadata: Metadata
+    created_ns: int = 0
+    """When it was created; 0: not known, and left to the volume."""
 
 
 class CreateFile(Operation, frozen=True, tag="create"):
-    """Create an empty file; its parent exists. An existing file keeps its bytes and takes the metadata."""
+    """Create an empty file; its parent exists. An existing file keeps its bytes and takes metadata and times."""
 
     metadata: Metadata
     mtime_ns: int
+    created_ns: int = 0
+    """See `MakeDirectory`."""
 
 
 class Write(Operation, frozen=True, tag="write"):
@@ -143,9 +149,10 @@ class SetMetadata(Operation, frozen=True, tag="metadata"):
 
 
 class SetTimes(Operation, frozen=True, tag="times"):
-    """Set the last-write time of a file or directory."""
+    """Set the last-write time of a file or directory, and with ``created_ns`` its creation time."""
 
     mtime_ns: int
+    created_ns: int = 0
 
 
 class MakeHardLink(Operation, frozen=True, tag="hardlink"):

@@ -203,7 +203,8 @@ class Changes:
         else:
             self._journal.changing(link)
             link.node.metadata = metadata
-        return MakeDirectory(self._tree.path(link), metadata), link
+        self._set_created(link.node, operation.created_ns)
+        return MakeDirectory(self._tree.path(link), metadata, link.node.created_ns), link
 
     def _create_file(self, operation: AnyOperation) -> Done:
         assert isinstance(operation, CreateFile)
@@ -217,7 +218,8 @@ class Changes:
             self._journal.changing(link)
             link.node.metadata = metadata
             link.node.mtime_ns = mtime_ns
-        return CreateFile(self._tree.path(link), metadata, mtime_ns), link
+        self._set_created(link.node, operation.created_ns)
+        return CreateFile(self._tree.path(link), metadata, mtime_ns, link.node.created_ns), link
 
     def _write(self, operation: AnyOperation) -> Done:
         assert isinstance(operation, Write)
@@ -333,4 +335,10 @@ class Changes:
         link = self._existing(operation.path)
         self._journal.changing(link)
         link.node.mtime_ns = self._write_time(operation.mtime_ns)
-        return SetTimes(self._tree.path(link), link.node.mtime_ns), link
+        self._set_created(link.node, operation.created_ns)
+        told = link.node.created_ns if operation.created_ns else 0
+        return SetTimes(self._tree.path(link), link.node.mtime_ns, told), link
+
+    def _set_created(self, node: Node, created_ns: int) -> None:
+        if created_ns:
+            node.created_ns = self._create_time(created_ns)

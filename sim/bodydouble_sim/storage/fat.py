@@ -79,7 +79,7 @@ class FatVolume(Volume):
 
     def capabilities(self) -> Capabilities:
         """See `Volume.capabilities`."""
-        return msgspec.structs.replace(super().capabilities(), time_grain_ns=_TWO_SECONDS)
+        return msgspec.structs.replace(super().capabilities(), time_grain_ns=_TWO_SECONDS, created_grain_ns=_TEN_MS)
 
     def _create_time(self, ns: int) -> int:
         return ns - ns % _TEN_MS

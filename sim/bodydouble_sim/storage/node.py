@@ -124,7 +124,7 @@ def entry(link: Link, path: str) -> Entry:
     size = 0 if content is None else len(content.data)
     sparse = bool(node.flags & SPARSE)
     if not node.others and not node.target and not sparse and not node.streams:
-        return Entry(path, content is None, size, node.mtime_ns, node.metadata)
+        return Entry(path, content is None, size, node.mtime_ns, node.metadata, created_ns=node.created_ns)
     identity = "" if content is None or not node.others else f"{content.place:x}"
-    more = node.target or None, identity, 1 + len(node.others), sparse, _streams(node)
+    more = node.target or None, identity, 1 + len(node.others), sparse, _streams(node), node.created_ns
     return Entry(path, content is None, size, node.mtime_ns, node.metadata, *more)

@@ -185,7 +185,7 @@ class Volume(Changes):
         """What the product can have the volume keep."""
         return Capabilities(
             security=False, attributes=SETTABLE, extended=(), hard_links=False, symbolic_links=False, junctions=False,
-            holes=False, time_grain_ns=100, largest_file=self.largest_file, streams=False,
+            holes=False, time_grain_ns=100, largest_file=self.largest_file, streams=False, created_grain_ns=100,
         )  # fmt: skip
 
     def free_space(self) -> int:
@@ -283,9 +283,9 @@ class Volume(Changes):
         """Replace attributes and security; ``not_found``."""
         self._commit(SetMetadata(path, metadata))
 
-    def set_times(self, path: str, mtime_ns: int) -> None:
-        """Set the time of the last write; ``not_found``."""
-        self._commit(SetTimes(path, mtime_ns))
+    def set_times(self, path: str, mtime_ns: int, created_ns: int = 0) -> None:
+        """Set the time of the last write, and of the creation when it is given; ``not_found``."""
+        self._commit(SetTimes(path, mtime_ns, created_ns))
 
     def set_attributes(self, path: str, attributes: int) -> None:
         """Replace the attribute bits that programs may set; ``not_found``."""

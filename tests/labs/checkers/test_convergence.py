@@ -41,6 +41,10 @@ def test_equal_trees_pass_and_are_counted(history: History, scenario: Scenario) 
         ({"attributes": 33}, "attributes 32 against 33"),
         ({"security": "everyone"}, "security admins against everyone"),
         ({"directory": True}, "file on the source, directory on the target"),
+        ({"target": "C:/elsewhere"}, "leads to none against C:/elsewhere"),
+        ({"streams": {"summary": "ab"}}, "stream summary"),
+        ({"extended": {"user.note": "ff"}}, "extended attribute user.note"),
+        ({"same_as": "wwwroot/other.htm"}, "the same file as none against wwwroot/other.htm"),
     ],
 )
 def test_a_planted_difference_fails(
@@ -74,11 +78,13 @@ def test_times_count_only_when_the_scenario_says_so(history: History, scenario: 
     assert (check.verdict, check.detail) == ("fail", f"1 difference: {PAGE}: last write 5 ns against 6 ns")
 
 
-def test_times_of_directories_never_count(history: History, scenario: Scenario) -> None:
+def test_times_of_directories_count_likewise(history: History, scenario: Scenario) -> None:
     tree = history.trees["target"]
     tree["wwwroot"] = msgspec.structs.replace(tree["wwwroot"], mtime_ns=77)
+    assert run(history, scenario).verdict == "pass"
     strict = msgspec.structs.replace(scenario.expect, same_times=True)
-    assert convergence.check(history, strict, scenario).verdict == "pass"
+    check = convergence.check(history, strict, scenario)
+    assert (check.verdict, check.detail) == ("fail", "1 difference: wwwroot: last write 1 ns against 77 ns")
 
 
 @pytest.mark.parametrize("host", ["source", "target"])

@@ -59,6 +59,7 @@ class Body:
     holes: list[tuple[int, int]] = field(default_factory=list)
     streams: dict[str, bytearray] = field(default_factory=dict)
     mtime: int = 0
+    created: int = 0
     metadata: Metadata = field(default_factory=Metadata)
 
     def fill(self, begin: int, end: int) -> None:
@@ -218,13 +219,14 @@ class MemoryVolume:
                 node = self.nodes.setdefault(self.key(op.path), self.new(op.path, True))
                 if not node.directory:
                     raise FileSystemError("exists", op.path)
-                node.metadata = op.metadata
+                node.metadata, node.body.created = op.metadata, op.created_ns or node.body.created
             case CreateFile():
                 self._parent(op.path)
                 node = self.nodes.setdefault(self.key(op.path), self.new(op.path, False))
                 if node.directory or node.target is not None:
                     raise FileSystemError("exists", op.path)
                 node.metadata, node.mtime = op.metadata, op.mtime_ns
+                node.body.created = op.created_ns or node.body.created
             case Write():
                 node = self._file(op.path)
                 node.data.extend(bytes(max(0, op.offset - len(node.data))))
@@ -271,6 +273,7 @@ class MemoryVolume:
                 self._any(op.path).metadata = op.metadata
             case SetTimes():
                 self._any(op.path).mtime = op.mtime_ns
+                self._any(op.path).body.created = op.created_ns or self._any(op.path).body.created
 
     def _any(self, path: str) -> Node:
         node = self.get(path)
@@ -339,6 +342,7 @@ class MemoryVolume:
         return Entry(
             node.path, node.directory, len(node.data), node.mtime, node.metadata, node.target, identity, links,
             bool(node.body.holes), tuple(sorted((name, len(data)) for name, data in node.body.streams.items())),
+            node.body.created,
         )  # fmt: skip
 
     async def list_directory(self, path: str) -> list[Entry]:

@@ -14,7 +14,10 @@ from bodydouble.replication.touches import Touches
 from bodydouble.state.store import StateStore
 from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.operations import (
+    AnyOperation,
+    CreateFile,
     MakeDirectory,
+    MakeHardLink,
     Metadata,
     RemoveFile,
     Rename,
@@ -467,3 +470,58 @@ def test_a_log_that_cannot_be_understood_is_refused_by_name() -> None:
             await log.read(kept)
 
     asyncio.run(main())
+
+
+def linked(source: Site) -> None:
+    for name in ("one", "two", "three", "alone", "single"):
+        source.put(f"{ROOT}/{name}", b"equal bytes")
+    for name in ("two", "three"):
+        source.volume.do(MakeHardLink(f"{ROOT}/{name}", f"{ROOT}/one"))
+    for name in ("one", "alone", "single"):
+        source.volume.do(SetTimes(f"{ROOT}/{name}", 5000))
+
+
+@pytest.mark.parametrize(
+    ("tampered", "found"),
+    [
+        ([RemoveFile(f"{ROOT}/two"), CreateFile(f"{ROOT}/two", Metadata(), 5000)], [("two", "another one")]),
+        ([MakeHardLink(f"{ROOT}/single", f"{ROOT}/alone")], [("single", "the same one")]),
+        ([MakeHardLink(f"{ROOT}/three", f"{ROOT}/alone")], [("one", "the same one"), ("three", "another one")]),
+    ],
+    ids=["a copy instead of a link", "a link instead of a copy", "a link to another file"],
+)
+def test_names_of_one_file_are_names_of_one_file_on_the_replica(
+    tampered: list[AnyOperation], found: list[tuple[str, str]]
+) -> None:
+    async def body(source: Site, target: Site) -> None:
+        linked(source)
+        await until(lambda: same(source, target))
+        for operation in tampered:
+            target.volume.change(operation)
+            if isinstance(operation, CreateFile):
+                target.volume.change(Write(operation.path, 0, b"equal bytes", 5000))
+        done = await verified(source, VerificationOptions(checksum=True, repair=True))
+        details = await source.service.verifier.details(done.number)
+        assert {each.path for each in details.differences} >= {f"{ROOT}/{name}" for name, _ in found[-1:]}
+        assert any(found[-1][1] in each.detail for each in details.differences)
+        await until(lambda: same(source, target))
+
+    scenario(body)
+
+
+def test_links_that_come_and_go_meanwhile_are_no_differences() -> None:
+    async def body(source: Site, target: Site) -> None:
+        linked(source)
+        await until(lambda: same(source, target))
+        source.service.verify(1, CHECKSUM)
+        reports, number = source.service.verifier.reports, 0
+        while reports()[-1].state != "complete":
+            number += 1
+            if number < 60:
+                name, other = f"{ROOT}/{'alone' if number % 2 else 'single'}", f"{ROOT}/one"
+                source.volume.do(RemoveFile(name))
+                source.volume.do(MakeHardLink(name, other))
+            await asyncio.sleep(0)
+        assert reports()[-1].found == 0
+
+    scenario(body)

@@ -38,8 +38,9 @@ def capabilities_of(fd: int) -> Capabilities:
             time_grain_ns=2_000_000_000 if kind == _FAT else 10_000_000,
             largest_file=4 * 1024**3 - 1 if kind == _FAT else LARGEST,
             streams=False,
+            created_grain_ns=0,
         )
-    return Capabilities(attributes=0, extended=_spaces(fd), holes=kind != _RAMFS, streams=False)
+    return Capabilities(attributes=0, extended=_spaces(fd), holes=kind != _RAMFS, streams=False, created_grain_ns=0)
 
 
 def _spaces(fd: int) -> tuple[str, ...]:
