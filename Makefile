@@ -3,6 +3,7 @@
 # make check  style, architecture, types, tests with coverage: all that a change must pass
 # make power-cuts    the durability claims over 10,000 seeded power cuts for each kind of volume
 # make campaign      2,000 random workloads with faults in the simulation: order, convergence, no silence about what was lost
+# make fuzz          a million mutated frames, journals and state files: each handled or refused, none crashes or hangs
 # make determinism   the long campaign: seeds 0-99, each in two processes, equal trace hashes
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -18,7 +19,7 @@ ALL := $(TESTS) --numprocesses=$(JOBS) --dist=loadgroup
 
 export PYTHONHASHSEED := $(SEED)
 
-.PHONY: lab test check power-cuts campaign determinism bench clean
+.PHONY: lab test check power-cuts campaign fuzz determinism bench clean
 
 lab: $(VENV)/.lab
 	$(BIN)/bodydouble lab run iis5-power-loss --seed $(SEED)
@@ -40,6 +41,9 @@ power-cuts: $(VENV)/.test
 
 campaign: $(VENV)/.test
 	$(BIN)/python -m tests.campaign --count 2000 --from-seed $(SEED)
+
+fuzz: $(VENV)/.test
+	$(BIN)/python -m tests.fuzz --count 1000000 --seed $(SEED)
 
 determinism: $(VENV)/.lab
 	$(BIN)/bodydouble lab replay iis5-power-loss --seeds 0-99 --jobs 2

@@ -10,23 +10,11 @@ import argparse
 import json
 import sys
 import time
-import traceback
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
 import click
-from tests.campaign.batches import BATCH, FIND_AND_SHRINK, run_batch, totals
-
-
-def batch(seed: int, count: int) -> tuple[int, dict[str, int], str]:
-    """One batch in this process: its seed, what it did, and why it failed."""
-    totals.clear()
-    failure = ""
-    try:
-        run_batch(seed, count=count, phases=FIND_AND_SHRINK)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the campaign goes on and tells
-        failure = "".join(traceback.format_exception(error, limit=-4))
-    return seed, dict(totals), failure
+from tests.campaign.batches import BATCH, told
 
 
 def batches(first: int, count: int) -> list[tuple[int, int]]:
@@ -45,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     click.echo(f"campaign: {chosen.count} workloads, seeds {plan[0][0]} to {plan[-1][0]}", err=True)
     began, sums, failures = time.monotonic(), Counter[str](), {}
     with ProcessPoolExecutor(chosen.jobs, max_tasks_per_child=4) as pool:
-        for done in as_completed([pool.submit(batch, seed, count) for seed, count in plan]):
+        for done in as_completed([pool.submit(told, seed, count) for seed, count in plan]):
             seed, counts, failure = done.result()
             sums.update(counts)
             if failure:

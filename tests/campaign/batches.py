@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import TYPE_CHECKING
 
 from hypothesis import HealthCheck, Phase, settings
@@ -53,4 +54,15 @@ def run_batch(
     )
 
 
-__all__ = ["BATCH", "FIND", "FIND_AND_SHRINK", "focused", "run_batch", "totals"]
+def told(seed: int, count: int) -> tuple[int, dict[str, int], str]:
+    """One batch in this process: its seed, what it did, and why it failed."""
+    totals.clear()
+    failure = ""
+    try:
+        run_batch(seed, count=count, phases=FIND_AND_SHRINK)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the campaign goes on and tells
+        failure = "".join(traceback.format_exception(error, limit=-4))
+    return seed, dict(totals), failure
+
+
+__all__ = ["BATCH", "FIND", "FIND_AND_SHRINK", "focused", "run_batch", "told", "totals"]
