@@ -70,7 +70,7 @@ class ReplicationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     queue_alert_percent: Annotated[int, msgspec.Meta(ge=1, le=100)] = 50
     queue_full: Literal["disconnect", "pause", "stop"] = "disconnect"
     mirror_window_bytes: Amount = 8 * MIB
-    receive_bytes: Amount = 8 * MIB
+    receive_bytes: Amount = 32 * MIB
     settle_interval: Seconds = 0.25
     max_sessions: Amount = 64
     task_directory: str = ""

@@ -1,4 +1,7 @@
-"""System calls that Python 3.11 does not offer: syncfs(2), renameat2(2), fallocate(2), fstatfs(2), umount2(2)."""
+"""System calls that Python 3.11 does not offer.
+
+syncfs(2), renameat2(2), openat2(2), fallocate(2), fstatfs(2), umount2(2).
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,15 @@ _KEEP_SIZE, _PUNCH_HOLE = 1, 2
 _STATFS_BYTES = 512
 """More than any architecture's answer takes; the kind is its first word."""
 _MNT_DETACH = 2
+_OPENAT2 = 437
+"""Its number is the same on every architecture."""
+_RESOLVE = 0x02 | 0x04 | 0x08
+"""Without magic links, without symbolic links, beneath the directory."""
+
+
+class _OpenHow(ctypes.Structure):
+    _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
+
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -22,6 +34,19 @@ def syncfs(fd: int) -> None:
     """
     if _libc.syncfs(fd) != 0:
         raise _last_error()
+
+
+def open_beneath(directory: int, path: str, flags: int) -> int:
+    """Open what ``path`` is beneath an open directory; no symbolic link is followed, wherever it is on the way.
+
+    Raises:
+        OSError: ELOOP where one is; ENOSYS before Linux 5.6, and EPERM where a container forbids what it does not know.
+    """
+    how = _OpenHow(flags, 0, _RESOLVE)
+    fd = int(_libc.syscall(_OPENAT2, directory, os.fsencode(path), ctypes.byref(how), ctypes.sizeof(how)))
+    if fd < 0:
+        raise _last_error()
+    return fd
 
 
 def rename_without_replacing(old: str, old_directory: int, new: str, new_directory: int) -> None:

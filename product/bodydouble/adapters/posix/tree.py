@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from bodydouble.adapters.posix.backing import DIRECTORY
 from bodydouble.adapters.posix.codes import on_path
 from bodydouble.adapters.posix.extended import place_in
-from bodydouble.adapters.posix.libc import syncfs
+from bodydouble.adapters.posix.libc import open_beneath, syncfs
 from bodydouble.adapters.posix.metadata import entry_of, replicable
 from bodydouble.adapters.posix.names import link_target, speakable
 from bodydouble.adapters.posix.volumes import capabilities_of
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _STEP = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 #: O_NONBLOCK: a FIFO in the way must not hang the caller before it is seen and refused.
+_AS_A_WALK = (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EMFILE, errno.ENFILE)
+"""What opening at once fails with as a walk would."""
 _FILE = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
@@ -43,6 +45,18 @@ class Tree:
             OSError: a component is missing or is not a directory (a symbolic link is not one).
         """
         fd, components = self._backing.resolve(path)
+        if not components:
+            return os.open(".", DIRECTORY, dir_fd=fd)
+        try:
+            return open_beneath(fd, "/".join(components), DIRECTORY)
+        except OSError as error:
+            if error.errno in _AS_A_WALK:
+                raise
+        return self._walk(fd, components)
+
+    @staticmethod
+    def _walk(fd: int, components: list[str]) -> int:
+        """The same, one component after the other: where the system cannot do it at once, or says ELOOP for a link."""
         held = fd
         try:
             for component in components:

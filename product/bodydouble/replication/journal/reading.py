@@ -17,7 +17,7 @@ from bodydouble.replication.journal.framing import (
 if TYPE_CHECKING:
     from bodydouble.ports import FileSystem
 
-_READ_BYTES = 256 * 1024
+_READ_BYTES = 1024 * 1024
 
 
 class SegmentReader:
