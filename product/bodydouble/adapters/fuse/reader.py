@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from bodydouble.adapters.fuse.ring import Ring
     from bodydouble.adapters.sinks import SinkTable
 
-_GATHER = 0.001
-"""Seconds between the bell and reading: what comes meanwhile needs no bell of its own."""
+_GATHER = 0.002
+"""Seconds between the bell and reading, and between one reading and the next: a few records at a time cost too much."""
 _RECORDS, _BYTES = 256, 4 << 20
 """Read in a row before everything else on the loop gets its turn."""
+_MANY = 1 << 20
+"""Bytes that are read without waiting for more."""
 _PAUSE = 0.001
 
 
@@ -64,10 +66,15 @@ class Reader:
             self._due = self._loop.call_later(_GATHER, self._work)
 
     def _work(self) -> None:
-        self._due = None
-        if self._deliver():
+        """Read, and come back as long as there is something; only when there is nothing the bell is needed."""
+        before = self._ring.tail
+        more = self._deliver()
+        if more and self._ring.head - self._ring.tail > _MANY:
             self._due = self._loop.call_soon(self._work)
+        elif more or self._ring.tail != before:
+            self._due = self._loop.call_later(_GATHER, self._work)
         else:
+            self._due = None
             self._sleep()
 
     def _sleep(self) -> None:
