@@ -68,7 +68,7 @@ def test_every_operation_is_counted_at_each_station_of_its_way() -> None:
             assert (after.operations_queued, after.queue_memory_bytes, after.lag_s) == (0, 0, 0.0)
             assert after.generated_bytes > before.generated_bytes + 20 * 100
             assert after.mirror_bytes == before.mirror_bytes
-            assert after.sent_bytes > after.plain_bytes > 10_000 + 20 * 100
+            assert min(after.sent_bytes, after.plain_bytes) > 10_000 + 20 * 100
             (replica,) = target.service.figures()[2]
             assert (replica.applied, replica.operations_queued, replica.state) == (after.operations_applied, 0, "ok")
 
