@@ -47,7 +47,7 @@ class FtpWriter:
             acknowledged = True
         except FAILURES as error:
             outcome, detail = outcome_of(error)
-            self._forget_session()
+            self.drop()
         else:
             outcome, detail = "ok", ""
             self._shelf.put(key, document)
@@ -87,7 +87,8 @@ class FtpWriter:
             self._session = await FtpSession.open(address, self._server.ftp_port)
         await self._session.store(document.url_path, document.body)
 
-    def _forget_session(self) -> None:
+    def drop(self) -> None:
+        """End the session without a word, if there is one."""
         session, self._session = self._session, None
         if session is not None:
             session.close()

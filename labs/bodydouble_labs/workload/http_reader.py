@@ -55,6 +55,9 @@ class HttpReader:
     async def close(self) -> None:
         """Nothing to close: connections end with their requests."""
 
+    def drop(self) -> None:
+        """The same."""
+
     def _next(self) -> tuple[str, Document]:
         """A page, or every second time a record that the site acknowledged lately."""
         self._asked += 1

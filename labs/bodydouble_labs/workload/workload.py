@@ -25,6 +25,7 @@ class _Client(Protocol):
     def spec(self) -> ReaderSpec | WriterSpec: ...
     async def work(self) -> Request: ...
     async def close(self) -> None: ...
+    def drop(self) -> None: ...
 
 
 class Workload:
@@ -85,12 +86,15 @@ class Workload:
         # Clients do not come in step with each other, nor with what the timeline does.
         phase = random.Random(f"{self._seed}:phase:{client.name}").random()  # noqa: S311 - seeded
         due = loop.time() + phase * client.spec.every
-        await self._until(due)
-        while not self._stopping.is_set():
-            self._stage.history.requests.append(await client.work())
-            due = _next_due(due, client.spec.every, loop.time())
+        try:
             await self._until(due)
-        await client.close()
+            while not self._stopping.is_set():
+                self._stage.history.requests.append(await client.work())
+                due = _next_due(due, client.spec.every, loop.time())
+                await self._until(due)
+            await client.close()
+        finally:
+            client.drop()  # taken away while a session was open
 
     async def _until(self, due: float) -> None:
         """Wait for the time to come or the stop, whichever is first."""
