@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING
 
 import pytest
 
+from bodydouble.adapters.fuse import filter as filter_module
 from bodydouble.adapters.fuse import mounts, program
 from bodydouble.adapters.fuse.staleness import Staleness
 from bodydouble.adapters.linux import FilterSettings, LinuxHostSettings, open_host
@@ -35,7 +36,7 @@ from bodydouble.vocabulary.operations import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
     from tests.e2e.linux.conftest import Filtered
 
@@ -156,6 +157,55 @@ def test_mount_of_a_program_that_was_killed_is_repaired(filtered: Filtered) -> N
         filtered.run_application((filtered.root / "kept").unlink)
     assert filtered.seen == [RemoveFile(f"{filtered.root}/kept")]
     assert mounts.topmost(str(filtered.root)) is None
+
+
+def run_with_a_crash(root: Path, case: Callable[[Host, list[AnyOperation], list[str]], Awaitable[None]]) -> list[str]:
+    """Kill the program under a living daemon, then the case; what the event loop complained of."""
+    complaints: list[str] = []
+    seen: list[AnyOperation] = []
+    lost: list[str] = []
+
+    async def crash() -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _loop, context: complaints.append(context["message"]))
+        async with open_host(LinuxHostSettings(filter=FilterSettings(kind="fuse", roots=[str(root)]))) as host:
+            await host.file_filter.attach(str(root), seen.append, lost.append)
+            await asyncio.to_thread((root / "before").touch)
+            os.kill(host.file_filter._program.pid, signal.SIGKILL)  # type: ignore[attr-defined]
+            while not lost:  # noqa: ASYNC110 - another process ends
+                await asyncio.sleep(0.001)
+            await case(host, seen, lost)
+
+    asyncio.run(crash())
+    assert mounts.topmost(str(root)) is None
+    return complaints
+
+
+def test_program_that_crashes_is_replaced_and_what_was_recorded_is_reported_first(
+    filtered: Filtered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(filter_module, "_TOO_SOON", 0.0)
+    root = filtered.root
+
+    async def case(host: Host, seen: list[AnyOperation], lost: list[str]) -> None:
+        assert [each.path for each in seen] == [f"{root}/before"]
+        await host.file_filter.attach(str(root), seen.append, lost.append)
+        await asyncio.to_thread((root / "after").touch)
+        await host.file_filter.settled()
+        assert [each.path for each in seen] == [f"{root}/before", f"{root}/after"]
+        assert len(lost) == 1
+
+    assert ["ended by itself" in each for each in run_with_a_crash(root, case)] == [True]
+
+
+def test_program_that_crashes_at_once_is_not_started_again_and_again(filtered: Filtered) -> None:
+    root = filtered.root
+
+    async def case(host: Host, seen: list[AnyOperation], _lost: list[str]) -> None:
+        with pytest.raises(FilterError, match="not mounted"):
+            await host.file_filter.attach(str(root), seen.append)
+
+    assert "had only just been started" in run_with_a_crash(root, case)[-1]
 
 
 def test_program_with_other_settings_is_replaced(filtered: Filtered) -> None:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 RING_BYTES = 64 << 20
+_TOO_SOON = 2.0
+"""Seconds: a program that ends sooner is not started again."""
 
 
 class FuseFilter:
@@ -64,6 +66,8 @@ class FuseFilter:
         self._ring: Ring | None = None
         self._reader: Reader | None = None
         self._staleness: Staleness | None = None
+        self._restarting: asyncio.Task[None] | None = None
+        self._began = 0.0
 
     async def attach(self, root: str, sink: Sink, lost: Lost | None = None) -> Attachment:
         """See the port.
@@ -74,6 +78,8 @@ class FuseFilter:
         above = next((each for each in self._roots if is_beneath(root, each)), None)
         if above is None:
             raise FilterError(f"{root}: not beneath {' or '.join(self._roots)}, which is what the filter watches")
+        if self._restarting is not None:
+            await asyncio.wait([self._restarting])
         await self.settled()  # what was done before is not to be reported
         if self._reader is None or above in self._gone:
             raise FilterError(f"{above}: the filter is not mounted; restart the daemon")
@@ -94,6 +100,7 @@ class FuseFilter:
         obtain = partial(program.obtain, self._roots, self._ring_bytes, extended=self._extended_attributes)
         if os.geteuid() != 0 or not await self._in_thread(Path("/dev/fuse").exists):
             raise FilterError(f"{self._roots[0]}: mounting the filter needs root and /dev/fuse")
+        self._began = asyncio.get_running_loop().time()
         try:
             self._program = await self._in_thread(obtain)
         except OSError as error:
@@ -105,6 +112,7 @@ class FuseFilter:
             raise
 
     def _take_up(self, running: Program) -> None:
+        self._gone.clear()
         for root, fd in zip(running.roots, running.backing, strict=True):
             self._backing.adopt(root, os.dup(fd))
         self._ring = Ring(running.memory, running.ring_bytes, running.roots)
@@ -131,21 +139,37 @@ class FuseFilter:
             self._unmounted(self._program.roots[int(said.removeprefix("ended "))])
 
     def _program_ended(self) -> None:
-        assert self._program is not None
-        assert self._reader is not None
-        asyncio.get_running_loop().remove_reader(self._program.line)
+        """It crashed, or somebody killed it: applications cannot reach their files until there is another one."""
+        ended, self._program = self._program, None
+        assert ended is not None
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(ended.line)
         self._backing.on_change = None
-        self._reader.finish()
-        self._reader = None
-        for root in self._roots:
-            self._unmounted(root)
+        self._let_go(ended)
+        why = f"the filter program of {', '.join(self._roots)} ended by itself"
+        loop.call_exception_handler({"message": why, "exception": FilterError(why)})
+        self._sinks.lose(why)
+        self._restarting = loop.create_task(self._restart(ended), name="filter restart")
 
-    def _unmounted(self, root: str) -> None:
+    async def _restart(self, ended: Program) -> None:
+        """Take its dead mounts away and mount anew, unless it ended too soon for that to help."""
+        try:
+            await self._in_thread(ended.reap)
+            if asyncio.get_running_loop().time() - self._began < _TOO_SOON:
+                raise FilterError("it had only just been started")  # noqa: TRY301 - one way out
+            await self.start()
+        except FilterError as error:
+            for root in self._roots:
+                self._unmounted(root, f"and is not started again: {error}")
+        finally:
+            self._restarting = None
+
+    def _unmounted(self, root: str, more: str = "") -> None:
         """Say so when a mount ends by another hand: from then on changes are not seen."""
         if root in self._gone:
             return
         self._gone.add(root)
-        error = FilterError(f"{root}: the filter was unmounted; changes are no longer seen")
+        error = FilterError(f"{root}: the filter was unmounted {more}; changes are no longer seen".replace(" ;", ";"))
         asyncio.get_running_loop().call_exception_handler({"message": str(error), "exception": error})
         self._sinks.lose(str(error), root)
 
@@ -155,8 +179,11 @@ class FuseFilter:
         Raises:
             FilterError: a mount cannot be taken away.
         """
+        if self._restarting is not None:
+            await asyncio.wait([self._restarting])
         running, self._program = self._program, None
         if running is None:
+            await self._in_thread(partial(program.take_dead_mounts_away, self._roots))
             return
         asyncio.get_running_loop().remove_reader(running.line)
         self._backing.on_change = None

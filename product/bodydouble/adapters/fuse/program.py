@@ -75,8 +75,12 @@ class Program:
             with suppress(OSError):
                 self.line.send(b"stop")
             _await_end(self.pid)
-            if self.child is not None:
-                self.child.wait()
+            self.reap()
+
+    def reap(self) -> None:
+        """It has ended: take note of that, if it was this process's child."""
+        if self.child is not None:
+            self.child.wait()
 
     def close(self) -> None:
         """Let go of it. Idempotent."""
@@ -120,6 +124,17 @@ def obtain(roots: list[str], ring_bytes: int, *, extended: bool) -> Program:
         finally:
             running.close()
     return start(roots, ring_bytes, extended=extended)
+
+
+def take_dead_mounts_away(roots: list[str]) -> None:
+    """Take away what a program that crashed has left mounted over ``roots``.
+
+    Raises:
+        OSError: the system refused.
+    """
+    for root in roots:
+        if mounts.topmost(root) == mounts.TYPE and mounts.is_dead(root):
+            unmount(root, lazily=True)
 
 
 def start(roots: list[str], ring_bytes: int, *, extended: bool) -> Program:
