@@ -38,8 +38,9 @@ class FileSystemError(BodydoubleError):
     """An operation on a volume failed.
 
     Attributes:
-        code: ``not_found``, ``exists``, ``not_empty``, ``no_space``, ``denied``, ``sharing`` (another process has the
-            file open and does not share it) or ``io``.
+        code: ``not_found``, ``exists``, ``not_empty``, ``no_space``, ``too_large`` (no file there can be so long,
+            whatever space there is), ``denied``, ``sharing`` (another process has the file open and does not share
+            it) or ``io``.
         path: the path concerned, in product form.
         detail: what the system says, for people.
         done: how many operations of the batch that failed had been carried out before, and stay so.

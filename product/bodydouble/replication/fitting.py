@@ -122,7 +122,30 @@ class FittingFileSystem:
         return self._kept(path)
 
     async def apply(self, operations: Sequence[AnyOperation], *, durable: bool = True) -> None:
-        """See the port; ``done`` counts the operations that were given."""
+        """See the port; ``done`` counts the operations that were given.
+
+        A file that no volume of this kind can hold gets no longer: to wait for space would be to wait for ever.
+        """
+        begun, skipped = 0, False
+        while begun < len(operations) or not operations:
+            try:
+                await self._apply(operations[begun:], durable=durable)
+                break
+            except FileSystemError as error:
+                error.done += begun
+                if error.code != "too_large" or error.done >= len(operations):
+                    raise
+                await self._leave_short(operations[error.done])
+                begun, skipped = error.done + 1, True
+        if skipped and durable:
+            await self._files.flush(operations[0].path)
+
+    async def _leave_short(self, operation: AnyOperation) -> None:
+        self._leave_out("bytes beyond what a file of this volume can have", operation.path)
+        if isinstance(operation, Write | Truncate | PunchHole):
+            await self._files.apply([SetTimes(operation.path, operation.mtime_ns)], durable=False)
+
+    async def _apply(self, operations: Sequence[AnyOperation], *, durable: bool) -> None:
         await self._look()
         if not self._lean:
             await self._files.apply(operations, durable=durable)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import sys
 import threading
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from bodydouble.adapters.linux import LinuxHostSettings, ScriptsSettings, open_h
 from bodydouble.adapters.posix import durability
 from bodydouble.adapters.services import CommandService
 from bodydouble.errors import FileSystemError, FilterError, IdentityError, InputError, ServiceError
-from bodydouble.vocabulary.operations import CreateFile, MakeHardLink, Metadata, SetMetadata, Write
+from bodydouble.vocabulary.operations import CreateFile, MakeHardLink, Metadata, SetMetadata, Truncate, Write
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -261,3 +262,21 @@ def test_cancelled_batch_is_over_before_the_next_one_begins(tmp_path: Path, monk
         assert batch.cancelled()
 
     run(case)
+
+
+def test_a_file_beyond_what_the_system_allows_is_too_large_and_not_out_of_space(tmp_path: Path) -> None:
+    path, most = str(tmp_path / "f"), 64 * 1024 * 1024
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    async def case(host: Host) -> None:
+        await host.file_system.apply([CreateFile(path, NOTHING, 0)])
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+        for operation in (Write(path, most, b"x", 0), Truncate(path, most + 1, 0)):
+            with pytest.raises(FileSystemError) as caught:
+                await host.file_system.apply([operation])
+            assert caught.value.code == "too_large"
+
+    try:
+        run(case)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from tests.product.replication.site import ROOT, Site, mirrored, protect, running, same, until
 
 from bodydouble.vocabulary.events import EventCode
-from bodydouble.vocabulary.operations import MakeHardLink, Rename
+from bodydouble.vocabulary.operations import MakeHardLink, Rename, Write
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
-    import pytest
+    from bodydouble.vocabulary.operations import AnyOperation
 
 
 def run(part: Coroutine[Any, Any, None]) -> None:
@@ -118,6 +119,34 @@ def test_a_target_without_room_for_its_queue_looks_again_at_intervals_only(monke
             applier = target.service.registry.applier(replica)
             await until(lambda: applier._settled == replica.applied)
             assert looks < 200
+
+    run(scenario())
+
+
+def too_large(operation: AnyOperation) -> str | None:
+    end = operation.offset + len(operation.data) if isinstance(operation, Write) else getattr(operation, "size", 0)
+    return "too_large" if operation.path.startswith(ROOT) and end > 1_000_000 else None
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_a_file_that_no_volume_of_the_target_can_hold_is_said_and_holds_nobody_up(*, live: bool) -> None:
+    async def scenario() -> None:
+        source, target = seeded(), Site("WEB2")
+        target.volume.fail = too_large
+        async with running(source, target):
+            if live:
+                await protect(source, target.service.port)
+                await mirrored(source, target)
+            source.put(f"{ROOT}/huge", b"x" * 1_500_000)
+            source.put(f"{ROOT}/order", b"placed")
+            if not live:
+                await protect(source, target.service.port)
+            await until(lambda: source.state() == "replicating" and holds(target, "order", b"placed"))
+            assert target.codes().count(EventCode.NOT_KEPT) == 1
+            assert EventCode.APPLYING_WAITS not in target.codes()
+            assert source.codes().count(EventCode.MIRROR_STARTED) == 1
+            source.put(f"{ROOT}/another", b"placed")
+            await until(lambda: holds(target, "another", b"placed"))
 
     run(scenario())
 

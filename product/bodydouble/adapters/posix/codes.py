@@ -19,7 +19,7 @@ _CODES = {
     errno.ENOTEMPTY: "not_empty",
     errno.ENOSPC: "no_space",
     errno.EDQUOT: "no_space",
-    errno.EFBIG: "no_space",
+    errno.EFBIG: "too_large",
     errno.EACCES: "denied",
     errno.EPERM: "denied",
     errno.EROFS: "denied",
