@@ -263,3 +263,82 @@ def test_creation_times_are_the_sources() -> None:
         assert (await verified(lab)).differences == []
 
     lab.run(main)
+
+
+def test_permissions_are_the_sources_whether_inherited_or_explicit() -> None:
+    lab = lab_with_data("ST")
+
+    async def main() -> None:
+        source, target = (drive(lab.boxes[name]) for name in "ST")
+        target.set_security(ROOT, b"O:BAG:SYD:(A;OICI;FR;;;BU)")  # what files there would inherit, were they made there
+        source.set_security(ROOT, b"O:BAG:SYD:(A;OICI;FA;;;BA)(A;OI;FR;;;WD)(D;CI;FW;;;BG)")
+        for name in ("mirrored", "live"):
+            if name == "live":
+                await lab.connect("S", "T")
+                await lab.settled(("S", 1))
+            source.mkdir(f"{ROOT}/{name}")
+            for each in ("inherited", "explicit"):
+                source.create(f"{ROOT}/{name}/{each}")
+            source.set_security(f"{ROOT}/{name}/explicit", ACL)
+            source.set_security(f"{ROOT}/{name}", b"O:BAG:SYD:P(A;OICI;FA;;;SY)")  # what lies below keeps what it has
+            source.create(f"{ROOT}/{name}/later")
+            source.rename(f"{ROOT}/{name}/inherited", f"{ROOT}/{name}/moved")
+        await lab.settled(("S", 1))
+        for name in ("mirrored", "live"):
+            security = {each: source.security(f"{ROOT}/{name}/{each}") for each in ("moved", "explicit", "later")}
+            assert len(set(security.values())) == 3
+            assert {each: target.security(f"{ROOT}/{name}/{each}") for each in security} == security
+            assert target.security(f"{ROOT}/{name}") == source.security(f"{ROOT}/{name}")
+        assert b"ID" in source.security(f"{ROOT}/live/moved")
+        assert (await verified(lab)).differences == []
+        target.set_security(f"{ROOT}/live/moved", ACL)
+        target.set_attributes(f"{ROOT}/live/later", 2)
+        differences = (await verified(lab)).differences
+        assert [each.detail for each in differences] == ["attributes", "security"]
+
+    lab.run(main)
+
+
+def test_links_over_the_border_of_the_set() -> None:
+    lab = lab_with_data("ST")
+    rules = ReplicationSet(name="data", rules=[Rule(path=ROOT), Rule(path=f"{ROOT}/left out", include=False)])
+
+    async def main() -> None:
+        source, target = (drive(lab.boxes[name]) for name in "ST")
+        for directory in ("C:/outside", f"{ROOT}/left out"):
+            source.mkdir(directory)
+            source.create(f"{directory}/f")
+            source.write(f"{directory}/f", 0, directory.encode())
+        for name in ("mirrored", "live"):
+            if name == "live":
+                await lab.connect("S", "T", rules)
+                await lab.settled(("S", 1))
+            source.mkdir(f"{ROOT}/{name}")
+            for each, there in (("a", "C:/outside/f"), ("b", f"{ROOT}/left out/f")):
+                source.hard_link(there, f"{ROOT}/{name}/{each}")
+                source.hard_link(f"{ROOT}/{name}/{each}", f"{ROOT}/{name}/{each}2")
+            source.create(f"{ROOT}/{name}/own")
+            source.hard_link(f"{ROOT}/{name}/own", f"C:/outside/{name}")
+            source.write(f"C:/outside/{name}", 0, b"through the name outside")
+            source.mkdir(f"{ROOT}/{name}/junction")
+            source.make_junction(f"{ROOT}/{name}/junction", "C:/outside")
+        source.write("C:/outside/f", 0, b"THROUGH THE BACK DOOR")
+        await lab.settled(("S", 1))
+        for name in ("mirrored", "live"):
+            for each in ("a", "a2", "b", "b2", "own"):
+                path = f"{ROOT}/{name}/{each}"
+                assert target.read(path) == source.read(path)
+            for each in "ab":
+                names = tuple(
+                    sorted(f"{ROOT}/{where}/{one}" for where in ("live", "mirrored") for one in (each, f"{each}2"))
+                )
+                assert target.names(f"{ROOT}/{name}/{each}") == names
+            assert target.names(f"{ROOT}/{name}/own") == (f"{ROOT}/{name}/own",)
+            entry = target.stat(f"{ROOT}/{name}/junction")
+            assert entry is not None
+            assert entry.target == "C:/outside"
+        assert target.stat("C:/outside") is None
+        assert target.stat(f"{ROOT}/left out") is None
+        assert (await verified(lab)).differences == []
+
+    lab.run(main)

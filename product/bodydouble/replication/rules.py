@@ -182,6 +182,7 @@ class Selection:
     Attributes:
         key: the form in which the file system compares paths.
         names: the form in which names here and names on the other side are compared.
+        fits: whether the other side can have a path at all; what it cannot have is in no set.
         together: whether two paths of the set may be names of one file, or one be renamed to the other, on the other
             side as well. Where a mapping takes them apart a rename is a removal here and an appearance there.
     """
@@ -190,6 +191,7 @@ class Selection:
         self.key = same if case_sensitive else fold
         self.names = self.key
         self.together: Callable[[str, str], bool] = _always
+        self.fits: Callable[[str], bool] = _anything
         self._protected = [self.key(path) for path in protected]
         ordered = sorted(replication_set.rules, key=lambda rule: (specificity(rule), not rule.include), reverse=True)
         self._patterns = [_compile(rule, self.key(rule.path)) for rule in ordered]
@@ -299,7 +301,7 @@ class Selection:
 
     def _decide_key(self, key: str) -> _Decision:
         """The decision for a path already in comparison form."""
-        if self._is_protected(key) or not _is_sendable(key):
+        if self._is_protected(key) or not _is_sendable(key) or not self.fits(key):
             return _NOTHING
         above = paths.parent(key)
         state = self._walk(key) if above == key else self._step(self._walk(above), paths.name(key))
@@ -325,6 +327,10 @@ def _is_sendable(path: str) -> bool:
         _check_sendable(path)
     except (PathError, UnicodeEncodeError):
         return False
+    return True
+
+
+def _anything(_path: str) -> bool:
     return True
 
 

@@ -8,7 +8,9 @@ from bodydouble.replication.feed import GatedFileSystem
 from bodydouble.replication.fence import FencedFileSystem
 from bodydouble.replication.mapping import PathMap
 from bodydouble.replication.rules import Selection
+from bodydouble.replication.target_names import TargetNames
 from bodydouble.replication.view import MappedFileSystem, MappedFilter
+from bodydouble.vocabulary.events import EventCode
 
 if TYPE_CHECKING:
     from bodydouble.ports import Attachment, FileFilter, FileSystem, Lost, Sink
@@ -44,6 +46,11 @@ class Sight:
         raise NotImplementedError
 
 
+def _tell(context: Context, replication_set: str, path: str) -> None:
+    text = f"{replication_set}: names that the target cannot have are left out, first of {path}"
+    context.events.record(EventCode.NOT_KEPT, text)
+
+
 class HostSight(Sight):
     """This host's own files.
 
@@ -67,6 +74,8 @@ class HostSight(Sight):
         self._filter: FileFilter = host.file_filter
         if path_map.foreign:
             here = PathMap(self.selection.roots, [], "", self.selection.key)
+            name = replication_set.name
+            self.selection.fits = TargetNames(path_map, lambda path: _tell(context, name, path)).fit
             self.files = MappedFileSystem(self.files, here, plain=True)
             self._filter = MappedFilter(self._filter, here, case_sensitive=case_sensitive, plain=True)
 

@@ -14,6 +14,7 @@ from tests.product.replication.site import ROOT, Relay, Site, protect, request, 
 from bodydouble.errors import FileSystemError, InputError
 from bodydouble.replication.mapping import PathMap, check_mapping, within
 from bodydouble.replication.rules import fold, same
+from bodydouble.replication.target_names import TargetNames
 from bodydouble.replication.view import MappedFileSystem
 from bodydouble.vocabulary import paths
 from bodydouble.vocabulary.events import EventCode
@@ -518,3 +519,43 @@ def test_restoration_with_a_mapping_that_does_not_fit_is_refused() -> None:
                 await target.restoration.restore(request_)
 
     run(scenario())
+
+
+def test_names_that_a_host_with_drives_cannot_have_are_left_out_and_said_once() -> None:
+    bad = [f"{ROOT}/{name}" for name in ("a:b", "nul.txt", "dot.", "que?", "x" * 256, "d:x/inside")]
+
+    async def scenario() -> None:
+        source, target = seeded(), Site("WEB2", MemoryVolume(case_sensitive=False))
+        target.volume.nodes["C:"] = target.volume.new("C:", True)
+        source.mkdir(f"{ROOT}/d:x")
+        for path in bad:
+            source.put(path, b"cannot be there")
+        async with running(source, target):
+            target.service.context.protected.insert(0, "C:/state")  # which makes it a host with drives
+            await source.service.save_set(ReplicationSet(name="web", rules=[Rule(path=ROOT)]))
+            mapping = [PathMapping(ROOT, "C:/web")]
+            await source.service.connect(request(target.service.port, mapping=mapping))
+            await until(lambda: source.state() == "replicating")
+            source.put(f"{ROOT}/ok", b"fine")
+            source.volume.do(Rename(f"{ROOT}/a:b", f"{ROOT}/good"))
+            source.volume.do(Rename(f"{ROOT}/index.htm", f"{ROOT}/con"))
+            source.put(f"{ROOT}/later:", b"cannot be there")
+            wanted = {"", "/images", "/images/big.bin", "/ok", "/good"}
+            await until(lambda: {path[6:] for path in _below(target, "C:/WEB")} == {each.upper() for each in wanted})
+            assert source.codes().count(EventCode.NOT_KEPT) == 1
+            await until(lambda: source.state() == "replicating")
+
+    run(scenario())
+
+
+def _below(site: Site, place: str) -> list[str]:
+    return [path for path in site.volume.nodes if paths.is_beneath(path, place)]
+
+
+@pytest.mark.parametrize(("name", "fits"), [("\u5b57" * 85, True), ("\u5b57" * 86, False)])
+def test_a_name_is_as_long_as_the_targets_volume_has_it(name: str, *, fits: bool) -> None:
+    told: list[str] = []
+    names = TargetNames(PathMap(["C:/web"], [], "/r", fold), told.append)
+    assert names.fit(f"C:/web/{name}") == fits
+    assert bool(told) != fits
+    assert names.fit("D:/elsewhere/" + "x" * 300)

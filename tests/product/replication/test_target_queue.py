@@ -35,16 +35,20 @@ from bodydouble.vocabulary.operations import (
     CreateFile,
     MakeDirectory,
     MakeHardLink,
+    MakeStream,
     MakeSymbolicLink,
     Metadata,
     PunchHole,
     RemoveDirectory,
     RemoveFile,
+    RemoveStream,
     Rename,
     SetMetadata,
     SetTimes,
     Truncate,
+    TruncateStream,
     Write,
+    WriteStream,
 )
 from bodydouble.vocabulary.records import ReplicationSet, Rule
 
@@ -114,13 +118,14 @@ def valid(drawn: Sequence[AnyOperation]) -> list[AnyOperation]:
             continue
         made.append(operation)
         if isinstance(operation, CreateFile):
-            made.append(Truncate(operation.path, 0, operation.mtime_ns))
+            made += [Truncate(operation.path, 0, operation.mtime_ns), RemoveStream(operation.path, "")]
     return made
 
 
 paths_ = st.sampled_from(FILES)
 places = st.sampled_from(FILES + DIRECTORIES)
 contents = st.builds(lambda byte, size: bytes([byte]) * size, st.integers(1, 255), st.sampled_from([1, 600, 5000]))
+streams = st.sampled_from(["s", "t"])
 times = st.integers(1, 9).map(lambda n: n * 1_000_000_000)
 operations = st.one_of(
     st.builds(CreateFile, paths_, st.just(Metadata()), times),
@@ -135,12 +140,18 @@ operations = st.one_of(
     st.builds(MakeDirectory, st.sampled_from(DIRECTORIES), st.just(Metadata())),
     st.builds(RemoveDirectory, st.sampled_from(DIRECTORIES)),
     st.builds(SetMetadata, places, st.just(HIDDEN)),
-    st.builds(SetTimes, paths_, times),
+    st.builds(SetTimes, places, times, st.sampled_from([0, 1_000_000_000])),
+    st.builds(MakeStream, places, streams),
+    st.builds(WriteStream, places, streams, st.sampled_from([0, 100]), contents),
+    st.builds(TruncateStream, places, streams, st.sampled_from([0, 50])),
+    st.builds(RemoveStream, places, streams | st.just("")),
 )
 START: list[AnyOperation] = [
     MakeDirectory(f"{ROOT}/d", Metadata()),
     CreateFile(f"{ROOT}/a", Metadata(), 1_000_000_000),
     Write(f"{ROOT}/a", 0, b"old a" * 900, 2_000_000_000),
+    MakeStream(f"{ROOT}/a", "s"),
+    WriteStream(f"{ROOT}/a", "s", 0, b"old stream" * 90),
     CreateFile(f"{ROOT}/d/b", Metadata(), 1_000_000_000),
     Write(f"{ROOT}/d/b", 0, b"old b" * 2000, 2_000_000_000),
 ]
@@ -151,7 +162,8 @@ def picture(volume: CuttableVolume, directory: str = ROOT) -> dict[str, tuple[An
     for entry in volume.volume.list(directory):
         data = b"" if entry.directory else volume.volume.read(entry.path)
         time = 0 if entry.directory else entry.mtime_ns
-        found[entry.path] = (entry.directory, data, time, entry.metadata.attributes)
+        hidden = {name: volume.volume.read(f"{entry.path}:{name}") for name, _ in entry.streams}
+        found[entry.path] = (entry.directory, data, time, entry.metadata.attributes, hidden)
         if entry.directory:
             found.update(picture(volume, entry.path))
     return found
