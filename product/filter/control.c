@@ -154,16 +154,11 @@ static bool all_ended(void)
     return true;
 }
 
-/* Told to end while no daemon is there, as when the machine goes down: nobody else would take the mounts away. */
-static bool told_to_end(int signals)
+static void take_mounts_away(void)
 {
-    struct signalfd_siginfo told;
-    if (read(signals, &told, sizeof told) != sizeof told || daemon_fd >= 0)
-        return false;
     for (int i = 0; i < the.root_count; i++)
         if (!the.roots[i].ended)
             umount2(the.roots[i].path, MNT_DETACH);
-    return true;
 }
 
 /* Until the daemon orders a stop, or the last mount is gone and there is nobody left to tell. */
@@ -173,6 +168,7 @@ int control_loop(int first_daemon)
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     int signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    bool told = false;
     adopt(first_daemon);
     for (;;) {
         struct pollfd watched[] = {{listener, POLLIN, 0}, {signals, POLLIN, 0}, {daemon_fd, POLLIN, 0}};
@@ -182,9 +178,13 @@ int control_loop(int first_daemon)
             return 0;
         if (watched[0].revents)
             accept_daemon();
-        if (watched[1].revents && told_to_end(signals))
-            return 0;
+        struct signalfd_siginfo info;
+        told = told || (watched[1].revents && read(signals, &info, sizeof info) == sizeof info);
         if (daemon_fd < 0 && all_ended())
             return 0;
+        if (daemon_fd < 0 && told) { /* as when the machine goes down: nobody else would do it */
+            take_mounts_away();
+            return 0;
+        }
     }
 }

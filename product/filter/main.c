@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -72,8 +73,12 @@ static void take_away(int count)
         umount2(the.roots[i].path, MNT_DETACH);
 }
 
+#ifndef PR_SET_IO_FLUSHER
+#define PR_SET_IO_FLUSHER 57
+#endif
+
 /* As many descriptors as there can be, no umask, and nothing that ends this program before its time: applications hang on
- * it. */
+ * it. When memory is short, the kernel must not wait for pages that only this program can write. */
 static void settle_down(void)
 {
     struct rlimit limit = {1 << 20, 1 << 20};
@@ -82,6 +87,7 @@ static void settle_down(void)
         setrlimit(RLIMIT_NOFILE, &limit);
     }
     umask(0);
+    prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0); /* since Linux 5.6; before that there is no help */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGINT, SIG_IGN);
     signal(SIGHUP, SIG_IGN);

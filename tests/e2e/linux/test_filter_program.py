@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import re
+import select
 import signal
 import subprocess
 import sys
@@ -12,7 +14,7 @@ import textwrap
 import threading
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 
@@ -220,6 +222,34 @@ def test_program_with_other_settings_is_replaced(filtered: Filtered) -> None:
 
         asyncio.run(case())
     assert mounts.topmost(str(filtered.root)) is None
+
+
+def test_program_of_another_version_is_replaced(filtered: Filtered, monkeypatch: pytest.MonkeyPatch) -> None:
+    greeting, start = program._HELLO, program.start
+
+    def understood_again(*arguments: Any, **named: Any) -> program.Program:
+        monkeypatch.setattr(program, "_HELLO", greeting)
+        return start(*arguments, **named)
+
+    monkeypatch.setattr(program, "start", understood_again)
+    with daemon(filtered.root) as first:
+        kill(first)
+        old = os.pidfd_open(serving(filtered.root))
+        monkeypatch.setattr(program, "_HELLO", re.compile("no such greeting"))
+        filtered.run_application((filtered.root / "f").touch)
+    assert select.select([old], [], [], 10)[0] == [old]
+    os.close(old)
+    assert filtered.reported() == [("CreateFile", "f")]
+
+
+def test_program_that_is_told_to_end_while_no_daemon_is_there_takes_its_mounts_away(filtered: Filtered) -> None:
+    with daemon(filtered.root) as first:
+        kill(first)
+        pid = os.pidfd_open(serving(filtered.root))
+        signal.pidfd_send_signal(pid, signal.SIGTERM)
+        select.select([pid], [], [])
+        os.close(pid)
+        assert mounts.topmost(str(filtered.root)) is None
 
 
 def test_mount_of_a_living_daemon_is_left_alone(filtered: Filtered, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,8 @@ import dataclasses
 import os
 import random
 import subprocess
+import threading
+import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -15,6 +17,7 @@ import pytest
 from tests.e2e.linux.test_fuse_filter import access_list
 from tests.peers import open_trust, pin
 
+from bodydouble.adapters.fuse.reader import Reader
 from bodydouble.adapters.linux import FilterSettings, LinuxHostSettings, open_host
 from bodydouble.adapters.posix.extended import ACCESS_LIST, DEFAULT_LIST
 from bodydouble.replication.service import ReplicationService
@@ -22,6 +25,7 @@ from bodydouble.replication.settings import ReplicationSettings
 from bodydouble.security.pairing import Pairing
 from bodydouble.state.events import EventLog
 from bodydouble.state.store import StateStore
+from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.records import ConnectRequest, ReplicationSet, Rule
 
 if TYPE_CHECKING:
@@ -32,10 +36,12 @@ if TYPE_CHECKING:
     from bodydouble.ports import Host
     from bodydouble.vocabulary.capabilities import Capabilities
     from bodydouble.vocabulary.operations import AnyOperation, Entry
+    from bodydouble.vocabulary.records import Event
 
 pytestmark = [pytest.mark.root, pytest.mark.fuse, pytest.mark.program("rsync")]
 
 PATIENCE = 60.0
+RING = 16 << 20
 
 
 class Elsewhere:
@@ -51,6 +57,8 @@ class Elsewhere:
         return self._copy + path.removeprefix(self._root) if path.startswith(self._root) else path
 
     def _seen(self, entry: Entry) -> Entry:
+        if not entry.path.startswith(self._copy):
+            return entry
         return msgspec.structs.replace(entry, path=self._root + entry.path.removeprefix(self._copy))
 
     async def list_directory(self, path: str) -> list[Entry]:
@@ -111,7 +119,7 @@ def replicate(directory: Path, stale: Callable[[Path], None], application: Calla
     async def run() -> None:
         stale(copy)
         async with AsyncExitStack() as stack:
-            filtered = LinuxHostSettings(filter=FilterSettings(kind="fuse", roots=[str(root)]))
+            filtered = LinuxHostSettings(filter=FilterSettings(kind="fuse", roots=[str(root)], ring_bytes=RING))
             source = await stack.enter_async_context(open_host(filtered))
             plain = await stack.enter_async_context(open_host(LinuxHostSettings()))
             moved = Elsewhere(plain.file_system, str(root), str(copy))  # type: ignore[arg-type]
@@ -123,6 +131,7 @@ def replicate(directory: Path, stale: Callable[[Path], None], application: Calla
                 ConnectRequest(replication_set="all", target="127.0.0.1", port=there.port, orphans="delete")
             )
             await asyncio.to_thread(application, root)
+            await source.file_filter.settled()
             async with asyncio.timeout(PATIENCE):
                 while not equal(here):  # noqa: ASYNC110 - a condition of another machine
                     await asyncio.sleep(0.02)
@@ -233,6 +242,42 @@ def test_rsync_finds_nothing_after_an_application_worked_during_the_mirror(tmp_p
     assert differences(tmp_path) == ""
     names = [tmp_path / "copy" / name for name in ("third é", "d3/moved twin", "d0/deep 0/f0")]
     assert len({path.stat().st_ino for path in names}) == 1
+
+
+def test_rsync_finds_nothing_after_the_daemon_was_too_busy_to_read_what_the_filter_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy = threading.Event()
+    deliver = Reader._deliver
+
+    def held_up(self: Reader) -> bool:
+        while busy.is_set():
+            time.sleep(0.001)
+        return deliver(self)
+
+    def application(root: Path) -> None:
+        work(root)
+        busy.set()
+        for number in range(6):
+            (root / f"d0/large{number}").write_bytes(bytes([number]) * (RING // 4))
+        (root / "d0/large5").rename(root / "d0/largest")
+        (root / "d2/new2").write_bytes(b"written while nobody looked")
+        busy.clear()
+
+    codes: list[EventCode] = []
+    record = EventLog.record
+
+    def recorded(self: EventLog, code: EventCode, text: str) -> Event:
+        codes.append(code)
+        return record(self, code, text)
+
+    monkeypatch.setattr(EventLog, "record", recorded)
+    monkeypatch.setattr(Reader, "_deliver", held_up)
+    plant(tmp_path / "source")
+    replicate(tmp_path, lambda copy: copy.mkdir(), application)
+    assert differences(tmp_path) == ""
+    assert codes.count(EventCode.CHANGES_LOST) == 1
+    assert codes[codes.index(EventCode.CHANGES_LOST) :].count(EventCode.MIRROR_COMPLETE) == 1
 
 
 def test_rsync_sees_a_link_that_became_a_copy(tmp_path: Path) -> None:

@@ -31,6 +31,10 @@ _DYING_SECONDS = 3.0
 _HELLO = re.compile(r"filter (\d+)\npid (\d+)\nextended ([01])\nring (\d+)\n")
 
 
+class _OtherVersionError(FilterError):
+    """A program from before an update: it is told to stop, as every version understands."""
+
+
 @dataclass(slots=True)
 class Program:
     """A running program that this daemon is connected to.
@@ -206,6 +210,10 @@ def _connect(name: str) -> Program | None:
         line.connect(f"\0{name}")
         _check_owner(line, name)
         found = _greeting(line, _ANSWER_SECONDS)
+    except _OtherVersionError:
+        line.send(b"stop")
+        line.close()
+        return None
     except OSError:
         line.close()
         return None
@@ -250,6 +258,8 @@ def _greeting(line: socket.socket, seconds: float) -> Program | None:
     if hello is None or int(hello[1]) != VERSION or len(descriptors) != len(roots) + 2:
         for fd in descriptors:
             os.close(fd)
+        if text.startswith("filter "):
+            raise _OtherVersionError("the filter program that runs is of another version")
         raise FilterError(f"the filter program answers {text[:60]!r}: it is not the one that belongs to this daemon")
     memory, bell, *backing = descriptors
     return Program(
