@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+import msgspec
 import pytest
 from tests.conformance.decorated import Decorated
 
@@ -23,6 +24,8 @@ from bodydouble.adapters.linux import (
     open_host,
 )
 from bodydouble.adapters.services import CommandService
+from bodydouble_sim.iis import metabase_file
+from bodydouble_sim.iis.metabase import Metabase
 from bodydouble_sim.storage.drive import Drive
 from bodydouble_sim.storage.ntfs import NtfsVolume
 from bodydouble_sim.windows.machine import WindowsMachine
@@ -47,6 +50,7 @@ class Body(Protocol):
     script_lines: dict[str, str]
 
     def run(self, case: Case) -> None: ...
+    def configure_application(self, directory: str) -> None: ...
 
 
 class Application(Protocol):
@@ -194,6 +198,10 @@ class LinuxBody:
 
         asyncio.run(on_host())
 
+    def configure_application(self, directory: str) -> None:
+        """An administrator says where an application keeps data."""
+        self._settings = msgspec.structs.replace(self._settings, protected_directories=[directory])
+
 
 class WindowsBody:
     """A simulated Windows 2000."""
@@ -215,6 +223,14 @@ class WindowsBody:
         self._register("Broken", "Broken Service", self._break)
         for directory in (self.root, self.outside):
             self._machine.volumes[directory[0]].mkdir(directory)
+
+    def configure_application(self, directory: str) -> None:
+        """IIS is set up, and a site has its root there."""
+        system = self._machine.system
+        metabase = Metabase("5.0", system.names.active, system.machine_id)
+        metabase.set("W3SVC/1/ROOT", "Path", directory.replace("/", "\\"))
+        system.make_directories(metabase_file.METABASE.rpartition("/")[0])
+        metabase_file.write(system, metabase)
 
     def _register(self, name: str, display_name: str, program: Callable[[], Any]) -> None:
         config = ServiceConfig(name, display_name, "manual", (), f"{name}.exe")

@@ -32,6 +32,9 @@ class Decorated:
         self.application = inner.application
         self.script_suffix, self.script_lines = inner.script_suffix, inner.script_lines
 
+    def configure_application(self, directory: str) -> None:
+        self._inner.configure_application(directory)
+
     def run(self, case: Case) -> None:
         async def decorated(host: Host) -> None:
             await case(dataclasses.replace(host, file_system=self._decorate(host.file_system)))
