@@ -29,7 +29,7 @@ from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.records import ConnectRequest, ReplicationSet, Rule
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
     from pathlib import Path
 
     from bodydouble.adapters.posix.file_system import PosixFileSystem
@@ -112,7 +112,17 @@ async def service(host: Host, state: Path, name: str) -> AsyncIterator[Replicati
         await asyncio.gather(task, return_exceptions=True)
 
 
-def replicate(directory: Path, stale: Callable[[Path], None], application: Callable[[Path], None]) -> Path:
+async def _nothing(_here: ReplicationService, _there: ReplicationService) -> None:
+    """Look at nothing."""
+
+
+def replicate(
+    directory: Path,
+    stale: Callable[[Path], None],
+    application: Callable[[Path], None],
+    rules: Sequence[Rule] = (),
+    look: Callable[[ReplicationService, ReplicationService], Awaitable[None]] = _nothing,
+) -> Path:
     """Mirror ``source`` to ``copy`` while an application works on it; returns when both are said to be equal."""
     root, copy = directory / "source", directory / "copy"
 
@@ -126,7 +136,7 @@ def replicate(directory: Path, stale: Callable[[Path], None], application: Calla
             target = dataclasses.replace(plain, file_system=moved)
             there = await stack.enter_async_context(service(target, directory / "state2", "target"))
             here = await stack.enter_async_context(service(source, directory / "state1", "source"))
-            await here.save_set(ReplicationSet(name="all", rules=[Rule(path=str(root))]))
+            await here.save_set(ReplicationSet(name="all", rules=[Rule(path=str(root)), *rules]))
             await here.connect(
                 ConnectRequest(replication_set="all", target="127.0.0.1", port=there.port, orphans="delete")
             )
@@ -135,6 +145,7 @@ def replicate(directory: Path, stale: Callable[[Path], None], application: Calla
             async with asyncio.timeout(PATIENCE):
                 while not equal(here):  # noqa: ASYNC110 - a condition of another machine
                     await asyncio.sleep(0.02)
+                await look(here, there)
 
     asyncio.run(run())
     return copy

@@ -11,15 +11,20 @@ from bodydouble.errors import FileSystemError
 from bodydouble.vocabulary.operations import (
     CreateFile,
     MakeDirectory,
+    MakeStream,
+    MakeSymbolicLink,
     Metadata,
     PunchHole,
     RemoveDirectory,
     RemoveFile,
+    RemoveStream,
     Rename,
     SetMetadata,
     SetTimes,
     Truncate,
+    TruncateStream,
     Write,
+    WriteStream,
 )
 from bodydouble_labs.errors import LabError
 from bodydouble_labs.history import History
@@ -239,3 +244,29 @@ def test_the_running_hash_is_that_of_the_volume_read_anew(operations: list[AnyOp
         running = witness.shadow.value(ROOT)
         witness.restart()
         assert running == witness.shadow.value(ROOT)
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        WriteStream(f"{ROOT}/a", "s", 1, b"X"),
+        TruncateStream(f"{ROOT}/a", "s", 2),
+        RemoveStream(f"{ROOT}/a", "s"),
+        MakeStream(ROOT + "/d", "another"),
+        PunchHole(f"{ROOT}/a", 1, 2, 0),
+        MakeSymbolicLink(f"{ROOT}/d", "C:/elsewhere", Metadata(), 0, junction=True),
+    ],
+    ids=lambda operation: type(operation).__name__,
+)
+def test_streams_holes_and_junctions_count(planted: AnyOperation) -> None:
+    pair = Pair()
+    pair.begin()
+    pair.source.create(f"{ROOT}/a")
+    pair.source.write(f"{ROOT}/a", 0, b"bytes")
+    pair.source.create(f"{ROOT}/a:s")
+    pair.source.write(f"{ROOT}/a:s", 0, b"stream")
+    pair.source.mkdir(f"{ROOT}/d")
+    pair.replay(pair.operations)
+    assert pair.history.order_violations == []
+    pair.replay([planted])
+    assert len(pair.history.order_violations) == 1

@@ -18,11 +18,15 @@ from bodydouble.vocabulary.operations import (
     CreateFile,
     MakeDirectory,
     MakeHardLink,
+    MakeStream,
+    MakeSymbolicLink,
     Metadata,
+    PunchHole,
     RemoveFile,
     Rename,
     SetMetadata,
     SetTimes,
+    Truncate,
     Write,
 )
 from bodydouble.vocabulary.verification import (
@@ -523,5 +527,47 @@ def test_links_that_come_and_go_meanwhile_are_no_differences() -> None:
                 source.volume.do(MakeHardLink(name, other))
             await asyncio.sleep(0)
         assert reports()[-1].found == 0
+
+    scenario(body)
+
+
+RICH = Metadata(1, b"1:2:644", (("user.a", b"1"),))
+
+
+@pytest.mark.parametrize(
+    ("planted", "words"),
+    [
+        (SetMetadata(f"{ROOT}/rich", Metadata(3, b"1:2:644", RICH.extended)), "attributes"),
+        (SetMetadata(f"{ROOT}/rich", Metadata(1, b"1:2:600", RICH.extended)), "security"),
+        (SetMetadata(f"{ROOT}/rich", Metadata(1, b"1:2:644", (("user.a", b"2"),))), "extended attributes"),
+        (SetMetadata(f"{ROOT}/images", RICH), "attributes, security, extended attributes"),
+        (SetTimes(f"{ROOT}/rich", 9_000_000), "last write"),
+        (SetTimes(f"{ROOT}/rich", 4_000_000, 77_000_000), "creation time"),
+        (MakeSymbolicLink(f"{ROOT}/link", "elsewhere", Metadata(), 5000), "leads to rich, on the target to elsewhere"),
+        (Write(f"{ROOT}/holes", 0, bytes(200_000), 4_000_000), "holes"),
+        (Write(f"{ROOT}/rich", 0, b"RICH", 4_000_000), "contents"),
+        (Truncate(f"{ROOT}/rich", 3, 4_000_000), "size 4, on the target 3"),
+        (MakeStream(f"{ROOT}/rich", "s"), "named streams"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_each_kind_of_difference_is_found_and_repaired(planted: AnyOperation, words: str) -> None:
+    async def body(source: Site, target: Site) -> None:
+        for operation in (
+            CreateFile(f"{ROOT}/rich", RICH, 4_000_000, 3_000_000),
+            Write(f"{ROOT}/rich", 0, b"rich", 4_000_000),
+            MakeSymbolicLink(f"{ROOT}/link", "rich", Metadata(), 5000),
+            CreateFile(f"{ROOT}/holes", Metadata(), 4_000_000),
+            Write(f"{ROOT}/holes", 0, b"x" * 250_000, 4_000_000),
+            PunchHole(f"{ROOT}/holes", 0, 200_000, 4_000_000),
+        ):
+            source.volume.do(operation)
+        await until(lambda: same(source, target))
+        target.volume.change(planted)
+        done = await verified(source, VerificationOptions(checksum=True, repair=True))
+        assert [each.detail for each in await differences(source, done.number)] == [words]
+        await until(lambda: same(source, target))
+        again = await verified(source, CHECKSUM)
+        assert again.found == 0
 
     scenario(body)
