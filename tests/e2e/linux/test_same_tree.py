@@ -155,7 +155,7 @@ def equal(here: ReplicationService) -> bool:
     status = here.connections()[0]
     stream = here.connection(1).stream
     still = stream is not None and not stream.times.pending
-    return still and status.state == "replicating" and status.queue_operations == 0
+    return still and status.state == "replicating" and status.applied == status.generated
 
 
 def differences(directory: Path) -> str:
