@@ -149,6 +149,7 @@ class ReplicationService:
                 self.registry.start(self.spawn_now)
                 for connection in self._connections.values():
                     self._start(connection)
+                await self.coverage.connected()
                 self.ready.set()
                 await asyncio.Event().wait()
             finally:

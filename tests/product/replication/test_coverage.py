@@ -99,6 +99,9 @@ def test_warnings_come_at_save_and_connect_once_and_are_in_status() -> None:
             await source.service.save_set(ReplicationSet("shop", [Rule("/shop")]))
             assert await source.service.coverage.saved() == []
             assert [each.state for each in await source.service.coverage.connected()] == ["outside"]
+            await source.stop()
+            await source.start()  # with an events log of its own
+            assert len(warnings(source)) == 1, "a start tells what the connected sets lack"
 
     run(scenario())
 
