@@ -99,6 +99,7 @@ bool same_key(const struct key *one, const struct key *other);
 struct node *node_for_root(struct root *root, const struct stat *status);
 struct node *node_find(const struct stat *status);
 struct node *node_looked_up(struct node *parent, const char *name, const struct stat *status);
+struct node *node_made(struct node *parent, const char *name, const struct stat *status);
 void node_pin(struct node *node);
 void node_moved(const struct stat *status, struct node *from, const char *old, struct node *to, const char *new);
 void node_removed(const struct stat *status, struct node *parent, const char *name);

@@ -78,7 +78,7 @@ static int create(struct request *request, struct node *directory, const char *n
         unlinkat(parent, name, 0);
         return -error;
     }
-    *node = node_looked_up(directory, name, status);
+    *node = node_made(directory, name, status);
     report_created(*node, status, fd, listed);
     return fd;
 }
@@ -148,7 +148,7 @@ int on_mkdir(struct request *request)
         unlinkat(parent, name, AT_REMOVEDIR);
         return error;
     }
-    struct node *node = node_looked_up(directory, name, &status);
+    struct node *node = node_made(directory, name, &status);
     report_made_directory(node, &status, fd, listed);
     close(fd);
     return reply_entry(request, node, &status, NULL, 0);
@@ -175,7 +175,7 @@ int on_symlink(struct request *request)
         unlinkat(fd, name, 0);
         return error;
     }
-    struct node *node = node_looked_up(directory, name, &status);
+    struct node *node = node_made(directory, name, &status);
     link_place(place, sizeof place, fd, name);
     report_made_link(node, target, &status, place);
     return reply_entry(request, node, &status, NULL, 0);

@@ -176,6 +176,21 @@ struct node *node_looked_up(struct node *parent, const char *name, const struct 
     return node;
 }
 
+/* What has just been made: a node with its inode number is of a file that is gone from beneath the mount. */
+struct node *node_made(struct node *parent, const char *name, const struct stat *status)
+{
+    struct node *old = node_find(status);
+    if (old != NULL && old->root == NULL) {
+        leave(old);
+        old->pinned = true; /* until its names are dropped */
+        while (old->places != NULL)
+            drop_place(&old->places);
+        old->pinned = false;
+        let_go(old);
+    }
+    return node_looked_up(parent, name, status);
+}
+
 void node_pin(struct node *node) { node->pinned = true; }
 
 void node_moved(const struct stat *status, struct node *from, const char *old, struct node *to, const char *new)

@@ -406,6 +406,26 @@ def test_without_being_told_the_kernel_shows_what_it_remembers(
     assert (after["f"], after["held reads"]) == (0o644, b"old")
 
 
+def test_file_that_gets_the_inode_of_one_that_the_product_removed_is_another_file(filtered: Filtered) -> None:
+    """What is still open of the removed one reports nothing, and shows nothing of its bytes."""
+
+    async def case(host: Host) -> None:
+        for number in range(20):
+            path = filtered.root / f"old{number}"
+            with await asyncio.to_thread(path.open, "w+b", buffering=0) as held:
+                await asyncio.to_thread(held.write, b"old")
+                await host.file_system.apply([RemoveFile(str(path))], durable=False)
+            new = filtered.root / f"new{number}"
+            await asyncio.to_thread(new.touch)
+            assert await asyncio.to_thread(new.read_bytes) == b""
+            await asyncio.to_thread(new.write_bytes, b"new")
+            assert await asyncio.to_thread(new.read_bytes) == b"new"
+
+    filtered.run(case)
+    writes = [(each.path.rpartition("/")[2], each.data) for each in filtered.seen if isinstance(each, Write)]
+    assert writes == [(f"{kind}{number}", kind.encode()) for number in range(20) for kind in ("old", "new")]
+
+
 def test_holes_and_reserved_space_are_reported_as_holes_and_lengths(filtered: Filtered) -> None:
     keep_size, punch_hole, collapse = 1, 2, 8
 

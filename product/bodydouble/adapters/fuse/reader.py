@@ -19,7 +19,8 @@ _RECORDS, _BYTES = 256, 4 << 20
 """Read in a row before everything else on the loop gets its turn."""
 _MANY = 1 << 20
 """Bytes that are read without waiting for more."""
-_PAUSE = 0.001
+_TURNS, _PAUSE = 20, 0.001
+"""A change is over in some microseconds: turns of the loop until it is given time, and how much, in seconds."""
 
 
 class Reader:
@@ -115,8 +116,10 @@ class Reader:
     async def settled(self) -> None:
         """Return once every change that was made before this call was reported, or can be no more."""
         begun = self._ring.begun
-        while self._alive and self._ring.ended < begun:  # noqa: ASYNC110 - another process ends them
-            await asyncio.sleep(_PAUSE)
+        turns = 0
+        while self._alive and self._ring.ended < begun:
+            turns += 1
+            await asyncio.sleep(0 if turns < _TURNS else _PAUSE)
         head = self._ring.head
         while self._alive and (self._ring.tail < head or self._ring.dropped != self._dropped):
             if self._deliver():
