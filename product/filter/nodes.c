@@ -9,7 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#define MOST_DIRECTORIES 4096 /* cached descriptors; more than a path has directories */
+#define DEEPEST 4096          /* directories on a path */
+#define MOST_DIRECTORIES 8192 /* cached descriptors; more than a path has directories */
 
 static struct node **table;
 static size_t buckets, count;
@@ -215,10 +216,11 @@ void node_removed(const struct stat *status, struct node *parent, const char *na
     let_go(node);
 }
 
+/* Names that the product has changed beneath the mounts may, until they are looked up again, even lead in a circle. */
 bool node_orphaned(const struct node *node)
 {
-    for (; node->root == NULL; node = node->places->parent)
-        if (node->places == NULL)
+    for (int depth = 0; node->root == NULL; node = node->places->parent)
+        if (node->places == NULL || ++depth > DEEPEST)
             return true;
     return false;
 }
@@ -323,9 +325,7 @@ static void newest_is(struct node *node)
     cached++;
 }
 
-/* Valid until the next call that is not for one of its own directories; it follows its directory through renames. Gives -1
- * with errno: ESTALE when its name now means something else. */
-int directory_fd(struct node *node)
+static int descriptor(struct node *node, int depth)
 {
     struct stat status;
     if (node->root != NULL)
@@ -342,7 +342,7 @@ int directory_fd(struct node *node)
     }
     if (node->places == NULL)
         return errno = ENOENT, -1;
-    int above = directory_fd(node->places->parent);
+    int above = depth < DEEPEST ? descriptor(node->places->parent, depth + 1) : (errno = ELOOP, -1);
     int fd = above < 0 ? -1 : openat(above, node->places->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return -1;
@@ -357,3 +357,7 @@ int directory_fd(struct node *node)
         forget_descriptor(oldest);
     return fd;
 }
+
+/* Valid until the next call that is not for one of its own directories; it follows its directory through renames. Gives -1
+ * with errno: ESTALE when its name now means something else. */
+int directory_fd(struct node *node) { return descriptor(node, 0); }

@@ -28,30 +28,36 @@ static uint64_t number_of(const struct node *node)
 }
 
 /* No symbolic link is followed: it could lead into a mount, and this program would wait for itself. */
-static struct node *at(const struct root *root, const char *path)
+static struct node *at(const struct root *root, const char *path, struct stat *status)
 {
     struct open_how how = {.flags = O_PATH | O_NOFOLLOW | O_CLOEXEC, .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
-    struct stat status;
     long fd = *path ? syscall(SYS_openat2, root->fd, path, &how, sizeof how) : -1;
     if (*path && fd < 0)
         return NULL;
-    bool found = fstat(*path ? (int)fd : root->fd, &status) == 0;
+    bool found = fstat(*path ? (int)fd : root->fd, status) == 0;
     if (fd >= 0)
         close((int)fd);
-    return found ? node_find(&status) : NULL;
+    return found ? node_find(status) : NULL;
 }
 
+/* What the product has renamed is known by its new name from here on. */
 static void find(const struct root *root, char *path, struct stale *found)
 {
-    char *slash = strrchr(path, '/');
+    struct stat status, above;
+    struct node *file = at(root, path, &status);
     found->device = root->device;
-    found->file = number_of(at(root, path));
-    found->name = slash ? slash + 1 : path;
+    found->file = number_of(file);
+    found->name = "";
     if (*path == '\0')
         return; /* a root has no name */
+    char *slash = strrchr(path, '/');
+    found->name = slash ? slash + 1 : path;
     if (slash)
         *slash = '\0';
-    found->directory = number_of(at(root, slash ? path : ""));
+    struct node *directory = at(root, slash ? path : "", &above);
+    found->directory = number_of(directory);
+    if (file != NULL && directory != NULL)
+        node_looked_up(directory, found->name, &status);
 }
 
 static void notify(int device, int code, const void *first, size_t first_size, const char *name)

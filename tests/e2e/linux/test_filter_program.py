@@ -406,6 +406,20 @@ def test_without_being_told_the_kernel_shows_what_it_remembers(
     assert (after["f"], after["held reads"]) == (0o644, b"old")
 
 
+def test_what_is_open_is_reported_under_the_name_that_the_product_has_given_it(filtered: Filtered) -> None:
+    root = filtered.root
+    (root / "d").mkdir()
+    (root / "d/f").touch()
+
+    async def case(host: Host) -> None:
+        with await asyncio.to_thread((root / "d/f").open, "wb", buffering=0) as held:
+            await host.file_system.apply([Rename(f"{root}/d", f"{root}/e")], durable=False)
+            await asyncio.to_thread(held.write, b"x")
+
+    filtered.run(case)
+    assert filtered.reported()[-1] == ("Write", "e/f")
+
+
 def test_file_that_gets_the_inode_of_one_that_the_product_removed_is_another_file(filtered: Filtered) -> None:
     """What is still open of the removed one reports nothing, and shows nothing of its bytes."""
 
