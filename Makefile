@@ -3,6 +3,7 @@
 # make check  style, architecture, types, tests with coverage: all that a change must pass
 # make power-cuts    the durability claims over 10,000 seeded power cuts for each kind of volume
 # make campaign      2,000 random workloads with faults in the simulation: order, convergence, no silence about what was lost
+# make campaign-linux  300 of them on this machine (root): real daemons, the filter on a real file system, and rsync as the judge
 # make fuzz          a million mutated frames, journals and state files: each handled or refused, none crashes or hangs
 # make determinism   the long campaign: seeds 0-99, each in two processes, equal trace hashes
 
@@ -19,7 +20,7 @@ ALL := $(TESTS) --numprocesses=$(JOBS) --dist=loadgroup
 
 export PYTHONHASHSEED := $(SEED)
 
-.PHONY: lab test check power-cuts campaign fuzz determinism bench clean
+.PHONY: lab test check power-cuts campaign campaign-linux fuzz determinism bench clean
 
 lab: $(VENV)/.lab
 	$(BIN)/bodydouble lab run iis5-power-loss --seed $(SEED)
@@ -41,6 +42,9 @@ power-cuts: $(VENV)/.test
 
 campaign: $(VENV)/.test
 	$(BIN)/python -m tests.campaign --count 2000 --from-seed $(SEED)
+
+campaign-linux: $(VENV)/.test
+	$(BIN)/python -m tests.campaign.linux --count 300 --from-seed $(SEED)
 
 fuzz: $(VENV)/.test
 	$(BIN)/python -m tests.fuzz --count 1000000 --seed $(SEED)

@@ -33,6 +33,7 @@ from bodydouble.vocabulary.operations import (
     RemoveDirectory,
     Rename,
     SetTimes,
+    StreamOperation,
     paths_of,
 )
 from bodydouble.vocabulary.records import HostIdentity
@@ -130,7 +131,8 @@ class Station:
         there = volume.stat(operation.path)
         if not self.machine.powered or (isinstance(operation, CreateFile) and there is not None):
             return False  # the filter tells of files that came to be, not of ones that were opened
-        if any(volume.through_junction(path, last=False) for path in paths_of(operation)):
+        last = isinstance(operation, StreamOperation)
+        if any(volume.through_junction(path, last=last) for path in paths_of(operation)):
             return False  # a program would be led elsewhere
         if isinstance(operation, Rename) and there is not None and there.directory and _leaves(operation):
             return False  # the replica loses what is in it file by file, which no state of the source is like
