@@ -33,6 +33,7 @@ FIELDS: Mapping[str, st.SearchStrategy[Any]] = {
     "existing": _PATHS,
     "metadata": st.builds(Metadata, st.sampled_from([0, 1, 2, 32]), st.sampled_from([b"", b"D:(A)"])),
     "mtime_ns": st.integers(1, 5).map(lambda number: 1_038_819_600_000_000_000 + number * 1_000_000_000),
+    "created_ns": st.sampled_from([0, 0, 1_000_000_000_000_000_000]),
     "offset": st.sampled_from([0, 3, 4096, 65_530, 140_000]),
     "data": _BYTES,
     "size": st.sampled_from([0, 2, 4096, 66_000]),

@@ -62,7 +62,7 @@ COMPLETE = [EventCode.MIRROR_STARTED, EventCode.MIRROR_COMPLETE]
 )
 def test_a_mirror_without_a_cause_is_seen(events: list[EventCode | str], fine: bool) -> None:
     watch = ReplicaWatch.__new__(ReplicaWatch)
-    watch._source = type("Told", (), {"told": told(*events)})()
+    watch._source, watch._target = (type("Told", (), {"told": each})() for each in (told(*events), []))
     if fine:
         watch.check_causes()
     else:
