@@ -64,6 +64,8 @@ class Campaign:
                     events = "\n".join(pair.events()[-12:])
                     failures.append(f"seed {seed}: {problem}\n{events}")
                 progress(len(failures))
+                if problem:
+                    break  # what follows would begin with two sides that differ
         return failures
 
     def _workload(self, seed: int) -> str:

@@ -136,6 +136,8 @@ class Station:
             return False  # a program would be led elsewhere
         if isinstance(operation, Rename) and there is not None and there.directory and _leaves(operation):
             return False  # the replica loses what is in it file by file, which no state of the source is like
+        if isinstance(operation, MakeSymbolicLink) and there is not None and there.streams:
+            return False  # a mirror sends no streams of a junction
         if isinstance(operation, MakeHardLink) and operation.existing.startswith(OUTSIDE):
             return False  # a mirror of the new name alone cannot know that it is one of a file in the set
         try:
