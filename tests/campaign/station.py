@@ -126,25 +126,32 @@ class Station:
 
     def do(self, operation: AnyOperation) -> bool:
         """What an application does; whether the volume did it. A machine without power does nothing."""
-        volume = self.volumes["C"]
         operation = self._aimed(operation)
-        there = volume.stat(operation.path)
-        if not self.machine.powered or (isinstance(operation, CreateFile) and there is not None):
-            return False  # the filter tells of files that came to be, not of ones that were opened
-        last = isinstance(operation, StreamOperation)
-        if any(volume.through_junction(path, last=last) for path in paths_of(operation)):
-            return False  # a program would be led elsewhere
-        if isinstance(operation, Rename) and there is not None and there.directory and _leaves(operation):
-            return False  # the replica loses what is in it file by file, which no state of the source is like
-        if isinstance(operation, MakeSymbolicLink) and there is not None and there.streams:
-            return False  # a mirror sends no streams of a junction
-        if isinstance(operation, MakeHardLink) and operation.existing.startswith(OUTSIDE):
-            return False  # a mirror of the new name alone cannot know that it is one of a file in the set
+        if not self.machine.powered or self._left_out(operation):
+            return False
         try:
-            volume.apply([self._dated(operation)], bypass_filter=False)
+            self.volumes["C"].apply([self._dated(operation)], bypass_filter=False)
         except FileSystemError:
             return False
         return True
+
+    def _left_out(self, operation: AnyOperation) -> str:
+        """Why no application does such a thing here; empty when one may."""
+        volume, last = self.volumes["C"], isinstance(operation, StreamOperation)
+        there = volume.stat(operation.path)
+        if any(volume.through_junction(path, last=last) for path in paths_of(operation)):
+            return "a program would be led elsewhere"
+        if isinstance(operation, MakeHardLink) and operation.existing.startswith(OUTSIDE):
+            return "a mirror of the new name alone cannot know that it is one of a file in the set"
+        if there is None:
+            return ""
+        if isinstance(operation, CreateFile):
+            return "the filter tells of files that came to be, not of ones that were opened"
+        if isinstance(operation, Rename) and there.directory and _leaves(operation):
+            return "the replica loses what is in it file by file, which no state of the source is like"
+        if isinstance(operation, MakeSymbolicLink) and there.streams:
+            return "a mirror sends no streams of a junction"
+        return ""
 
     def _aimed(self, operation: AnyOperation) -> AnyOperation:
         """At something that is there, where the drawn path is not and the operation makes nothing."""
