@@ -139,19 +139,19 @@ class Station:
         """Why no application does such a thing here; empty when one may."""
         volume, last = self.volumes["C"], isinstance(operation, StreamOperation)
         there = volume.stat(operation.path)
-        if any(volume.through_junction(path, last=last) for path in paths_of(operation)):
-            return "a program would be led elsewhere"
-        if isinstance(operation, MakeHardLink) and operation.existing.startswith(OUTSIDE):
-            return "a mirror of the new name alone cannot know that it is one of a file in the set"
-        if there is None:
-            return ""
-        if isinstance(operation, CreateFile):
-            return "the filter tells of files that came to be, not of ones that were opened"
-        if isinstance(operation, Rename) and there.directory and _leaves(operation):
-            return "the replica loses what is in it file by file, which no state of the source is like"
-        if isinstance(operation, MakeSymbolicLink) and there.streams:
-            return "a mirror sends no streams of a junction"
-        return ""
+        led = any(volume.through_junction(path, last=last) for path in paths_of(operation))
+        outside = isinstance(operation, MakeHardLink) and operation.existing.startswith(OUTSIDE)
+        leaves = isinstance(operation, Rename) and there is not None and there.directory and _leaves(operation)
+        opened = isinstance(operation, CreateFile) and there is not None
+        streams = isinstance(operation, MakeSymbolicLink) and there is not None and there.streams
+        cases = (
+            (led, "a program would be led elsewhere"),
+            (outside, "a mirror of the new name alone cannot know that it is one of a file in the set"),
+            (leaves, "the replica loses what is in it file by file, which no state of the source is like"),
+            (opened, "the filter tells of files that came to be, not of ones that were opened"),
+            (streams, "a mirror sends no streams of a junction"),
+        )
+        return next((why for holds, why in cases if holds), "")
 
     def _aimed(self, operation: AnyOperation) -> AnyOperation:
         """At something that is there, where the drawn path is not and the operation makes nothing."""
