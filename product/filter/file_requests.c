@@ -203,10 +203,13 @@ int on_fallocate(struct request *request)
         return errno;
     if (fstat(handle->fd, &after) < 0)
         return errno;
-    if (clears && last > in->offset)
+    bool punched = clears && last > in->offset;
+    if (punched)
         report_punched(handle->node, in->offset, last - in->offset, &after);
     if (after.st_size != before.st_size)
         report_truncated(handle->node, &after);
+    else if (!punched)
+        report_times(handle->node, &after); /* nothing changed but the time of last write, as file systems have it */
     if (clears || after.st_size != before.st_size)
         drop_privileges(handle->node, handle->fd, &after);
     reply(request, NULL, 0, NULL, 0);

@@ -456,12 +456,15 @@ def test_holes_and_reserved_space_are_reported_as_holes_and_lengths(filtered: Fi
             assert fallocate(file.fileno(), punch_hole | keep_size, 8192, 4096) == 0
             assert fallocate(file.fileno(), keep_size, 0, 50_000) == 0
             assert fallocate(file.fileno(), 0, 0, 30_000) == 0
+            assert fallocate(file.fileno(), punch_hole | keep_size, 40_000, 4096) == 0
             assert fallocate(file.fileno(), collapse, 0, 4096) == errno.EOPNOTSUPP
 
     filtered.run_application(application)
-    (_, _, hole, longer) = filtered.seen
+    (_, _, hole, reserved, longer, beyond) = filtered.seen
     assert isinstance(hole, PunchHole)
     assert isinstance(longer, Truncate)
+    for dated in (reserved, beyond):  # nothing but the time of last write
+        assert isinstance(dated, SetTimes)
     assert (hole.offset, hole.size, longer.size) == (8192, 4096, 30_000)
 
 
