@@ -9,7 +9,7 @@ from tests.e2e.test_configurations import ROOT, lab_with_data
 
 from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.operations import MakeDirectory, Metadata
-from bodydouble.vocabulary.records import ReplicationSet, Rule
+from bodydouble.vocabulary.records import ReplicationSet, RestoreRequest, Rule
 from bodydouble.vocabulary.verification import VerificationOptions
 from bodydouble_sim.storage.drive import Drive
 from bodydouble_sim.storage.ntfs import NtfsVolume
@@ -340,5 +340,45 @@ def test_links_over_the_border_of_the_set() -> None:
         assert target.stat("C:/outside") is None
         assert target.stat(f"{ROOT}/left out") is None
         assert (await verified(lab)).differences == []
+
+    lab.run(main)
+
+
+def test_a_restoration_from_a_fat_stand_in_takes_nothing_from_the_source() -> None:
+    lab = lab_with_data("ST", Drive(file_system="fat32"))
+    place = "D:/replica/C/data"
+
+    async def main() -> None:
+        source, target = drive(lab.boxes["S"]), lab.boxes["T"].machine.volumes["D"]
+        busy(source, f"{ROOT}/d")
+        source.create(f"{ROOT}/d/alone")
+        source.set_security(f"{ROOT}/d/alone", ACL)
+        source.create(f"{ROOT}/d/alone:Summary")
+        await lab.connect("S", "T", base="D:/replica")
+        await lab.settled(("S", 1))
+        async with lab.boxes["S"].talk() as client:
+            await client.disconnect(1)
+        before = {
+            name: (source.security(f"{ROOT}/d/{name}"), source.streams(f"{ROOT}/d/{name}"))
+            for name in ("a", "b", "alone")
+        }
+        target.write(f"{place}/d/alone", 0, b"at the stand-in")
+        target.create(f"{place}/d/new")
+        async with lab.boxes["T"].talk() as client:
+            request = RestoreRequest(original_source="S", replication_set="data", restore_to=lab.boxes["S"].ip)
+            await client.restore(request)
+            while (await client.restorations())[0].state != "complete":  # noqa: ASYNC110 - over the wire
+                await asyncio.sleep(0.5)
+        assert source.read(f"{ROOT}/d/alone", 0, 15) == b"at the stand-in"
+        assert source.stat(f"{ROOT}/d/new") is not None
+        after = {
+            name: (source.security(f"{ROOT}/d/{name}"), source.streams(f"{ROOT}/d/{name}"))
+            for name in ("a", "b", "alone")
+        }
+        assert after == before
+        assert source.names(f"{ROOT}/d/a") == (f"{ROOT}/d/a", f"{ROOT}/d/b")
+        junction = source.stat(f"{ROOT}/d/junction")
+        assert junction is not None
+        assert junction.target == "C:/Windows"
 
     lab.run(main)

@@ -213,7 +213,7 @@ class FittingFileSystem:
                 self._leave_out("named streams", operation.path)
             return []
         if isinstance(operation, MakeHardLink):
-            return [operation] if kept.hard_links else None
+            return [operation] if kept.hard_links and kept.symbolic_links and kept.junctions else None
         return None if self._concerns_links(operation, kept) else self._within_metadata(operation, kept)
 
     @staticmethod
@@ -251,8 +251,7 @@ class FittingFileSystem:
 
     async def _by_what_is_there(self, operation: AnyOperation, batch: _Batch) -> None:
         if isinstance(operation, MakeHardLink):
-            self._leave_out("hard links", operation.path)
-            await self._copy(operation, batch)
+            await self._give_name(operation, batch)
         elif isinstance(operation, MakeSymbolicLink):
             self._leave_out("junctions" if operation.junction else "symbolic links", operation.path)
             there = await batch.stat(operation.path)
@@ -263,14 +262,23 @@ class FittingFileSystem:
             there = await batch.stat(operation.new_path)
             batch.put([RemoveFile(operation.new_path)] if there is not None and not there.directory else [])
 
-    async def _copy(self, operation: MakeHardLink, batch: _Batch) -> None:
+    async def _give_name(self, operation: MakeHardLink, batch: _Batch) -> None:
         existing, path = await batch.stat(operation.existing), operation.path
         if self._key(path) == self._key(operation.existing):
             return
-        if existing is None or existing.kind != "file":
-            if await self.loses(operation.existing):
-                return  # a further name of a link that was not made
+        if self._kept(path).hard_links and existing is not None:
+            batch.put([operation])
+        elif existing is not None and existing.kind == "file":
+            self._leave_out("hard links", path)
+            await self._copy(operation, existing, batch)
+        elif await self.loses(operation.existing):  # a further name of a link that was not made
+            there = await batch.stat(path)
+            batch.put([RemoveFile(path)] if there is not None and not there.directory else [])
+        else:
             raise FileSystemError("not_found", operation.existing, "no file to copy", done=batch.number)
+
+    async def _copy(self, operation: MakeHardLink, existing: Entry, batch: _Batch) -> None:
+        path = operation.path
         batch.put(
             [
                 CreateFile(path, existing.metadata, existing.mtime_ns, existing.created_ns),

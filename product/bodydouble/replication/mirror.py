@@ -147,6 +147,8 @@ class Mirror:
         self._events = 0
         self._groups = NameGroups(selection.key)
         self._renames = Touches(selection.key)
+        self._copied: set[str] = set()
+        """Files that were sent from a volume without hard links."""
         self._sending = FileSending(outlet, file_system, touches, tally=self._tally, room=self._room, key=selection.key)
         self._orphans = OrphanHandling(
             outlet,
@@ -298,7 +300,7 @@ class Mirror:
         if self._selection.replicates_nothing(path) or not self._selection.within_roots(path):
             return
         await self._room()
-        self._kept = await self._keeping.of(path)
+        self._kept = self._orphans.kept = await self._keeping.of(path)
         there = await self._questions.look(path)
         mark = self._touches.now
         here = await self._file_system.stat(path)
@@ -331,14 +333,33 @@ class Mirror:
         if here.kind == "link" and not keeps_link(here, self._kept):
             self._tally.file()
             return
-        if self._leaves_alone(here, there):
+        if self._is_cut(here, there) or self._leaves_alone(here, there):
             return
         if there is not None and (other := self._groups.strayed(here, there.entry)) is not None:
+            if await self._stays_one(here, there, other, mark):
+                self._skip(here)
+                return
             if not self._part(here.path, other, mark):
                 return
             there = None
         if not await self._name(here):
             await (self._file if here.kind == "file" else self._link)(here, there, mark)
+
+    async def _stays_one(self, here: Entry, there: ListedEntry, other: str, mark: int) -> bool:
+        """Whether names that are copies here, for want of hard links, may stay one file there: no copy was sent."""
+        try:
+            same = not self._kept.hard_links and await self._is_same(here, there, mark)
+        except FileSystemError:
+            return False
+        return same and other not in self._copied
+
+    def _is_cut(self, here: Entry, there: ListedEntry | None) -> bool:
+        """Whether this side has only the beginning of what the target has, because its volume takes no more of it."""
+        if there is None or here.size < self._kept.largest_file or there.entry.size <= here.size:
+            return False
+        self._report(EventCode.NOT_KEPT, f"mirror: {here.path}: only its beginning is here, the target's stays")
+        self._skip(here)
+        return True
 
     def _leaves_alone(self, here: Entry, there: ListedEntry | None) -> bool:
         """Whether a file is newer on the target and stays so; then its names stay apart or together as they are."""
@@ -506,6 +527,8 @@ class Mirror:
 
     async def _send_file(self, listed: Entry, there: ListedEntry | None, mark: int) -> None:
         self._left.forget(listed.path)
+        if not self._kept.hard_links:
+            self._copied.add(listed.path)
         await self._room()
         digests = await self._digests(listed, there)
         equal = there is None and not self._touches.since(listed.path, self._plan.begun)

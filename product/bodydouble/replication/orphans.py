@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from bodydouble.replication.comparison import keeps_link
 from bodydouble.replication.protocol import MAX_ORPHANS, Orphans
 from bodydouble.vocabulary import paths
+from bodydouble.vocabulary.capabilities import Capabilities
 from bodydouble.vocabulary.orphans import ORPHANS_SHOWN, Orphan, OrphanTotals
 
 if TYPE_CHECKING:
@@ -100,6 +102,9 @@ class OrphanHandling:
         room: waits until more may be queued.
         say: hears of each orphan, and what becomes of it, in words.
         again: hears of a directory that applications made meanwhile: it is no orphan, but what is inside may be.
+
+    Attributes:
+        kept: what the volumes of both sides keep.
     """
 
     def __init__(
@@ -116,6 +121,7 @@ class OrphanHandling:
     ) -> None:
         self.finds = OrphanFinds()
         self.policy = policy
+        self.kept = Capabilities()
         self._outlet = outlet
         self._questions = questions
         self._selection = selection
@@ -161,6 +167,8 @@ class OrphanHandling:
     def _is_candidate(self, entry: Entry) -> bool:
         if self._selection.replicates_nothing(entry.path):
             return False
+        if entry.kind == "link" and not keeps_link(entry, self.kept):
+            return False  # the source's volume could not have it: that it has not says nothing
         return entry.kind == "directory" or self._selection.selects(entry.path)
 
     async def _inside(self, directory: Entry, mark: int) -> list[Entry]:

@@ -34,6 +34,7 @@ class Place:
     def __init__(
         self, context: Context, replication_set: ReplicationSet, placement: Placement, lock: asyncio.Lock
     ) -> None:
+        self.set_name = replication_set.name
         files = context.host.file_system
         key = same if files.case_sensitive and placement.case_sensitive else fold
         roots = roots_of(replication_set, key)

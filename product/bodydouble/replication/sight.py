@@ -47,7 +47,7 @@ class Sight:
 
 
 def _tell(context: Context, replication_set: str, path: str) -> None:
-    text = f"{replication_set}: names that the target cannot have are left out, first of {path}"
+    text = f"{replication_set}: names that a host of the other kind cannot have are left out, first of {path}"
     context.events.record(EventCode.NOT_KEPT, text)
 
 
@@ -106,6 +106,8 @@ class ReplicaSight(Sight):
         plain = path_map.foreign or there.foreign
         fenced = FencedFileSystem(host.file_system, host.file_filter)
         self.files = MappedFileSystem(fenced, path_map, plain=plain)
+        if path_map.foreign:  # what could not come here is not gone where it came from
+            self.selection.fits = TargetNames(path_map, lambda path: _tell(context, place.set_name, path)).fit
         self._filter = MappedFilter(
             host.file_filter, path_map, case_sensitive=host.file_system.case_sensitive, plain=plain
         )

@@ -34,6 +34,7 @@ from bodydouble.vocabulary.operations import (
     Truncate,
     Write,
 )
+from bodydouble.vocabulary.records import RestoreRequest
 from bodydouble.vocabulary.verification import VerificationOptions
 
 if TYPE_CHECKING:
@@ -273,3 +274,23 @@ def test_what_both_volumes_keep_is_what_each_of_them_keeps() -> None:
     assert (both.time_grain_ns, both.attributes, both.holes, both.largest_file) == (100, 3, False, 7)
     assert common(one, Capabilities()) == one
     assert fitting.fit_metadata(RICH, both) == Metadata(3, b"1:2:644", ())
+
+
+def test_a_restoration_does_not_cut_what_the_stand_in_could_not_keep() -> None:
+    async def case(source: Site, target: Site) -> None:
+        await source.stop()
+        await target.service.stand_in("A")
+        target.put(f"{ROOT}/new", b"placed at the stand-in")
+        await source.start()
+        restore = RestoreRequest(
+            original_source="A", replication_set="web", restore_to="127.0.0.1", port=source.service.port
+        )
+        await target.restoration.restore(restore)
+        await until(lambda: target.restoration.restorations()[0].state == "complete")
+        picture = source.volume.picture(ROOT)
+        assert len(picture[f"{ROOT}/long"][1]) == 250_000
+        assert picture[f"{ROOT}/link"][4] == "a"
+        assert f"{ROOT}/new" in picture
+        assert any("only its beginning is here" in text for text in told(target))
+
+    asyncio.run(pair(case))
