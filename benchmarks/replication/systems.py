@@ -164,7 +164,20 @@ class Unison:
         (work / "unison").mkdir()
         server = [*environment, "unison", "-socket", "6400"]
         client = [*environment, "unison", str(source), f"socket://{TARGET}:6400/{replica}"]
-        client += ["-batch", "-auto", "-force", str(source), "-repeat", "1", "-times", "-owner", "-group", "-silent"]
+        client += [
+            "-batch",
+            "-auto",
+            "-fastcheck",
+            "false",
+            "-force",
+            str(source),
+            "-repeat",
+            "1",
+            "-times",
+            "-owner",
+            "-group",
+            "-silent",
+        ]
         with ExitStack() as stack:
             for name, command, there in (("server", server, True), ("client", client, False)):
                 process = stage.start(command, work / f"{name}.log", on_target=there)
