@@ -1,7 +1,7 @@
 """The whole campaign: ``python -m tests.campaign --count 2000`` (``make campaign``).
 
-Each batch of 25 workloads has a seed of its own; two processes share the seeds. What failed is shrunk and printed with
-the line that repeats it: ``--from-seed SEED --count 25``, and Hypothesis's blob.
+Each batch of 25 workloads has a seed of its own; two processes share the seeds. What failed is printed with the line
+that repeats it, ``--from-seed SEED --count 25``, and Hypothesis's blob; ``--shrink`` looks for a smaller one.
 """
 
 from __future__ import annotations
@@ -27,18 +27,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=2000, help="workloads (2000)")
     parser.add_argument("--from-seed", type=int, default=1, help="seed of the first batch of 25 (1)")
     parser.add_argument("--jobs", type=int, default=2, help="processes (2)")
+    parser.add_argument("--shrink", action="store_true", help="reduce what failed")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
     chosen = parser.parse_args(arguments)
     plan = batches(chosen.from_seed, chosen.count)
     click.echo(f"campaign: {chosen.count} workloads, seeds {plan[0][0]} to {plan[-1][0]}", err=True)
     began, sums, failures = time.monotonic(), Counter[str](), {}
     with ProcessPoolExecutor(chosen.jobs, max_tasks_per_child=4) as pool:
-        for done in as_completed([pool.submit(told, seed, count) for seed, count in plan]):
+        for done in as_completed([pool.submit(told, seed, count, chosen.shrink) for seed, count in plan]):
             seed, counts, failure = done.result()
             sums.update(counts)
             if failure:
                 failures[seed] = failure
-                click.echo(f"\nseed {seed} failed; repeat: --from-seed {seed} --count {BATCH}\n{failure}", err=True)
+                repeat = f"--from-seed {seed} --count {BATCH} --shrink"
+                click.echo(f"\nseed {seed} failed; repeat: {repeat}\n{failure}", err=True)
             line = f"{sums['workloads']}/{chosen.count} workloads, {len(failures)} batches failed"
             click.echo(f"\r{line}, {time.monotonic() - began:.0f} s", nl=False, err=True)
     click.echo(err=True)

@@ -54,12 +54,12 @@ def run_batch(
     )
 
 
-def told(seed: int, count: int) -> tuple[int, dict[str, int], str]:
+def told(seed: int, count: int, shrink: bool) -> tuple[int, dict[str, int], str]:
     """One batch in this process: its seed, what it did, and why it failed."""
     totals.clear()
     failure = ""
     try:
-        run_batch(seed, count=count, phases=FIND_AND_SHRINK)
+        run_batch(seed, count=count, phases=FIND_AND_SHRINK if shrink else FIND)
     except Exception as error:  # noqa: BLE001 - whatever it is, the campaign goes on and tells
         failure = "".join(traceback.format_exception(error, limit=-4))
     return seed, dict(totals), failure

@@ -335,13 +335,14 @@ class Mirror:
             return
         if self._is_cut(here, there) or self._leaves_alone(here, there):
             return
-        if there is not None and (other := self._groups.strayed(here, there.entry)) is not None:
-            if await self._stays_one(here, there, other, mark):
+        if there is not None:
+            strays, other = self._strays(here, there.entry)
+            if other is not None and await self._stays_one(here, there, other, mark):
                 self._skip(here)
                 return
-            if not self._part(here.path, other, mark):
+            if strays and not self._part(here.path, other, mark):
                 return
-            there = None
+            there = None if strays else there
         if not await self._name(here):
             await (self._file if here.kind == "file" else self._link)(here, there, mark)
 
@@ -377,10 +378,19 @@ class Mirror:
         self._skip(here)
         return True
 
-    def _part(self, path: str, other: str, mark: int) -> bool:
+    def _strays(self, here: Entry, there: Entry) -> tuple[bool, str | None]:
+        """Whether the replica's file has a name that is not this one's, and which, if this mirror met it.
+
+        One name more than here may be that of a file that this mirror does not come to, and that keeps its bytes.
+        """
+        other = self._groups.strayed(here, there)
+        return other is not None or there.links > here.links, other
+
+    def _part(self, path: str, other: str | None, mark: int) -> bool:
         """The replica has one file for two of the source's: what went to the one went to the other, too."""
         parted = self._put_unless_touched(RemoveTree(path), mark)
-        self._again(other)
+        if other is not None:
+            self._again(other)
         if parted:
             self._touches.note_tree(path)
         else:

@@ -16,7 +16,6 @@ from tests.product.replication.test_pure import NO_LOGS, WEB, select
 
 from bodydouble.errors import ProtocolError
 from bodydouble.replication.mirror import Mirror
-from bodydouble.replication.names import NameGroups
 from bodydouble.replication.protocol import Item, MirrorStart, RemoveTree
 from bodydouble.replication.translate import translate
 from bodydouble.vocabulary.events import EventCode
@@ -166,7 +165,7 @@ def breaks(before: list[Any], stale: list[Any], steps: list[Any], kind: str) -> 
     ("what", "instead"),
     [
         ((Mirror, "_name"), lambda *_: _no()),
-        ((NameGroups, "strayed"), lambda *_: None),
+        ((Mirror, "_strays"), lambda *_: (False, None)),
         ((Mirror, "_part"), lambda *_: True),
     ],
     ids=["links are copies", "stray links stay", "parted without a trace"],

@@ -10,6 +10,7 @@ from tests.product.replication.site import ROOT, Site, mirrored, protect, runnin
 
 from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.operations import MakeHardLink, Rename, Write
+from bodydouble.vocabulary.verification import VerificationOptions
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -119,6 +120,21 @@ def test_a_target_without_room_for_its_queue_looks_again_at_intervals_only(monke
             applier = target.service.registry.applier(replica)
             await until(lambda: applier._settled == replica.applied)
             assert looks < 200
+
+    run(scenario())
+
+
+def test_a_repaired_file_leaves_the_one_alone_that_it_was_a_name_of_on_the_target() -> None:
+    async def scenario() -> None:
+        source, target = seeded(), Site("WEB2")
+        source.put(f"{ROOT}/default.htm", b"other")
+        async with running(source, target):
+            await protect(source, target.service.port)
+            await mirrored(source, target)
+            target.volume.change(MakeHardLink(f"{ROOT}/default.htm", f"{ROOT}/index.htm"))  # by hand
+            source.service.verify(1, VerificationOptions(repair=True, checksum=True))
+            await until(lambda: holds(target, "default.htm", b"other") and source.state() == "replicating")
+            await until(lambda: same(source, target))
 
     run(scenario())
 
