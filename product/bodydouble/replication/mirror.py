@@ -384,7 +384,7 @@ class Mirror:
         One name more than here may be that of a file that this mirror does not come to, and that keeps its bytes.
         """
         other = self._groups.strayed(here, there)
-        return other is not None or there.links > here.links, other
+        return other is not None or (self._kept.hard_links and there.links > here.links), other
 
     def _part(self, path: str, other: str | None, mark: int) -> bool:
         """The replica has one file for two of the source's: what went to the one went to the other, too."""
