@@ -164,7 +164,7 @@ static int place_of(struct node *node, int *fd, bool *own, char *link, size_t si
     *fd = -1;
     *own = false;
     if (!the.extended)
-        return EOPNOTSUPP;
+        return ENOSYS; /* the kernel then says EOPNOTSUPP, and never asks again: not even before a file's first write */
     if (S_ISLNK(node->key.kind)) {
         int directory = node->places == NULL ? (errno = ENOENT, -1) : directory_fd(node->places->parent);
         if (directory < 0)

@@ -73,6 +73,8 @@ static void take_away(int count)
         umount2(the.roots[i].path, MNT_DETACH);
 }
 
+#define URGENT (-10) /* every request is one that an application waits for; the daemon can wait */
+
 #ifndef PR_SET_IO_FLUSHER
 #define PR_SET_IO_FLUSHER 57
 #endif
@@ -86,6 +88,7 @@ static void settle_down(void)
         limit.rlim_cur = limit.rlim_max;
         setrlimit(RLIMIT_NOFILE, &limit);
     }
+    setpriority(PRIO_PROCESS, 0, URGENT); /* of this thread, and so of those that it starts */
     umask(0);
     prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0); /* since Linux 5.6; before that there is no help */
     signal(SIGPIPE, SIG_IGN);
