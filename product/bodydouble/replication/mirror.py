@@ -169,6 +169,9 @@ class Mirror:
         self._sending.note(body)
         if isinstance(body, RemoveTree) or (isinstance(body, Operation) and changes_names(body)):
             self._renames.note(body)
+        if isinstance(body, MakeHardLink):
+            # On the target the one may mean something else so far, and the other was perhaps met as a file of its own.
+            self._pending |= {body.path: True, body.existing: True}
         if isinstance(body, Rename):
             self._groups.renamed(body.path, body.new_path)
             if self._walking or self._is_pending(body.path):
@@ -346,13 +349,15 @@ class Mirror:
         if not await self._name(here):
             await (self._file if here.kind == "file" else self._link)(here, there, mark)
 
-    async def _stays_one(self, here: Entry, there: ListedEntry, other: str, mark: int) -> bool:
+    async def _stays_one(self, here: Entry, there: ListedEntry, mark: int) -> bool:
         """Whether names that are copies here, for want of hard links, may stay one file there: no copy was sent."""
+        other = self._groups.strayed(here, there.entry)
+        if other is None or self._kept.hard_links:
+            return False
         try:
-            same = not self._kept.hard_links and await self._is_same(here, there, mark)
+            return await self._is_same(here, there, mark) and other not in self._copied
         except FileSystemError:
             return False
-        return same and other not in self._copied
 
     def _is_cut(self, here: Entry, there: ListedEntry | None) -> bool:
         """Whether this side has only the beginning of what the target has, because its volume takes no more of it."""
@@ -384,12 +389,13 @@ class Mirror:
         One name more than here may be that of a file that this mirror does not come to, and that keeps its bytes.
         """
         other = self._groups.strayed(here, there)
-        return other is not None or (self._kept.hard_links and there.links > here.links), other
+        more = there.links > here.links or (there.identity != "" and not self._plan.whole)
+        return other is not None or (self._kept.hard_links and more), other
 
     def _part(self, path: str, other: str | None, mark: int) -> bool:
         """The replica has one file for two of the source's: what went to the one went to the other, too."""
         parted = self._put_unless_touched(RemoveTree(path), mark)
-        if other is not None:
+        if other is not None and other != path:
             self._again(other)
         if parted:
             self._touches.note_tree(path)
@@ -479,7 +485,7 @@ class Mirror:
         changed = self._renames.since(first, now) or self._renames.since(here.path, now)
         same = leader is not None and entry is not None and entry.identity and leader.identity == entry.identity
         if self._groups.leads(here.path) or changed or not same:
-            self._pending[self._groups.lead(here)] = True
+            self._pending |= dict.fromkeys(self._groups.lead(here), True)
             return False
         self._outlet.put(MakeHardLink(here.path, first))
         self._skip(here)
@@ -493,6 +499,9 @@ class Mirror:
             entry = await self._file_system.stat(here.path)
         if entry is None or entry.target is None:
             return
+        if entry.identity != here.identity:
+            self._pending[here.path] = True  # it became one of several names, or ceased to be one
+            return
         known = there is not None and not self._touches.since(entry.path, self._plan.begun)
         if not known or there is None or not same_link(entry, there.entry, self._kept):
             self._outlet.put(
@@ -500,6 +509,8 @@ class Mirror:
             )
             if entry.created_ns:
                 self._outlet.put(SetTimes(entry.path, entry.mtime_ns, entry.created_ns))
+            # It takes the place of the one before, whose further names stay what they were.
+            self._pending |= dict.fromkeys(self._groups.others(entry), True)
         self._tally.file()
 
     # --- files ---

@@ -70,17 +70,26 @@ class NameGroups:
         """Whether ``path`` is refused as a link for good: it is sent as a file of its own."""
         return self._refused.get(path, 0) > _REFUSALS
 
-    def lead(self, entry: Entry) -> str:
-        """``entry`` is the name that carries the bytes from now on; the name before, which must become a link to it."""
-        before = self._here[entry.identity].first
+    def lead(self, entry: Entry) -> list[str]:
+        """``entry`` is the name that carries the bytes from now on; those met before, which must become links to it."""
+        group = self._here[entry.identity]
+        before = [name for name in dict.fromkeys([group.first, *group.met]) if name != entry.path]
         self._here[entry.identity] = _Group(entry.path, {entry.path: None}, entry.links)
         return before
+
+    def others(self, entry: Entry) -> list[str]:
+        """Further names of the source's file that were met."""
+        group = self._here.get(entry.identity)
+        return [] if group is None else [name for name in group.met if name != entry.path]
 
     def renamed(self, old: str, new: str) -> None:
         """A file, or a directory with all in it, has a new name."""
         for group in self._here.values():
-            if paths.is_beneath(self._key(group.first), self._key(old)):
-                group.first = new + group.first[len(old) :]
+            group.first = self._moved(group.first, old, new)
+            group.met = dict.fromkeys(self._moved(name, old, new) for name in group.met)
+
+    def _moved(self, name: str, old: str, new: str) -> str:
+        return new + name[len(old) :] if paths.is_beneath(self._key(name), self._key(old)) else name
 
     def strayed(self, here: Entry, there: Entry) -> str | None:
         """A name of the replica's file ``there`` that means another file on the source; None when all is well."""

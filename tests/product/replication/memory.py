@@ -259,9 +259,9 @@ class MemoryVolume:
             case MakeSymbolicLink():
                 self._parent(op.path)
                 there = self.get(op.path)
-                node = there or self.nodes.setdefault(self.key(op.path), self.new(op.path, False))
-                if node.target is None and there is not None:
+                if there is not None and there.target is None:
                     raise FileSystemError("exists", op.path)
+                node = self.nodes[self.key(op.path)] = self.new(op.path, False)  # other names of the old one keep it
                 node.target, node.metadata, node.mtime = op.target, op.metadata, op.mtime_ns
             case RemoveDirectory():
                 if not self._any(op.path).directory:
