@@ -227,6 +227,7 @@ class Mirror:
             await self._attributes(path)
         for _ in range(MAX_ROUNDS):
             await self._work()
+            await self._going.wait()
             self._walking = False
             await self._outlet.settle_times()
             if await self._settled() and not self._pending and not self._widened():

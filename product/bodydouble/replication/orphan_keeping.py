@@ -15,9 +15,21 @@ from bodydouble.replication.protocol import BLOCK_BYTES
 from bodydouble.state.store import make_directories
 from bodydouble.vocabulary import paths
 from bodydouble.vocabulary.events import EventCode
-from bodydouble.vocabulary.operations import CreateFile, RemoveDirectory, RemoveFile, Rename, SetTimes, Write
+from bodydouble.vocabulary.operations import (
+    MAX_STREAMS,
+    CreateFile,
+    MakeStream,
+    RemoveDirectory,
+    RemoveFile,
+    Rename,
+    SetTimes,
+    Write,
+    WriteStream,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from bodydouble.replication.context import Context
     from bodydouble.replication.place import Place
     from bodydouble.replication.protocol import Orphans
@@ -87,8 +99,8 @@ class OrphanKeeping:
         await make_directories(files, paths.parent(new))
         try:
             await files.apply([Rename(here, new)], durable=True)
-        except FileSystemError as error:
-            if error.code == "not_found" or entry.kind != "file":
+        except FileSystemError:
+            if entry.kind != "file" or await files.stat(here) is None:
                 raise
             await self._copy(entry, here, new)  # on another volume, most likely
 
@@ -102,15 +114,24 @@ class OrphanKeeping:
         raise FileSystemError("exists", path, f"and {_NUMBERS - 1} more of that name")
 
     async def _copy(self, entry: Entry, here: str, new: str) -> None:
+        if len(entry.streams) >= MAX_STREAMS:
+            raise FileSystemError("denied", entry.path, "it has more named streams than are copied to another volume")
         files = self._place.host_files
         try:
             await files.apply([CreateFile(new, entry.metadata, entry.mtime_ns)], durable=True)
-            for offset in range(0, entry.size, BLOCK_BYTES):
-                data = await files.read(here, offset, BLOCK_BYTES)
+            async for offset, data in self._blocks(here, entry.size):
                 await files.apply([Write(new, offset, data, entry.mtime_ns)], durable=True)
-            await files.apply([SetTimes(new, entry.mtime_ns)], durable=True)
+            for stream, size in entry.streams:
+                await files.apply([MakeStream(new, stream)], durable=True)
+                async for offset, data in self._blocks(here, size, stream):
+                    await files.apply([WriteStream(new, stream, offset, data)], durable=True)
+            await files.apply([SetTimes(new, entry.mtime_ns, entry.created_ns)], durable=True)
         except FileSystemError:
             if await files.stat(new) is not None:
                 await files.apply([RemoveFile(new)], durable=True)
             raise
         await files.apply([RemoveFile(here)], durable=True)
+
+    async def _blocks(self, path: str, size: int, stream: str = "") -> AsyncIterator[tuple[int, bytes]]:
+        for offset in range(0, size, BLOCK_BYTES):
+            yield offset, await self._place.host_files.read(path, offset, BLOCK_BYTES, stream)

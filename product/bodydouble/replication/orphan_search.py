@@ -198,6 +198,12 @@ class OrphanSearch:
             raise ConnectionStateError(f"connection {id_}: no search for orphans is running")
         await cancel(running[0])
 
+    async def forget(self, id_: int) -> None:
+        """The connection is disconnected: nothing is sought any more, and its report goes."""
+        if id_ in self._running:
+            await cancel(self._running[id_][0])
+        self.log.forget(id_)
+
     async def close(self) -> None:
         """End everything."""
         await cancel(*(task for task, _ in self._running.values()))

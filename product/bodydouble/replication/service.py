@@ -339,7 +339,7 @@ class ReplicationService:
     async def _remove(self, connection: SourceConnection, why: str = "") -> None:
         id_ = connection.record.id
         await self.verifier.forget(id_)
-        self.context.orphan_log.forget(id_)
+        await self.orphans.forget(id_)
         task = self._tasks.pop(id_, None)
         if task is not None:
             await cancel(task)
