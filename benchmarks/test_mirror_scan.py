@@ -16,7 +16,8 @@ from bodydouble.adapters.posix.backing import Backing
 from bodydouble.adapters.posix.file_system import PosixFileSystem
 from bodydouble.errors import FileSystemError
 from bodydouble.replication.left import LeftFiles
-from bodydouble.replication.mirror import Mirror, MirrorPlan
+from bodydouble.replication.mirror import Mirror
+from bodydouble.replication.mirror_plan import MirrorPlan
 from bodydouble.replication.orphans import KEEP
 from bodydouble.replication.protocol import ListedEntry, Listing, ListRequest, Settle, Settled, Volume, VolumeRequest
 from bodydouble.replication.rules import Selection

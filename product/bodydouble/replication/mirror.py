@@ -11,7 +11,7 @@ came in between that it does not know of; between that check and the queuing the
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bodydouble.errors import BodydoubleError, FileSystemError
@@ -63,10 +63,11 @@ from bodydouble.vocabulary.operations import (
 if TYPE_CHECKING:
     from bodydouble.ports import FileSystem
     from bodydouble.replication.left import LeftFiles
+    from bodydouble.replication.mirror_plan import MirrorPlan
     from bodydouble.replication.protocol import Body
     from bodydouble.replication.questions import Outlet
     from bodydouble.replication.rules import Selection
-    from bodydouble.vocabulary.records import MirrorKind, Progress
+    from bodydouble.vocabulary.records import Progress
 
 MAX_ROUNDS = 50
 MAX_EVENTS = 100
@@ -78,31 +79,6 @@ class MirrorError(BodydoubleError):
 
 class TooManyNewerError(BodydoubleError):
     """So much is newer on the target that the mirror was ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class MirrorPlan:
-    """What to mirror and how.
-
-    Attributes:
-        kind: full, difference or checksum.
-        orphans: what to do with selected paths that only the target has.
-        paths: where to begin.
-        begun: the moment, in `Touches`, from which operations count as during this mirror.
-        directories: those of which only attributes and security are to be sent.
-        newer_only: leave files alone that are newer on the target, unless applications changed them meanwhile.
-        whole: these are all roots of the set.
-        calculate: count files and bytes before anything else.
-    """
-
-    kind: MirrorKind
-    orphans: OrphanPolicy
-    paths: list[str]
-    begun: int = 0
-    directories: list[str] = field(default_factory=list)
-    newer_only: bool = False
-    whole: bool = True
-    calculate: bool = False
 
 
 class Mirror:

@@ -15,7 +15,8 @@ from bodydouble.replication.directory_times import DirectoryTimes
 from bodydouble.replication.journal.journal import Journal
 from bodydouble.replication.lag import LagMarks
 from bodydouble.replication.left import LeftFiles
-from bodydouble.replication.mirror import Mirror, MirrorPlan, TooManyNewerError
+from bodydouble.replication.mirror import Mirror, TooManyNewerError
+from bodydouble.replication.mirror_plan import MirrorPlan
 from bodydouble.replication.orphan_search import OrphanWalk
 from bodydouble.replication.orphans import KEEP, OrphanFinds, OrphanPolicy
 from bodydouble.replication.protocol import MirrorComplete, MirrorStart, MirrorStopped, Task

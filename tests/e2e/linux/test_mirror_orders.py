@@ -140,7 +140,7 @@ def test_orphans_are_listed_moved_and_deleted_by_age_without_a_mirror(tmp_path: 
         await until(lambda: moved_names(tmp_path) == {"aged"})
         assert (tmp_path / "copy/old/fresh").exists()
         assert await search(here, "delete", 0.0) == ["fresh", "old"]
-        while await asyncio.to_thread(differences, tmp_path):  # the times of directories follow a little later
+        while await asyncio.to_thread(differences, tmp_path):  # noqa: ASYNC110 - their times follow
             await asyncio.sleep(0.1)
 
     protect(tmp_path, operate)

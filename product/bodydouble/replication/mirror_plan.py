@@ -1,0 +1,35 @@
+"""MirrorPlan: what one mirror is to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bodydouble.replication.orphans import OrphanPolicy
+    from bodydouble.vocabulary.records import MirrorKind
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorPlan:
+    """What to mirror and how.
+
+    Attributes:
+        kind: full, difference or checksum.
+        orphans: what to do with selected paths that only the target has.
+        paths: where to begin.
+        begun: the moment, in `Touches`, from which operations count as during this mirror.
+        directories: those of which only attributes and security are to be sent.
+        newer_only: leave files alone that are newer on the target, unless applications changed them meanwhile.
+        whole: these are all roots of the set.
+        calculate: count files and bytes before anything else.
+    """
+
+    kind: MirrorKind
+    orphans: OrphanPolicy
+    paths: list[str]
+    begun: int = 0
+    directories: list[str] = field(default_factory=list)
+    newer_only: bool = False
+    whole: bool = True
+    calculate: bool = False
