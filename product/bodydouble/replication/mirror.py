@@ -326,15 +326,13 @@ class Mirror:
         if not await self._name(here):
             await (self._file if here.kind == "file" else self._link)(here, there, mark)
 
-    async def _stays_one(self, here: Entry, there: ListedEntry, mark: int) -> bool:
+    async def _stays_one(self, here: Entry, there: ListedEntry, other: str, mark: int) -> bool:
         """Whether names that are copies here, for want of hard links, may stay one file there: no copy was sent."""
-        other = self._groups.strayed(here, there.entry)
-        if other is None or self._kept.hard_links:
-            return False
         try:
-            return await self._is_same(here, there, mark) and other not in self._copied
+            same = not self._kept.hard_links and await self._is_same(here, there, mark)
         except FileSystemError:
             return False
+        return same and other not in self._copied
 
     def _is_cut(self, here: Entry, there: ListedEntry | None) -> bool:
         """Whether this side has only the beginning of what the target has, because its volume takes no more of it."""
