@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -136,6 +137,7 @@ class Replica:
         self._skipped_bytes = 0
         self._overflow = False
         self._told_own = False
+        self._listed: tuple[str, list[Entry]] | None = None
         self.place: Place
         self._settle_down(None)
 
@@ -238,7 +240,9 @@ class Replica:
         answers: list[AnyMessage] = []
         operations: list[AnyOperation] = []
         for item in items:
-            if isinstance(item.body, QUESTIONS) and not asked:
+            if not isinstance(item.body, QUESTIONS):
+                self._listed = None
+            elif not asked:
                 continue
             if own := self._own(item.body):
                 answers += self._nothing(item, own)
@@ -441,6 +445,8 @@ class Replica:
             streams = await self._streams(entry) if request.digests and entry.streams else b""
             hashed += sum(length for _, length in entry.streams) if streams else 0
             listed.append(ListedEntry(entry, digest, streams))
+        if not request.itself:
+            self._listed = None
         return Listing(sequence, listed, more=False)
 
     async def _find(self, request: ListRequest) -> list[Entry]:
@@ -448,13 +454,22 @@ class Replica:
             if request.itself:
                 entry = await self._file_system.stat(request.path)
                 return [] if entry is None else [entry]
-            entries = await self._file_system.list_directory(request.path)
+            entries = await self._sorted(request)
         except FileSystemError as error:
             if error.code == "not_found":
                 return []
             raise ReplicaDivergedError(str(error)) from error
-        wanted = [each for each in entries if not self.selection.replicates_nothing(each.path)]
-        return sorted((e for e in wanted if paths.name(e.path) > request.after), key=lambda e: paths.name(e.path))
+        return entries[bisect_right(entries, request.after, key=lambda entry: paths.name(entry.path)) :]
+
+    async def _sorted(self, request: ListRequest) -> list[Entry]:
+        """A directory's entries by name; for a further page those of the first one, if nothing was done in between."""
+        if request.after and self._listed is not None and self._listed[0] == request.path:
+            return self._listed[1]
+        entries = await self._file_system.list_directory(request.path)
+        wanted = [entry for entry in entries if not self.selection.replicates_nothing(entry.path)]
+        wanted.sort(key=lambda entry: paths.name(entry.path))
+        self._listed = (request.path, wanted)
+        return wanted
 
     async def _streams(self, entry: Entry) -> bytes:
         try:

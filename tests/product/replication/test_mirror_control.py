@@ -566,3 +566,38 @@ def test_scan_yields_each_directory_once_with_what_is_selected() -> None:
         ]
 
     run(scenario())
+
+
+# --- large directories ---
+
+
+def test_large_directory_is_read_once_on_the_target_however_many_pages_it_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Reading it for every page would take the square of its size."""
+    looked: list[str] = []
+    original = MemoryVolume.list_directory
+
+    async def list_directory(self: MemoryVolume, path: str) -> Any:
+        looked.append(f"{'source' if self.sinks else 'target'} {path}")
+        return await original(self, path)
+
+    async def scenario() -> None:
+        source, target = seeded(), Site("WEB2")
+        for number in range(1500):
+            source.put(f"{ROOT}/{number:04}-{'x' * 100}", b"")
+        async with running(source, target):
+            await protect(source, target.service.port)
+            await mirrored(source, target)
+            monkeypatch.setattr(MemoryVolume, "list_directory", list_directory)
+            before = status(source).generated
+            await source.service.start_mirror(1)
+            await until(lambda: status(source).mirror_state == "complete")
+            assert status(source).generated - before > 6  # start, volume, root, several pages, settle, complete
+            assert looked.count(f"target {ROOT}") == 1
+            source.volume.change(RemoveFile(f"{ROOT}/z-last"))
+            target.volume.change(RemoveFile(f"{ROOT}/a-first"))
+            await source.service.start_mirror(1, MirrorOrder(orphans="delete"))
+            await mirrored(source, target)
+
+    run(scenario())
