@@ -314,6 +314,7 @@ class TargetRegistry:
         if self._sessions.get(id(replica)) is session:
             del self._sessions[id(replica)]
             replica.lock.release()
+            session.over.set()
 
     async def mark(self, replica: Replica) -> None:
         """Require a restoration of one replica before its source may replicate again."""
@@ -327,11 +328,9 @@ class TargetRegistry:
     async def sever_all(self, why: str) -> None:
         """End every session and wait until what it received is on disk."""
         for replica in (*self._replicas.values(), *self._receiving.values()):
-            session = self._sessions.get(id(replica))
-            if session is not None:
+            while (session := self._sessions.get(id(replica))) is not None:  # another one may wait for its place
                 session.sever(why)
-                async with replica.lock:
-                    pass
+                await session.over.wait()
 
     def is_news(self, source: str, refusal: str) -> bool:
         """Whether a source is refused for another reason than last time; a retrying one should not fill the log."""
@@ -373,6 +372,7 @@ class TargetSession:
         self._outgoing = outgoing
         self._wire = wire
         self._severed = asyncio.Event()
+        self.over = asyncio.Event()
         self._why = ""
         self.intake: Intake | None = None
         self._stands: tuple[str, str] = ("", "")

@@ -139,6 +139,23 @@ def test_a_repaired_file_leaves_the_one_alone_that_it_was_a_name_of_on_the_targe
     run(scenario())
 
 
+def test_a_target_stops_while_another_session_waits_for_the_place_of_the_one_that_ends() -> None:
+    async def scenario() -> None:
+        source, target = seeded(), Site("WEB2")
+        async with running(source, target):
+            await protect(source, target.service.port)
+            await mirrored(source, target)
+            replica = target.service.registry.find("WEB1", "web")
+            assert replica is not None
+            claiming = asyncio.create_task(replica.lock.acquire())
+            await asyncio.sleep(0)
+            async with asyncio.timeout(10):
+                await target.stop()
+            await claiming
+
+    run(scenario())
+
+
 def too_large(operation: AnyOperation) -> str | None:
     end = operation.offset + len(operation.data) if isinstance(operation, Write) else getattr(operation, "size", 0)
     return "too_large" if operation.path.startswith(ROOT) and end > 1_000_000 else None
