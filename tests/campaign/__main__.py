@@ -33,16 +33,21 @@ def main(arguments: list[str] | None = None) -> int:
     plan = batches(chosen.from_seed, chosen.count)
     click.echo(f"campaign: {chosen.count} workloads, seeds {plan[0][0]} to {plan[-1][0]}", err=True)
     began, sums, failures = time.monotonic(), Counter[str](), {}
-    with ProcessPoolExecutor(chosen.jobs, max_tasks_per_child=4) as pool:
-        for done in as_completed([pool.submit(told, seed, count, chosen.shrink) for seed, count in plan]):
-            seed, counts, failure = done.result()
-            sums.update(counts)
-            if failure:
-                failures[seed] = failure
-                repeat = f"--from-seed {seed} --count {BATCH} --shrink"
-                click.echo(f"\nseed {seed} failed; repeat: {repeat}\n{failure}", err=True)
-            line = f"{sums['workloads']}/{chosen.count} workloads, {len(failures)} batches failed"
-            click.echo(f"\r{line}, {time.monotonic() - began:.0f} s", nl=False, err=True)
+    fresh = 8 * chosen.jobs
+    for at in range(
+        0, len(plan), fresh
+    ):  # processes are replaced now and then (not by the pool, which may wait for ever)
+        with ProcessPoolExecutor(chosen.jobs) as pool:
+            part = [pool.submit(told, seed, count, chosen.shrink) for seed, count in plan[at : at + fresh]]
+            for done in as_completed(part):
+                seed, counts, failure = done.result()
+                sums.update(counts)
+                if failure:
+                    failures[seed] = failure
+                    repeat = f"--from-seed {seed} --count {BATCH} --shrink"
+                    click.echo(f"\nseed {seed} failed; repeat: {repeat}\n{failure}", err=True)
+                line = f"{sums['workloads']}/{chosen.count} workloads, {len(failures)} batches failed"
+                click.echo(f"\r{line}, {time.monotonic() - began:.0f} s", nl=False, err=True)
     click.echo(err=True)
     summary = {"from_seed": chosen.from_seed, "failed_seeds": sorted(failures), **dict(sorted(sums.items()))}
     click.echo(json.dumps(summary) if chosen.json else "\n".join(f"{key}: {value}" for key, value in summary.items()))
