@@ -286,6 +286,9 @@ class Mirror:
         here = await self._file_system.stat(path)
         if here is not None and here.kind != "directory":
             self._tally.find(1, here.size)
+        if here is None and there is not None and not revisit and path in self._selection.roots:
+            self._report(EventCode.ORPHAN, f"{path}: this root is missing here (is its volume mounted?): kept there")
+            return
         stack = await self._reconcile(path, here, there, mark, leftover=revisit)
         while stack:
             stack.extend(reversed(await self._directory(stack.pop())))

@@ -41,6 +41,29 @@ def run(scenario: Coroutine[Any, Any, None]) -> None:
     asyncio.run(scenario)
 
 
+def test_a_root_that_is_missing_at_a_mirror_is_no_orphan() -> None:
+    """As when its volume was not mounted: the one mirror would take the other copy away, too."""
+
+    async def scenario() -> None:
+        source, target = pair()
+        async with running(source, target):
+            await source.service.save_set(ELSEWHERE)
+            await source.service.connect(request(target.service.port, orphans="delete"))
+            await until(lambda: source.state() == "replicating")
+            await source.stop()
+            held = {path for path in source.volume.nodes if paths.is_beneath(path, "/web")}
+            for path in held:
+                del source.volume.nodes[path]
+            await source.start()
+            await until(lambda: source.state() == "replicating")
+            assert held
+            assert held <= set(target.volume.nodes)
+            told = [event.text for event in source.events.after(0) if event.code == EventCode.ORPHAN]
+            assert told == ["/web: this root is missing here (is its volume mounted?): kept there"]
+
+    run(scenario())
+
+
 def pair() -> tuple[Site, Site]:
     source, target = Site("WEB1"), Site("WEB2")
     source.mkdir("/web")
