@@ -312,7 +312,7 @@ class Ack(Message, frozen=True, tag="ack"):
 
 
 class Applied(Message, frozen=True, tag="applied"):
-    """Everything up to ``sequence`` is in the replica, durably."""
+    """Everything up to ``sequence`` is in the replica; what a power cut undoes of it is applied again."""
 
     sequence: Count
 
