@@ -1,8 +1,8 @@
 """What goes wrong by name, on a real machine: ``python -m tests.campaign.linux_end_states [--json] [CASE...]``.
 
-The counterpart of `test_end_states.py`: real daemons, the filter, ext4 on loop devices where a disk has to be full. Each
-case waits for the state and the events that are documented for it; then everything is healed, and rsync has to find
-nothing. Clocks are left alone: they are the machine's own.
+The counterpart of `test_end_states.py`: real daemons, the filter, ext4 on loop devices where a disk has to be full.
+Each case waits for the state and the events that are documented for it; then everything is healed, and rsync has to
+find nothing. Clocks are left alone: they are the machine's own.
 """
 
 from __future__ import annotations
