@@ -13,6 +13,7 @@ from zlib import crc32
 
 import msgspec
 from tests.campaign.changes import OUTSIDE, ROOT
+from tests.campaign.pictures import take_picture
 from tests.peers import credential_of, pin
 
 from bodydouble.errors import BodydoubleError, FileSystemError
@@ -49,6 +50,8 @@ from bodydouble_sim.windows.clock import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tests.campaign.pictures import Picture
 
     from bodydouble.replication.replica import Replica
     from bodydouble.replication.source import SourceConnection
@@ -297,23 +300,9 @@ class Station:
         """The target's one replica, while its daemon runs."""
         return None if self.service is None else self.service.registry.find(source, "data")
 
-    def picture(self) -> dict[str, Any]:
-        """Everything beneath the root, times of files and groups of names included."""
-        volume, stack = self.volumes["C"], [ROOT]
-        tree: dict[str, Any] = {}
-        groups: dict[str, list[str]] = {}
-        while stack:
-            for entry in volume.list(stack.pop()):
-                content = None if entry.directory else volume.read(entry.path)
-                time = 0 if entry.directory else entry.mtime_ns
-                tree[entry.path] = [entry.kind, content, entry.metadata, time, entry.target, []]
-                if entry.identity:
-                    groups.setdefault(entry.identity, []).append(entry.path)
-                stack += [entry.path] if entry.kind == "directory" else []
-        for names in groups.values():
-            for name in names:
-                tree[name][5] = sorted(names) if len(names) > 1 else []
-        return tree
+    def picture(self) -> Picture:
+        """Everything beneath the root."""
+        return take_picture(self.volumes["C"], ROOT)
 
 
 def _leaves(operation: Rename) -> bool:

@@ -7,11 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.campaign.changes import ROOT
+from tests.campaign.pictures import differences
+from tests.campaign.station import wanting
 from tests.campaign.watch import OPERATOR, SOURCE
 from tests.campaign.workload import KIB, Workload
 
 from bodydouble.vocabulary.events import EventCode
-from bodydouble.vocabulary.operations import CreateFile, Metadata, Rename, Write
+from bodydouble.vocabulary.operations import (
+    CreateFile,
+    MakeDirectory,
+    MakeSymbolicLink,
+    Metadata,
+    RemoveDirectory,
+    Rename,
+    Write,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -147,6 +157,20 @@ def test_edited_on_the_target_unseen_is_mended_by_the_operators_next_mirror(pair
     pair.run(pair._order_mirror())
     pair.run(asyncio.sleep(20))
     assert pair.source.picture() == pair.target.picture()
+
+
+def test_directory_made_while_a_mirror_begins_takes_the_place_of_a_junction_of_the_replica(pair: Workload) -> None:
+    place, volume = f"{ROOT}/j", pair.source.volumes["C"]
+    pair.change(MakeSymbolicLink(place, "D:/elsewhere", Metadata(), 1, junction=True), pause=5.0)
+    assert pair.target.picture()[place]["kind"] == "link"
+    pair.source.power_off(hard=False)
+    volume.apply([RemoveDirectory(place)], durable=True)
+    volume.disk.slowness = 200.0
+    pair.source.power_on()
+    pair.run(wanting(lambda: not volume._filters, 60, step=0.001))
+    pair.change(MakeDirectory(place, Metadata()), CreateFile(f"{place}/b", Metadata(), 1), pause=60.0)
+    assert state(pair) == "replicating"
+    assert differences(pair.source.picture(), pair.target.picture()) == []
 
 
 @pytest.mark.parametrize("side", ["source", "target"])

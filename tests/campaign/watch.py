@@ -11,6 +11,7 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from tests.campaign.changes import ROOT
+from tests.campaign.pictures import in_words
 
 from bodydouble.vocabulary.events import EventCode
 from bodydouble_labs.providers.sim_order import touches
@@ -156,8 +157,18 @@ class ReplicaWatch:
         assert not self.problems, "; ".join(self.problems[:3])
         self._check_durable()
         if self.settled() and not self.tainted:
-            state = self._target.witness.shadow.value(ROOT)
-            assert state == self.history.present, "silent divergence: all was applied, says the source, and it differs"
+            self.check_equal("silently: all was applied, says the source")
+
+    def check_equal(self, when: str) -> None:
+        """The replica has what the source has.
+
+        Raises:
+            AssertionError: what differs: path, attribute and both values.
+        """
+        state = self._target.witness.shadow.value(ROOT)
+        source, replica = self._source.picture(), self._target.picture()
+        same = state == self.history.present and source == replica
+        assert same, f"the replica differs {when}{in_words(source, replica)}"
 
     def settled(self) -> bool:
         """Whether the source says that the replica has everything, and no stop of the target made it begin again."""

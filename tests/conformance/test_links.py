@@ -151,6 +151,32 @@ def test_a_symbolic_link_is_seen_as_such_and_never_followed(body: Body) -> None:
     body.run(case)
 
 
+def test_nothing_is_made_in_a_symbolic_link_nor_a_directory_in_its_place(body: Body) -> None:
+    async def case(host: Host) -> None:
+        files, link = host.file_system, f"{body.root}/link"
+        make = MakeSymbolicLink(link, f"{body.root}/real", NOTHING, T1, junction=not files.case_sensitive)
+        await files.apply([MakeDirectory(f"{body.root}/real", NOTHING), make])
+        await files.apply([CreateFile(f"{body.root}/f", NOTHING, T1)])
+        refused: list[AnyOperation] = [
+            MakeDirectory(link, NOTHING),
+            MakeDirectory(f"{link}/d", NOTHING),
+            CreateFile(f"{link}/f", NOTHING, T1),
+            MakeHardLink(f"{link}/f", f"{body.root}/f"),
+            Rename(f"{body.root}/f", f"{link}/f"),
+        ]
+        for operation in refused:
+            with pytest.raises(FileSystemError):
+                await files.apply([operation])
+        entry = await files.stat(link)
+        assert entry is not None
+        assert entry.kind == "link"
+        with pytest.raises(FileSystemError):
+            await files.list_directory(link)
+        assert await files.list_directory(f"{body.root}/real") == []
+
+    body.run(case)
+
+
 def test_a_junction_takes_the_place_of_an_empty_directory_and_is_removed_like_one(body: Body) -> None:
     async def case(host: Host) -> None:
         files, path = host.file_system, f"{body.root}/d"

@@ -68,7 +68,11 @@ class SimFileSystem:
     async def list_directory(self, path: str) -> list[Entry]:
         """See `bodydouble.ports.FileSystem.list_directory`."""
         await self._take(path, READ_SECONDS)
-        return self._on(path).list(self._exact(path))
+        volume, exact = self._on(path), self._exact(path)
+        found = volume.stat(exact)
+        if found is not None and found.kind == "link":
+            raise FileSystemError("not_found", path, "a junction, and no directory")
+        return volume.list(exact)
 
     async def stat(self, path: str) -> Entry | None:
         """See `bodydouble.ports.FileSystem.stat`; None on a drive that does not exist."""

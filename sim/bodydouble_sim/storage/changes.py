@@ -138,7 +138,8 @@ class Changes:
 
     def _parent(self, path: str) -> Node:
         parent = self._tree.find(path.rpartition("/")[0])
-        if parent is None or parent.node.children is None:
+        if parent is None or parent.node.children is None or parent.node.target:
+            # Nothing is ever in a junction: the I/O manager leads a path through one elsewhere.
             raise FileSystemError("not_found", path, "no such directory")
         return parent.node
 
@@ -200,6 +201,8 @@ class Changes:
             link = self._enter(operation.path, metadata, self._write_time(self._now), directory=True)
         elif link.node.children is None:
             raise FileSystemError("exists", operation.path, "a file has that name")
+        elif link.node.target:
+            raise FileSystemError("exists", operation.path, "a junction has that name")
         else:
             self._journal.changing(link)
             link.node.metadata = metadata
