@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from bodydouble.errors import FileSystemError
 from bodydouble.replication.mapping import overlap
+from bodydouble.replication.passing import PassingFileSystem, ReadOnlyFileSystem
 from bodydouble.vocabulary import paths
 from bodydouble.vocabulary.operations import (
     AnyOperation,
     CreateFile,
-    Entry,
     MakeHardLink,
     Rename,
     Truncate,
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
     from bodydouble.ports import FileSystem, Sink
-    from bodydouble.vocabulary.capabilities import Capabilities
 
 
 async def _settled() -> None:
@@ -106,7 +105,7 @@ class FeedAttachment:
                 return
 
 
-class FeedingFileSystem:
+class FeedingFileSystem(PassingFileSystem):
     """A `bodydouble.ports.FileSystem` that offers what it carries out to the feed.
 
     Args:
@@ -117,48 +116,15 @@ class FeedingFileSystem:
     """
 
     def __init__(self, files: FileSystem, feed: Feed, places: Sequence[str], lock: asyncio.Lock) -> None:
+        super().__init__(files)
         self.places = places
         self.lock = lock
-        self._files = files
         self._feed = feed
         self._keys = [feed.key(place) for place in places]
 
     def concerns(self, key: str) -> bool:
         """Whether a path, in the form in which paths are compared, is in the replica or above it."""
         return any(paths.is_beneath(key, place) or paths.is_beneath(place, key) for place in self._keys)
-
-    @property
-    def case_sensitive(self) -> bool:
-        """As the host's volumes are."""
-        return self._files.case_sensitive
-
-    async def list_directory(self, path: str) -> list[Entry]:
-        """See the port."""
-        return await self._files.list_directory(path)
-
-    async def stat(self, path: str) -> Entry | None:
-        """See the port."""
-        return await self._files.stat(path)
-
-    async def read(self, path: str, offset: int, size: int, stream: str = "") -> bytes:
-        """See the port."""
-        return await self._files.read(path, offset, size, stream)
-
-    async def find_data(self, path: str, offset: int) -> tuple[int, int] | None:
-        """See the port."""
-        return await self._files.find_data(path, offset)
-
-    async def flush(self, path: str) -> None:
-        """See the port."""
-        await self._files.flush(path)
-
-    async def free_space(self, path: str) -> int:
-        """See the port."""
-        return await self._files.free_space(path)
-
-    async def capabilities(self, path: str) -> Capabilities:
-        """See the port."""
-        return await self._files.capabilities(path)
 
     async def apply(self, operations: Sequence[AnyOperation], *, durable: bool = True) -> None:
         """See the port. Whoever cancels this lets it end first, or what was done is offered to nobody."""
@@ -219,7 +185,7 @@ def _offer(done: Sequence[AnyOperation], sizes: dict[str, int], listeners: Seque
                 listener.offer(Truncate(operation.path, sizes[operation.path], operation.mtime_ns))
 
 
-class GatedFileSystem:
+class GatedFileSystem(ReadOnlyFileSystem):
     """A `bodydouble.ports.FileSystem` for a stream's reads: each is made between two applies, never during one.
 
     Args:
@@ -228,57 +194,12 @@ class GatedFileSystem:
     """
 
     def __init__(self, files: FileSystem, feed: Feed) -> None:
-        self._files = files
+        super().__init__(files)
         self._feed = feed
 
-    @property
-    def case_sensitive(self) -> bool:
-        """As the host's volumes are."""
-        return self._files.case_sensitive
-
     @asynccontextmanager
-    async def _between(self, path: str) -> AsyncIterator[None]:
+    async def _reading(self, path: str) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             for lock in self._feed.locks(path):
                 await stack.enter_async_context(lock)
             yield
-
-    async def list_directory(self, path: str) -> list[Entry]:
-        """See the port."""
-        async with self._between(path):
-            return await self._files.list_directory(path)
-
-    async def stat(self, path: str) -> Entry | None:
-        """See the port."""
-        async with self._between(path):
-            return await self._files.stat(path)
-
-    async def read(self, path: str, offset: int, size: int, stream: str = "") -> bytes:
-        """See the port."""
-        async with self._between(path):
-            return await self._files.read(path, offset, size, stream)
-
-    async def find_data(self, path: str, offset: int) -> tuple[int, int] | None:
-        """See the port."""
-        async with self._between(path):
-            return await self._files.find_data(path, offset)
-
-    async def apply(self, operations: Sequence[AnyOperation], *, durable: bool = True) -> None:
-        """A stream changes nothing.
-
-        Raises:
-            FileSystemError: always.
-        """
-        raise FileSystemError("denied", operations[0].path if operations else "", f"only read here ({durable=})")
-
-    async def flush(self, path: str) -> None:
-        """See the port."""
-        await self._files.flush(path)
-
-    async def free_space(self, path: str) -> int:
-        """See the port."""
-        return await self._files.free_space(path)
-
-    async def capabilities(self, path: str) -> Capabilities:
-        """See the port."""
-        return await self._files.capabilities(path)

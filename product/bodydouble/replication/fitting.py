@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bodydouble.errors import FileSystemError
+from bodydouble.replication.passing import PassingFileSystem
 from bodydouble.vocabulary import paths
 from bodydouble.vocabulary.capabilities import Capabilities
 from bodydouble.vocabulary.operations import (
@@ -47,7 +48,7 @@ _ON_A_NAME = (Rename, RemoveFile, RemoveDirectory, SetMetadata, SetTimes, Stream
 """What may happen to the name of a link that was not made."""
 
 
-class FittingFileSystem:
+class FittingFileSystem(PassingFileSystem):
     """A `bodydouble.ports.FileSystem` that makes operations fit what its volumes keep.
 
     Args:
@@ -70,8 +71,8 @@ class FittingFileSystem:
         *,
         foreign: bool,
     ) -> None:
+        super().__init__(files)
         self.not_kept: dict[str, int] = {}
-        self._files = files
         self._roots = [(key(root), root) for root in roots]
         self._key = key
         self._foreign = foreign
@@ -86,35 +87,6 @@ class FittingFileSystem:
         self._told.clear()
 
     # --- the port ---
-
-    @property
-    def case_sensitive(self) -> bool:
-        """As the host's volumes are."""
-        return self._files.case_sensitive
-
-    async def list_directory(self, path: str) -> list[Entry]:
-        """See the port."""
-        return await self._files.list_directory(path)
-
-    async def stat(self, path: str) -> Entry | None:
-        """See the port."""
-        return await self._files.stat(path)
-
-    async def read(self, path: str, offset: int, size: int, stream: str = "") -> bytes:
-        """See the port."""
-        return await self._files.read(path, offset, size, stream)
-
-    async def find_data(self, path: str, offset: int) -> tuple[int, int] | None:
-        """See the port."""
-        return await self._files.find_data(path, offset)
-
-    async def flush(self, path: str) -> None:
-        """See the port."""
-        await self._files.flush(path)
-
-    async def free_space(self, path: str) -> int:
-        """See the port."""
-        return await self._files.free_space(path)
 
     async def capabilities(self, path: str) -> Capabilities:
         """See the port."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -23,7 +24,7 @@ from bodydouble.vocabulary.operations import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from bodydouble.ports import Attachment, FileFilter, FileSystem, Lost, Sink
     from bodydouble.replication.mapping import PathMap
@@ -55,61 +56,48 @@ class MappedFileSystem:
 
     async def list_directory(self, path: str) -> list[Entry]:
         """See the port."""
-        try:
+        with self._renaming():
             entries = await self._files.list_directory(self._there(path))
-        except FileSystemError as error:
-            raise self._renamed(error) from error
         return [self._seen(entry, within(path, paths.name(entry.path))) for entry in entries]
 
     async def stat(self, path: str) -> Entry | None:
         """See the port; nothing is where no root is."""
         if self._map.there(path) is None:
             return None
-        try:
+        with self._renaming():
             entry = await self._files.stat(self._there(path))
-        except FileSystemError as error:
-            raise self._renamed(error) from error
         return None if entry is None else self._seen(entry, path)
 
     async def read(self, path: str, offset: int, size: int, stream: str = "") -> bytes:
         """See the port."""
-        try:
+        with self._renaming():
             return await self._files.read(self._there(path), offset, size, stream)
-        except FileSystemError as error:
-            raise self._renamed(error) from error
 
     async def find_data(self, path: str, offset: int) -> tuple[int, int] | None:
         """See the port."""
-        try:
+        with self._renaming():
             return await self._files.find_data(self._there(path), offset)
-        except FileSystemError as error:
-            raise self._renamed(error) from error
 
     async def capabilities(self, path: str) -> Capabilities:
         """See the port."""
-        try:
+        with self._renaming():
             return await self._files.capabilities(self._there(path))
-        except FileSystemError as error:
-            raise self._renamed(error) from error
 
     async def apply(self, operations: Sequence[AnyOperation], *, durable: bool = True) -> None:
         """See the port."""
-        moved = [self._moved(operation) for operation in operations]
-        try:
+        moved = [_renamed(operation, self._there, plain=self._plain) for operation in operations]
+        with self._renaming():
             await self._files.apply(moved, durable=durable)
-        except FileSystemError as error:
-            raise self._renamed(error) from error
 
     async def flush(self, path: str) -> None:
         """See the port."""
-        try:
+        with self._renaming():
             await self._files.flush(self._there(path))
-        except FileSystemError as error:
-            raise self._renamed(error) from error
 
     async def free_space(self, path: str) -> int:
         """See the port."""
-        return await self._files.free_space(self._there(path))
+        with self._renaming():
+            return await self._files.free_space(self._there(path))
 
     def _there(self, path: str) -> str:
         place = self._map.there(path)
@@ -125,12 +113,14 @@ class MappedFileSystem:
         metadata = _PLAIN if self._plain else entry.metadata
         return msgspec.structs.replace(entry, path=path, metadata=metadata)
 
-    def _renamed(self, error: FileSystemError) -> FileSystemError:
-        path = self._map.here(error.path, same if self.case_sensitive else fold)
-        return FileSystemError(error.code, path or error.path, error.detail, done=error.done)
-
-    def _moved(self, operation: AnyOperation) -> AnyOperation:
-        return _renamed(operation, self._there, plain=self._plain)
+    @contextmanager
+    def _renaming(self) -> Iterator[None]:
+        """Errors of the host, under the names that the stream has."""
+        try:
+            yield
+        except FileSystemError as error:
+            path = self._map.here(error.path, same if self.case_sensitive else fold)
+            raise FileSystemError(error.code, path or error.path, error.detail, done=error.done) from error
 
 
 class MappedFilter:
