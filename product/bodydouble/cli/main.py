@@ -22,6 +22,7 @@ from bodydouble.cli import (
     pairing,
     replication,
     restoration,
+    scripts,
     services,
     sets,
     statistics,
@@ -158,6 +159,7 @@ for _command in (
     failover.failback,
     restoration.restore,
     services.service,
+    scripts.script,
 ):
     cli.add_command(_command)
 
