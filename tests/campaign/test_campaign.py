@@ -14,7 +14,7 @@ from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.records import Event
 
 if TYPE_CHECKING:
-    from tests.campaign.plants import Plant
+    from tests.campaign.plants import Planted
 
 SLICE = 40
 
@@ -33,11 +33,11 @@ def test_a_slice_of_workloads_keeps_the_order_and_converges() -> None:
     assert sum(totals[fault] > 0 for fault in faults) >= 4, totals
 
 
-@pytest.mark.parametrize(("plant", "rules"), PLANTS.values(), ids=PLANTS)
-def test_a_planted_defect_is_seen(plant: Plant, rules: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
-    plant(monkeypatch)
-    with pytest.raises(AssertionError):
-        run_batch(1, count=SLICE, machine=focused(rules))
+@pytest.mark.parametrize("planted", PLANTS.values(), ids=PLANTS)
+def test_a_planted_defect_is_seen_for_what_it_is(planted: Planted, monkeypatch: pytest.MonkeyPatch) -> None:
+    planted.plant(monkeypatch)
+    with pytest.raises(AssertionError, match=planted.seen):
+        run_batch(1, count=SLICE, machine=focused(planted.rules))
 
 
 def told(*events: EventCode | str) -> list[Event | str]:

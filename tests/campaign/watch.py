@@ -8,9 +8,12 @@ again after a stop or a full volume, and after somebody's hands were in the repl
 from __future__ import annotations
 
 from bisect import bisect_left
+from functools import partial
 from typing import TYPE_CHECKING
 
+from tests.campaign.carrying import Carrying, is_one_file, is_same_change
 from tests.campaign.changes import ROOT
+from tests.campaign.elements import QueuedElements
 from tests.campaign.pictures import in_words
 
 from bodydouble.vocabulary.events import EventCode
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from bodydouble.vocabulary.operations import AnyOperation
     from bodydouble.vocabulary.records import Event
     from bodydouble_labs.providers.sim_order import VolumeWitness
+    from bodydouble_sim.storage.volume import Volume
 
 SOURCE = "SOURCE"
 _CAUSES = {
@@ -38,17 +42,32 @@ OPERATOR = "the operator mirrors"
 class SourceHistory:
     """Every state that the source's directory was in, by hash, numbered; a power cut leaves one more."""
 
-    def __init__(self, witness: VolumeWitness) -> None:
+    def __init__(self, witness: VolumeWitness, volume: Volume) -> None:
         self._witness = witness
+        self._are_one_file = partial(is_one_file, volume)
         self._numbers: dict[int, list[int]] = {}
-        self.last = 0
-        self.names: dict[str, None] = {}
+        self._states: list[int] = []
+        self._joined: set[int] = set()
+        self._before: AnyOperation | None = None
         self._remember()
         witness.listeners.append(self._follow)
         witness.restarted.append(self._remember)
 
+    @property
+    def last(self) -> int:
+        """The number of the present state, from 1 on."""
+        return len(self._states)
+
+    def states(self, number: int) -> set[int]:
+        """The state of a number, and those until a change to one file was told under each of its names."""
+        found = {self._states[number - 1]}
+        while number in self._joined:
+            found.add(self._states[number])
+            number += 1
+        return found
+
     def _remember(self) -> None:
-        self.last += 1
+        self._states.append(self.present)
         self._numbers.setdefault(self.present, []).append(self.last)
 
     @property
@@ -62,8 +81,12 @@ class SourceHistory:
         return numbers[index] if index < len(numbers) else None
 
     def _follow(self, operation: AnyOperation) -> None:
-        if touches(operation, ROOT):
-            self._remember()
+        if not touches(operation, ROOT):
+            return
+        before, self._before = self._before, operation
+        if before is not None and is_same_change(before, operation) and self._are_one_file(before.path, operation.path):
+            self._joined.add(self.last)
+        self._remember()
 
 
 class ReplicaWatch:
@@ -71,16 +94,17 @@ class ReplicaWatch:
 
     Attributes:
         compared: how many states of the replica were looked up.
+        exact: how many were compared with the very state that they have to be.
         mirrored: how many operations it took meanwhile without the promise.
         tainted: somebody's hands were in the replica since its last mirror.
         problems: what was seen that may not be.
     """
 
     def __init__(self, source: Station, target: Station) -> None:
-        self.compared = self.mirrored = 0
+        self.compared = self.exact = self.mirrored = 0
         self.tainted = False
         self.problems: list[str] = []
-        self.history = SourceHistory(source.witness)
+        self.history = SourceHistory(source.witness, source.volumes["C"])
         self._source, self._target = source, target
         self._reached = 0
         self._complete = ""
@@ -89,8 +113,19 @@ class ReplicaWatch:
         self._fresh = False
         self._settled: dict[str, int] = {}
         self._resting = True
+        self.elements = QueuedElements(source, lambda: self.history.last, self.problems.append)
+        self.carrying = Carrying(target, self.elements, self.problems.append)
         target.witness.listeners.append(self._follow)
         target.on_service = self._attend
+
+    def open(self) -> None:
+        """Begin; until `close`."""
+        self.elements.open()
+        self.carrying.handed = False
+
+    def close(self) -> None:
+        """Hear of nothing more."""
+        self.elements.close()
 
     def note_event(self, event: Event) -> None:
         """A mirror of a new stream begins: what it completes is no earlier state than the present one."""
@@ -100,7 +135,8 @@ class ReplicaWatch:
             self._begun.setdefault(name, self.history.last)
 
     def _attend(self, service: ReplicationService) -> None:
-        """Learn of what each replica carries out whether it does so for the first time."""
+        """Learn of what each replica carries out, and whether it does so for the first time."""
+        self.carrying.stop()
         add = service.registry._add_applier
 
         def added(replica: Replica) -> Applier:
@@ -110,18 +146,42 @@ class ReplicaWatch:
                 begun = self._carried_out.get(replica.stream, 0)
                 self._fresh = items[0].sequence > begun
                 self._carried_out[replica.stream] = max(begun, items[-1].sequence)
-                return await execute(items, **how)
+                self.carrying.begin(replica, items)
+                answers = await execute(items, **how)
+                self.carrying.end(replica, complete=self._fresh and not self.tainted)
+                self._compare_exactly(replica, items[-1].sequence)
+                return answers
 
             setattr(replica, "execute", observed)  # noqa: B010 - this one only
             return add(replica)
 
         setattr(service.registry, "_add_applier", added)  # noqa: B010
 
+    def _compare_exactly(self, replica: Replica, number: int) -> None:
+        """What is carried out up to an element makes the replica what the source was when that was queued."""
+        element = self.elements.find(replica.stream, number)
+        again = number < self._carried_out[replica.stream]
+        if again or element is None or not self._is_promised(replica):
+            return
+        self.exact += 1
+        if self._target.witness.shadow.value(ROOT) not in self.history.states(element.moment):
+            what = f"{number} ({type(element.body).__name__})"
+            self._tell(f"up to element {what} the replica is not what the source was when that was queued")
+
+    def _tell(self, problem: str) -> None:
+        """A problem, with what differs from what the source has now."""
+        if not self.problems:
+            found = in_words(self._source.picture(), self._target.picture())
+            problem += f"; from the source as it is now it differs in{found}"
+        self.problems.append(problem)
+
     def _promised(self) -> bool:
         """Whether the product promises a prefix at this moment."""
         replica = self._target.replica(SOURCE)
-        if replica is None:
-            return False
+        return replica is not None and self._is_promised(replica) and self._fresh
+
+    def _is_promised(self, replica: Replica) -> bool:
+        """Whether the product promises a prefix of what is complete."""
         if replica.mirroring or not replica.stream:
             self._complete = ""
         elif replica.record.complete:
@@ -130,7 +190,7 @@ class ReplicaWatch:
         if promised and self._resting:
             self._reached = max(self._reached, self._begun.get(replica.stream, 0))
         self._resting = not promised
-        return promised and self._fresh
+        return promised
 
     def _follow(self, operation: AnyOperation) -> None:
         if not touches(operation, ROOT):
@@ -146,7 +206,7 @@ class ReplicaWatch:
             return
         known = self.history.find(state, 0) is not None
         what = "went back to an earlier state" if known else "is in a state that the source never had"
-        self.problems.append(f"after {type(operation).__name__} {operation.path} the replica {what}")
+        self._tell(f"after {type(operation).__name__} {operation.path} the replica {what}")
 
     def check(self) -> None:
         """Raise when something was seen, or when the source calls a replica complete that is not.
@@ -154,6 +214,7 @@ class ReplicaWatch:
         Raises:
             AssertionError: what.
         """
+        self.elements.check()
         assert not self.problems, "; ".join(self.problems[:3])
         self._check_durable()
         if self.settled() and not self.tainted:

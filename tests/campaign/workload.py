@@ -109,6 +109,7 @@ class Workload(RuleBasedStateMachine):
                 self.target.volumes["C"].apply([operation], durable=True)
             except FileSystemError:
                 continue
+        self.watch.open()
         self.source.on_event = self.watch.note_event
         for station in (self.source, self.target):
             station.machine.power_on()
@@ -258,8 +259,10 @@ class Workload(RuleBasedStateMachine):
         self.run(self._edit(operation))
 
     async def _edit(self, operation: AnyOperation) -> None:
+        self.watch.carrying.handed = True
         if self.target.do(operation):
             totals["edits on the target"] += 1
+        self.watch.carrying.handed = False
 
     # --- what operators do ---
 
@@ -309,7 +312,11 @@ class Workload(RuleBasedStateMachine):
                 self.heal()
         finally:
             totals["operations compared"] += self.watch.compared
+            totals["compared exactly"] += self.watch.exact
+            totals["elements judged as queued"] += self.watch.elements.judged
+            totals["changes traced to elements"] += self.watch.carrying.judged
             totals["operations during mirrors"] += self.watch.mirrored
+            self.watch.close()
             self.world.close()
 
     def _failed_before(self) -> bool:
