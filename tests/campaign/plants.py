@@ -63,9 +63,9 @@ def applied_twice(patch: pytest.MonkeyPatch) -> None:
     """How far a replica is is written down at the beginning of a stream only."""
     record = Applier._record_position
 
-    async def forgetful(self: Applier, applied: int, *, mirroring: bool) -> None:
+    async def forgetful(self: Applier, applied: int, *, mirroring: bool, stream: str) -> None:
         if not applied:
-            await record(self, applied, mirroring=mirroring)
+            await record(self, applied, mirroring=mirroring, stream=stream)
 
     patch.setattr(Applier, "_record_position", forgetful)
 

@@ -165,15 +165,16 @@ class Applier:
         await self._reset(stream)
 
     async def _reset(self, stream: str) -> None:
+        # First: a journal of another stream is never taken for this one's. If it fails, the earlier stream goes on.
+        await self._record_position(0, mirroring=False, stream=stream)
         self._untold.clear()
         self.replica.begin(stream)
-        self._window, self._settled = Window(self.replica.key), 0
+        self._window, self._settled, self._repeat_upto = Window(self.replica.key), 0, 0
         try:
-            # First: a journal of another stream is never taken for this one's.
-            await self._record_position(0, mirroring=False)
             await self.queue.begin(stream)
         except BaseException:
-            self.replica.begin("")  # what was not begun cannot be resumed
+            self.replica.begin("")  # what was not begun cannot be resumed, and what is queued belongs to no stream
+            self.queue.pass_over()
             raise
 
     async def end(self) -> None:
@@ -307,7 +308,7 @@ class Applier:
     async def _settle(self, upto: int, *, mirroring: bool) -> None:
         """Make durable what is applied, and then how far that is."""
         await self.replica.flush()
-        await self._record_position(upto, mirroring=mirroring)
+        await self._record_position(upto, mirroring=mirroring, stream=self.replica.stream)
         self._window.settled()
         self._settled = upto
         await self.queue.forget(upto)
@@ -333,10 +334,10 @@ class Applier:
         while self._unsettled:
             await self._settled_now()
 
-    async def _record_position(self, applied: int, *, mirroring: bool) -> None:
+    async def _record_position(self, applied: int, *, mirroring: bool, stream: str) -> None:
         """Make durable how far the replica is."""
         if not self.replica.purpose_restore:
-            await self._store.save(self._position_name, PositionRecord(self.replica.stream, applied, mirroring))
+            await self._store.save(self._position_name, PositionRecord(stream, applied, mirroring))
 
     async def _tell(self) -> None:
         """Tell the source what was applied and answered, also what a pause kept from being told."""

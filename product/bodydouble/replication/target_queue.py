@@ -163,6 +163,10 @@ class TargetQueue:
         while self._puts and self._puts[0][0] <= self.applied:
             self.pending_bytes -= self._puts.popleft()[1]
 
+    def pass_over(self) -> None:
+        """What is queued is not to be applied any more."""
+        self._at(self.received)
+
     async def forget(self, upto: int) -> None:
         """What lies up to there is settled: it is needed no more."""
         with suppress(FileSystemError):  # its space is freed another time

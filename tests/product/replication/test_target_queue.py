@@ -485,3 +485,58 @@ def test_interrupted_mirror_looks_at_everything_again_after_a_restart() -> None:
         assert stored == PositionRecord("stream", 1 + len(START), mirroring=True)
 
     asyncio.run(scenario())
+
+
+# --- one stream after another -----------------------------------------------------------------------------------------
+
+
+def refuse(monkeypatch: pytest.MonkeyPatch, of: object, name: str) -> None:
+    async def full(*_arguments: object) -> None:
+        raise FileSystemError("no_space", "C:/state")
+
+    monkeypatch.setattr(of, name, full)
+
+
+def test_stream_that_cannot_be_recorded_leaves_the_earlier_one_going_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        machine = await prepared("ntfs 5", 0, [], [MirrorStart(), *START])
+        with monkeypatch.context() as patched:
+            refuse(patched, machine.store, "save")
+            with pytest.raises(FileSystemError):
+                await machine.applier.begin("next")
+        await machine.apply()
+        stored = await machine.store.load("target-position-1", PositionRecord)
+        assert stored == PositionRecord("stream", 1 + len(START), mirroring=True)
+
+    asyncio.run(scenario())
+
+
+def test_nothing_is_applied_of_a_queue_in_whose_place_no_other_could_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        machine = await prepared("ntfs 5", 0, [], START)
+        with monkeypatch.context() as patched:
+            refuse(patched, machine.queue, "begin")
+            with pytest.raises(FileSystemError):
+                await machine.applier.begin("next")
+        await machine.apply()
+        assert (machine.replica.stream, machine.replica.applied, machine.queue.pending) == ("", 0, 0)
+        await machine.applier.begin("next")
+        await machine.receive(START)
+        await machine.apply()
+        assert (machine.replica.stream, machine.replica.applied) == ("next", len(START))
+
+    asyncio.run(scenario())
+
+
+def test_what_an_earlier_stream_had_begun_excuses_nothing_in_the_next() -> None:
+    """A file that is renamed and missing was renamed already only if this very element was begun before."""
+
+    async def scenario() -> None:
+        machine = await prepared("ntfs 5", 0, START, START)
+        await machine.apply()
+        await machine.applier.begin("next")
+        await machine.receive([Rename(f"{ROOT}/missing", f"{ROOT}/a")])
+        await machine.apply()
+        assert any("diverged" in event.text for event in machine.events.after(0))
+
+    asyncio.run(scenario())
