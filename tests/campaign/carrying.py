@@ -25,6 +25,8 @@ from bodydouble.vocabulary.operations import (
     RemoveFile,
     Rename,
     StreamOperation,
+    Truncate,
+    Write,
     changes_names,
     paths_of,
 )
@@ -40,6 +42,9 @@ if TYPE_CHECKING:
     from bodydouble.replication.replica import Replica
     from bodydouble.vocabulary.operations import AnyOperation
     from bodydouble_sim.storage.volume import Volume
+
+
+_ON_FILES = (Write, Truncate, PunchHole, RemoveFile)
 
 
 class Carrying:
@@ -122,7 +127,11 @@ class Carrying:
     def _lacks(self, path: str, body: Operation) -> bool:
         entry = self._target.volumes["C"].stat(path)
         if entry is None or not isinstance(body, StreamOperation):
-            return entry is None
+            return (
+                entry is None
+                or (isinstance(body, _ON_FILES) and entry.directory)
+                or (isinstance(body, RemoveDirectory) and not entry.directory)
+            )
         return body.stream.upper() not in [name.upper() for name, _ in entry.streams]
 
     # --- the replica's volume ---

@@ -38,6 +38,7 @@ from bodydouble_sim.storage.ntfs_log import NtfsLog
 from bodydouble_sim.storage.volume import Volume
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Callable
 
     from bodydouble.vocabulary.capabilities import Capabilities
@@ -381,6 +382,16 @@ class NtfsVolume(Volume):
         wanted = sum(node.units)
         self.disk.used += wanted - content.allocated if node.link is not None else 0
         content.allocated = wanted
+
+    def power_loss(self, stream: random.Random) -> int:
+        """See `Volume.power_loss`. Where a sparse or compressed file has no space follows from the bytes it is left."""
+        waiting = set(self._tree.dirty)
+        lost = super().power_loss(stream)
+        for link in self._tree.walk():
+            node = link.node
+            if node.units is not None and node.content is not None and node.content in waiting:
+                self._settle(node, node.content)
+        return lost
 
     def _unit_size(self, data: bytes, *, compressed: bool) -> int:
         """Bytes that a unit occupies; one that does not shrink by a cluster stays as is. zlib stands in for LZNT1."""

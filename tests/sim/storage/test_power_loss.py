@@ -460,3 +460,20 @@ def test_two_names_never_share_an_alias_after_a_power_cut(clock: Clock, kind: st
         both += len(there) == 2
         assert len({volume.short_name(path) for path in there}) == len(there)
     assert both
+
+
+def test_holes_of_a_sparse_file_are_where_its_bytes_are_zeros_after_a_power_loss(clock: Clock) -> None:
+    """What zeros had been written over, and came back, is no hole."""
+    seen = set()
+    for seed in range(20):
+        volume = NtfsVolume("C", clock)
+        put(volume, "C:/a", OLD)
+        volume.set_sparse("C:/a")
+        volume.flush()
+        volume.zero("C:/a", 0, len(OLD))
+        volume.power_loss(random.Random(seed))
+        data = volume.read("C:/a")
+        seen.add(data)
+        begin, end = volume.find_data("C:/a", 0) or (len(data), len(data))
+        assert data[:begin] + data[end:] == bytes(len(data) - (end - begin))
+    assert OLD in seen
