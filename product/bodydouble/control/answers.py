@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import msgspec
 from starlette.exceptions import HTTPException
@@ -23,14 +23,19 @@ from bodydouble.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-T = TypeVar("T")
+    from collections.abc import Callable, Collection, Mapping
 
 MAX_BODY = 1 << 20
 """Bytes that the body of a request may have."""
 
 JSON = "application/json"
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """The answer to every request that is not carried out: why."""
+
+    error: str
+
 
 _STATUS: tuple[tuple[type[BodydoubleError], int], ...] = (
     (InputError, HTTPStatus.BAD_REQUEST),
@@ -45,8 +50,8 @@ _STATUS: tuple[tuple[type[BodydoubleError], int], ...] = (
 _log = logging.getLogger(__name__)
 
 
-async def read_body(request: Request, type_: type[T], *, empty: T | None = None) -> T:
-    """Read the body as a ``type_``; no body at all means ``empty``, where there is such a thing.
+async def read_body(request: Request, type_: Any, no_body: Any = msgspec.NODEFAULT) -> Any:
+    """Read the body as a ``type_``; no body at all means ``no_body``, where there is such a thing.
 
     Raises:
         InputError: too long, not JSON, or not what is expected there; names the place.
@@ -56,27 +61,55 @@ async def read_body(request: Request, type_: type[T], *, empty: T | None = None)
         body += chunk
         if len(body) > MAX_BODY:
             raise InputError(f"the request's body is too long: at most {MAX_BODY} bytes are read")
-    if not body and empty is not None:
-        return empty
+    if not body and no_body is not msgspec.NODEFAULT:
+        return no_body
     try:
         return msgspec.json.decode(body, type=type_, strict=True)
     except msgspec.DecodeError as error:
         raise InputError(f"the request's body: {error}") from error
 
 
-def read_query(request: Request, name: str, type_: type[T], default: T) -> T:
-    """One query parameter.
+def read_query(place: str, name: str, text: str | None, type_: Any, default: Any) -> Any:
+    """One parameter of the query, or of the headers.
 
     Raises:
-        InputError: it is not a ``type_``.
+        InputError: it is not a ``type_``, or is missing.
     """
-    text = request.query_params.get(name)
     if text is None:
+        if default is msgspec.NODEFAULT:
+            raise InputError(f"{place} parameter {name!r} is missing")
         return default
     try:
         return msgspec.convert(text, type_, strict=False)
     except msgspec.ValidationError as error:
-        raise InputError(f"query parameter {name!r}: {error}") from error
+        raise InputError(f"{place} parameter {name!r}: {error}") from error
+
+
+def read_path(name: str, text: str, type_: Any) -> Any:
+    """One part of the path.
+
+    Raises:
+        HTTPException: 404, there can be no such thing.
+    """
+    try:
+        return msgspec.convert(text, type_, strict=False)
+    except msgspec.ValidationError as error:
+        words = f": {', '.join(get_args(type_))}" if get_origin(type_) is Literal else ""
+        raise not_found(f"no {name} {text!r}{words}") from error
+
+
+def refuse_unknown(request: Request, known: Collection[str]) -> None:
+    """Let nobody believe that a parameter was heeded which this version does not know.
+
+    Raises:
+        InputError: the query has such a one, or one twice.
+    """
+    given = [name for name, _ in request.query_params.multi_items()]
+    for name in given:
+        if name not in known:
+            raise InputError(f"query parameter {name!r} is not known here")
+        if given.count(name) > 1:
+            raise InputError(f"query parameter {name!r} is given twice")
 
 
 def answer(value: Any, status: int = HTTPStatus.OK) -> Response:
@@ -85,8 +118,8 @@ def answer(value: Any, status: int = HTTPStatus.OK) -> Response:
 
 
 def error_response(status: int, text: str, headers: Mapping[str, str] | None = None) -> Response:
-    """The JSON shape of every error."""
-    return Response(msgspec.json.encode({"error": text}), status, headers, JSON)
+    """A refusal."""
+    return Response(msgspec.json.encode(Refusal(text)), status, headers, JSON)
 
 
 def not_found(what: str) -> HTTPException:

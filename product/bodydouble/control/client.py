@@ -11,6 +11,7 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
+from bodydouble.control.answers import Refusal
 from bodydouble.control.settings import is_loopback
 from bodydouble.errors import ControlError, InputError, UnreachableError
 from bodydouble.security.tls import HTTP_PROTOCOL, certificate_of, client_context, http_client_context
@@ -62,10 +63,6 @@ CONNECT_TIMEOUT = 10.0
 ANSWER_TIMEOUT = 60.0
 SERVICE_TIMEOUT = 300.0
 """Seconds that starting or stopping a service may take, its dependents included."""
-
-
-class _Refusal(msgspec.Struct):
-    error: str
 
 
 class ControlClient:
@@ -392,7 +389,7 @@ class ControlClient:
 
 def _reason(response: httpx.Response) -> str:
     try:
-        return msgspec.json.decode(response.content, type=_Refusal).error
+        return msgspec.json.decode(response.content, type=Refusal).error
     except msgspec.DecodeError:
         return f"HTTP status {response.status_code}"
 

@@ -1,141 +1,128 @@
-"""The control API's routes for connections while they exist, and for the target's side of them."""
+"""The control API's operations on connections while they exist, and on the target's side of them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, get_args
+from typing import Literal
 
-from bodydouble.control.answers import answer, not_found, read_body, read_query
-from bodydouble.control.routing import connection_of, delete, done, get, post, put
+from bodydouble.control.answers import not_found
+from bodydouble.control.backends import Backends
+from bodydouble.control.routing import ConnectionId, delete, get, post, put, the_connection
 from bodydouble.replication.schedule import Order
 from bodydouble.vocabulary.mirror import AS_CONNECTED, MirrorOrder, MirrorWord
-from bodydouble.vocabulary.orphans import OrphanRequest
-from bodydouble.vocabulary.records import ConnectRequest, ReplicaName, RouteChange
-from bodydouble.vocabulary.tasks import TaskRequest
+from bodydouble.vocabulary.orphans import OrphanReport, OrphanRequest
+from bodydouble.vocabulary.records import (
+    ConnectionStatus,
+    ConnectRequest,
+    ReplicaName,
+    RouteChange,
+    TargetConnectionStatus,
+)
+from bodydouble.vocabulary.tasks import TaskReceipt, TaskRequest
 from bodydouble.vocabulary.transmission import TransmissionOptions
 
-if TYPE_CHECKING:
-    from starlette.requests import Request
-    from starlette.responses import Response
-    from starlette.routing import Route
-
-    from bodydouble.control.api import Backends
+ANY_ORPHANS = OrphanRequest()
 
 
-def connection_routes(backends: Backends) -> list[Route]:
-    """Connect, disconnect, mirror, route, transmission, tasks."""
-    service = backends.replication
-
-    async def connections(_request: Request) -> Response:
-        return answer(service.connections())
-
-    async def connect(request: Request) -> Response:
-        return answer(await service.connect(await read_body(request, ConnectRequest)))
-
-    async def disconnect(request: Request) -> Response:
-        drain = read_query(request, "drain", bool, default=False)
-        await service.disconnect(connection_of(request, service), drain=drain)
-        return done()
-
-    async def mirror(request: Request) -> Response:
-        id_ = connection_of(request, service)
-        return answer(await service.start_mirror(id_, await read_body(request, MirrorOrder, empty=AS_CONNECTED)))
-
-    async def order_mirror(request: Request) -> Response:
-        id_, word = connection_of(request, service), request.path_params["word"]
-        if word not in get_args(MirrorWord):
-            raise not_found(f"no order {word!r}: pause, resume or stop")
-        return answer(await service.orders.order_mirror(id_, word))
-
-    async def reroute(request: Request) -> Response:
-        id_ = connection_of(request, service)
-        return answer(await service.orders.reroute(id_, (await read_body(request, RouteChange)).route))
-
-    async def queue_task(request: Request) -> Response:
-        id_ = connection_of(request, service)
-        return answer(await service.orders.queue_task(id_, await read_body(request, TaskRequest)))
-
-    return [
-        get("connections", connections),
-        post("connections", connect),
-        delete("connections/{id:int}", disconnect),
-        post("connections/{id:int}/mirror", mirror),
-        post("connections/{id:int}/mirror/{word}", order_mirror),
-        put("connections/{id:int}/route", reroute),
-        post("connections/{id:int}/tasks", queue_task),
-        *_orphans(backends),
-        *_orders(backends),
-        *_targets(backends),
-    ]
+@get("connections")
+async def connections(backends: Backends) -> list[ConnectionStatus]:
+    """This source's connections."""
+    return backends.replication.connections()
 
 
-def _orphans(backends: Backends) -> list[Route]:
-    service = backends.replication
-
-    async def search(request: Request) -> Response:
-        id_ = connection_of(request, service)
-        return answer(service.orders.find_orphans(id_, await read_body(request, OrphanRequest, empty=OrphanRequest())))
-
-    async def report(request: Request) -> Response:
-        id_ = connection_of(request, service)
-        if (found := service.orphans.report(id_)) is None:
-            raise not_found(f"connection {id_}: nobody has looked for orphans yet")
-        return answer(found)
-
-    async def stop(request: Request) -> Response:
-        await service.orphans.stop(connection_of(request, service))
-        return done()
-
-    return [
-        post("connections/{id:int}/orphans", search),
-        get("connections/{id:int}/orphans", report),
-        delete("connections/{id:int}/orphans", stop),
-    ]
+@post("connections")
+async def connect(backends: Backends, body: ConnectRequest) -> ConnectionStatus:
+    """Connect a replication set to a target."""
+    return await backends.replication.connect(body)
 
 
-def _orders(backends: Backends) -> list[Route]:
-    service = backends.replication
-
-    async def options(request: Request) -> Response:
-        return answer(service.orders.transmission(connection_of(request, service)))
-
-    async def change(request: Request) -> Response:
-        id_ = connection_of(request, service)
-        return answer(await service.orders.set_transmission(id_, await read_body(request, TransmissionOptions)))
-
-    async def order(request: Request) -> Response:
-        id_, word = connection_of(request, service), request.path_params["order"]
-        if word not in get_args(Order):
-            raise not_found(f"no order {word!r}: start, stop, pause or resume")
-        return answer(await service.orders.order_transmission(id_, word))
-
-    async def order_replication(request: Request) -> Response:
-        id_, word = connection_of(request, service), request.path_params["order"]
-        if word not in ("start", "stop"):
-            raise not_found(f"no order {word!r}: start or stop")
-        return answer(await service.orders.order_replication(id_, running=word == "start"))
-
-    return [
-        post("connections/{id:int}/replication/{order}", order_replication),
-        get("connections/{id:int}/transmission", options),
-        put("connections/{id:int}/transmission", change),
-        post("connections/{id:int}/transmission/{order}", order),
-    ]
+@delete("connections/{id}")
+async def disconnect(backends: Backends, id_: ConnectionId, drain: bool = False) -> None:
+    """Disconnect; with ``drain`` what is queued is sent first, and this answers before that is done."""
+    await backends.replication.disconnect(the_connection(id_, backends.replication), drain=drain)
 
 
-def _targets(backends: Backends) -> list[Route]:
-    service = backends.replication
+@post("connections/{id}/mirror")
+async def mirror(backends: Backends, id_: ConnectionId, body: MirrorOrder = AS_CONNECTED) -> ConnectionStatus:
+    """Start a mirror (an operator's remirror); without a body, as the connection's own options say."""
+    return await backends.replication.start_mirror(the_connection(id_, backends.replication), body)
 
-    async def replicas(_request: Request) -> Response:
-        return answer(service.target_connections())
 
-    async def pause(request: Request) -> Response:
-        return await _pause(request, paused=True)
+@post("connections/{id}/mirror/{order}")
+async def order_mirror(backends: Backends, id_: ConnectionId, order: MirrorWord) -> ConnectionStatus:
+    """Pause, resume or stop the mirror that runs."""
+    return await backends.replication.orders.order_mirror(the_connection(id_, backends.replication), order)
 
-    async def resume(request: Request) -> Response:
-        return await _pause(request, paused=False)
 
-    async def _pause(request: Request, *, paused: bool) -> Response:
-        named = await read_body(request, ReplicaName)
-        return answer(await service.orders.pause_target(named.source, named.replication_set, paused=paused))
+@put("connections/{id}/route")
+async def reroute(backends: Backends, id_: ConnectionId, body: RouteChange) -> ConnectionStatus:
+    """Reach the target by another address."""
+    return await backends.replication.orders.reroute(the_connection(id_, backends.replication), body.route)
 
-    return [get("replicas", replicas), post("replicas/pause", pause), post("replicas/resume", resume)]
+
+@post("connections/{id}/tasks")
+async def queue_task(backends: Backends, id_: ConnectionId, body: TaskRequest) -> TaskReceipt:
+    """Queue a task in the stream; how it ends is an event."""
+    return await backends.replication.orders.queue_task(the_connection(id_, backends.replication), body)
+
+
+@post("connections/{id}/orphans")
+async def find_orphans(backends: Backends, id_: ConnectionId, body: OrphanRequest = ANY_ORPHANS) -> OrphanReport:
+    """Look for files that only the target has; answers before that is complete."""
+    return backends.replication.orders.find_orphans(the_connection(id_, backends.replication), body)
+
+
+@get("connections/{id}/orphans")
+async def orphans(backends: Backends, id_: ConnectionId) -> OrphanReport:
+    """The latest report on orphans."""
+    if (found := backends.replication.orphans.report(the_connection(id_, backends.replication))) is None:
+        raise not_found(f"connection {id_}: nobody has looked for orphans yet")
+    return found
+
+
+@delete("connections/{id}/orphans")
+async def stop_orphans(backends: Backends, id_: ConnectionId) -> None:
+    """Stop looking for orphans."""
+    await backends.replication.orphans.stop(the_connection(id_, backends.replication))
+
+
+@post("connections/{id}/replication/{order}")
+async def order_replication(backends: Backends, id_: ConnectionId, order: Literal["start", "stop"]) -> ConnectionStatus:
+    """Stop: queue nothing more, send what is queued, and then a mirror is due. Start: begin with a mirror."""
+    orders = backends.replication.orders
+    return await orders.order_replication(the_connection(id_, backends.replication), running=order == "start")
+
+
+@get("connections/{id}/transmission")
+async def transmission(backends: Backends, id_: ConnectionId) -> TransmissionOptions:
+    """How the connection transmits."""
+    return backends.replication.orders.transmission(the_connection(id_, backends.replication))
+
+
+@put("connections/{id}/transmission")
+async def set_transmission(backends: Backends, id_: ConnectionId, body: TransmissionOptions) -> ConnectionStatus:
+    """Transmit otherwise from now on."""
+    return await backends.replication.orders.set_transmission(the_connection(id_, backends.replication), body)
+
+
+@post("connections/{id}/transmission/{order}")
+async def order_transmission(backends: Backends, id_: ConnectionId, order: Order) -> ConnectionStatus:
+    """Start, stop, pause or resume transmission."""
+    return await backends.replication.orders.order_transmission(the_connection(id_, backends.replication), order)
+
+
+@get("replicas")
+async def replicas(backends: Backends) -> list[TargetConnectionStatus]:
+    """The replicas on this machine."""
+    return backends.replication.target_connections()
+
+
+@post("replicas/pause")
+async def pause_replica(backends: Backends, body: ReplicaName) -> TargetConnectionStatus:
+    """Have this machine receive a replica's operations and not apply them."""
+    return await backends.replication.orders.pause_target(body.source, body.replication_set, paused=True)
+
+
+@post("replicas/resume")
+async def resume_replica(backends: Backends, body: ReplicaName) -> TargetConnectionStatus:
+    """Apply a replica's operations again."""
+    return await backends.replication.orders.pause_target(body.source, body.replication_set, paused=False)

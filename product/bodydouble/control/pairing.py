@@ -1,56 +1,52 @@
-"""Routes of paired machines, and of pairing."""
+"""The control API's operations on paired machines, and on pairing."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Annotated
 
-from bodydouble.control.answers import answer, not_found, read_body
-from bodydouble.control.routing import delete as _delete
-from bodydouble.control.routing import done as _done
-from bodydouble.control.routing import get as _get
-from bodydouble.control.routing import post as _post
-from bodydouble.vocabulary.records import AcceptRequest, OfferRequest, Pairings
+import msgspec
 
-if TYPE_CHECKING:
-    from starlette.requests import Request
-    from starlette.responses import Response
-    from starlette.routing import Route
+from bodydouble.control.answers import not_found
+from bodydouble.control.backends import Backends
+from bodydouble.control.routing import delete, get, post
+from bodydouble.vocabulary.records import AcceptRequest, Offer, OfferRequest, OfferStatus, Pairings, Peer
 
-    from bodydouble.security.pairing import Pairing
-    from bodydouble.security.trust import Trust
+PeerName = Annotated[str, msgspec.Meta(description="name of a paired machine")]
 
 
-def pairing_routes(trust: Trust, pairing: Pairing) -> list[Route]:
-    """Everything about whom the machine is paired with."""
+@get("peers")
+async def pairings(backends: Backends) -> Pairings:
+    """The daemon's own fingerprint, and the machines that it is paired with."""
+    return Pairings(fingerprint=backends.trust.credential.fingerprint, peers=backends.trust.peers())
 
-    async def peers(_request: Request) -> Response:
-        return answer(Pairings(fingerprint=trust.credential.fingerprint, peers=trust.peers()))
 
-    async def remove(request: Request) -> Response:
-        name: str = request.path_params["name"]
-        if name.casefold() not in [peer.name.casefold() for peer in trust.peers()]:
-            raise not_found(f"no machine {name!r} is paired")
-        await trust.remove(name)
-        return _done()
+@delete("peers/{name}")
+async def remove_peer(backends: Backends, name: PeerName) -> None:
+    """Trust a machine no more."""
+    if name.casefold() not in [peer.name.casefold() for peer in backends.trust.peers()]:
+        raise not_found(f"no machine {name!r} is paired")
+    await backends.trust.remove(name)
 
-    async def offer(request: Request) -> Response:
-        return answer(pairing.offer(await read_body(request, OfferRequest)))
 
-    async def offered(_request: Request) -> Response:
-        return answer(pairing.status())
+@post("pairing/offer")
+async def offer_pairing(backends: Backends, body: OfferRequest) -> Offer:
+    """Have a one-time code made up, for another machine to pair by."""
+    return backends.pairing.offer(body)
 
-    async def withdraw(_request: Request) -> Response:
-        pairing.withdraw()
-        return _done()
 
-    async def accept(request: Request) -> Response:
-        return answer(await pairing.accept(await read_body(request, AcceptRequest)))
+@get("pairing/offer")
+async def offered_pairing(backends: Backends) -> OfferStatus:
+    """How the latest offer stands."""
+    return backends.pairing.status()
 
-    return [
-        _get("peers", peers),
-        _delete("peers/{name}", remove),
-        _post("pairing/offer", offer),
-        _get("pairing/offer", offered),
-        _delete("pairing/offer", withdraw),
-        _post("pairing/accept", accept),
-    ]
+
+@delete("pairing/offer")
+async def withdraw_pairing(backends: Backends) -> None:
+    """Let nobody use the offer any more."""
+    backends.pairing.withdraw()
+
+
+@post("pairing/accept")
+async def accept_pairing(backends: Backends, body: AcceptRequest) -> Peer:
+    """Pair with the machine that offers a code; answers when both have pinned each other."""
+    return await backends.pairing.accept(body)

@@ -1,61 +1,66 @@
-"""The control API's routes for verification."""
+"""The control API's operations on verifications: now or by a schedule, stop, and read what was found."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Annotated
 
-from bodydouble.control.answers import answer, not_found, read_body
-from bodydouble.control.routing import connection_of, delete, done, get, post, put
-from bodydouble.vocabulary.verification import VerificationOptions, VerificationSchedule
+import msgspec
 
-if TYPE_CHECKING:
-    from starlette.requests import Request
-    from starlette.responses import Response
-    from starlette.routing import Route
+from bodydouble.control.answers import not_found
+from bodydouble.control.backends import Backends
+from bodydouble.control.routing import ConnectionId, delete, get, post, put, the_connection
+from bodydouble.vocabulary.verification import (
+    VerificationDetails,
+    VerificationOptions,
+    VerificationReport,
+    VerificationSchedule,
+)
 
-    from bodydouble.control.api import Backends
+Number = Annotated[int, msgspec.Meta(ge=1, description="number of a verification")]
 
 
-def verification_routes(backends: Backends) -> list[Route]:
-    """Verify now or by a schedule, stop, and read what was found."""
-    service = backends.replication
+@post("connections/{id}/verification")
+async def verify(backends: Backends, id_: ConnectionId, body: VerificationOptions) -> VerificationReport:
+    """Begin to compare source and replica; answers before that is complete."""
+    return backends.replication.verify(the_connection(id_, backends.replication), body)
 
-    async def verify(request: Request) -> Response:
-        id_ = connection_of(request, service)
-        return answer(service.verify(id_, await read_body(request, VerificationOptions)))
 
-    async def stop(request: Request) -> Response:
-        await service.stop_verification(connection_of(request, service))
-        return done()
+@delete("connections/{id}/verification")
+async def stop_verification(backends: Backends, id_: ConnectionId) -> None:
+    """Stop the verification that runs on a connection."""
+    await backends.replication.stop_verification(the_connection(id_, backends.replication))
 
-    async def schedule(request: Request) -> Response:
-        return answer(service.verification_schedule(connection_of(request, service)))
 
-    async def reschedule(request: Request) -> Response:
-        id_ = connection_of(request, service)
-        wanted = await read_body(request, VerificationSchedule)
-        await service.schedule_verification(id_, wanted)
-        return answer(wanted)
+@get("connections/{id}/verification-schedule")
+async def verification_schedule(backends: Backends, id_: ConnectionId) -> VerificationSchedule | None:
+    """When a connection is verified by itself; null: it is not."""
+    return backends.replication.verification_schedule(the_connection(id_, backends.replication))
 
-    async def unschedule(request: Request) -> Response:
-        await service.schedule_verification(connection_of(request, service), None)
-        return done()
 
-    async def reports(_request: Request) -> Response:
-        return answer(service.verifier.reports())
+@put("connections/{id}/verification-schedule")
+async def schedule_verification(
+    backends: Backends, id_: ConnectionId, body: VerificationSchedule
+) -> VerificationSchedule:
+    """Verify a connection by itself from now on."""
+    await backends.replication.schedule_verification(the_connection(id_, backends.replication), body)
+    return body
 
-    async def details(request: Request) -> Response:
-        number: int = request.path_params["number"]
-        if number not in [report.number for report in service.verifier.reports()]:
-            raise not_found(f"no verification {number}")
-        return answer(await service.verifier.details(number))
 
-    return [
-        post("connections/{id:int}/verification", verify),
-        delete("connections/{id:int}/verification", stop),
-        get("connections/{id:int}/verification-schedule", schedule),
-        put("connections/{id:int}/verification-schedule", reschedule),
-        delete("connections/{id:int}/verification-schedule", unschedule),
-        get("verifications", reports),
-        get("verifications/{number:int}", details),
-    ]
+@delete("connections/{id}/verification-schedule")
+async def unschedule_verification(backends: Backends, id_: ConnectionId) -> None:
+    """Verify a connection by itself no more."""
+    await backends.replication.schedule_verification(the_connection(id_, backends.replication), None)
+
+
+@get("verifications")
+async def verifications(backends: Backends) -> list[VerificationReport]:
+    """The latest hundred verifications of this source."""
+    return backends.replication.verifier.reports()
+
+
+@get("verifications/{number}")
+async def verification(backends: Backends, number: Number) -> VerificationDetails:
+    """One verification with its first differences."""
+    if number not in [report.number for report in backends.replication.verifier.reports()]:
+        raise not_found(f"no verification {number}")
+    return await backends.replication.verifier.details(number)

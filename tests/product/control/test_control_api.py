@@ -222,6 +222,12 @@ def test_a_wrong_query_is_refused_with_its_name(served: Served, query: str) -> N
     assert (status, "'after'" in answer["error"]) == (400, True)
 
 
+@pytest.mark.parametrize("query", ["drain=true&hasten=true", "drain=true&drain=false"])
+def test_a_parameter_that_is_not_known_or_comes_twice_is_refused(served: Served, query: str) -> None:
+    status, answer, _ = raw(served, "DELETE", f"/v1/connections/1?{query}")
+    assert (status, "query parameter" in answer["error"]) == (400, True)
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
@@ -240,7 +246,7 @@ def test_a_wrong_query_is_refused_with_its_name(served: Served, query: str) -> N
     ],
 )
 def test_what_is_not_there_is_said_as_json(served: Served, method: str, path: str, status: int) -> None:
-    found, answer, _ = raw(served, method, path)
+    found, answer, _ = raw(served, method, path, b'{"decision": "stop"}' if path.endswith("decision") else b"")
     assert found == status
     assert answer["error"]
 

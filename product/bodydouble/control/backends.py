@@ -1,0 +1,30 @@
+"""What the control API speaks for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bodydouble.control.statistics import StatisticsRing
+    from bodydouble.failover.service import FailoverService
+    from bodydouble.ports import Host
+    from bodydouble.replication.service import ReplicationService
+    from bodydouble.restore.service import RestorationService
+    from bodydouble.security.pairing import Pairing
+    from bodydouble.security.trust import Trust
+    from bodydouble.state.events import EventLog
+
+
+@dataclass(frozen=True, slots=True)
+class Backends:
+    """The daemon's services, for the handlers of the routes."""
+
+    host: Host
+    events: EventLog
+    replication: ReplicationService
+    restoration: RestorationService
+    failover: FailoverService
+    statistics: StatisticsRing
+    trust: Trust
+    pairing: Pairing
