@@ -135,6 +135,15 @@ class Identity(Protocol):
             IdentityError: the system refused.
         """
 
+    async def name_in_use(self, name: str) -> bool:
+        """Ask the wire (at most one second) whether another machine answers for ``name``.
+
+        A name that nobody answered for is added sooner by an `add_name` that follows at once, where the system can.
+
+        Raises:
+            IdentityError: no name, or the system cannot ask.
+        """
+
     async def remove_name(self, name: str) -> None:
         """Stop answering for an added name. Nothing happens when the host does not answer for it."""
 

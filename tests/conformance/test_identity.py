@@ -91,6 +91,36 @@ def test_name_that_another_machine_answers_for_is_refused(segment: Segment) -> N
     segment.run(case)
 
 
+def test_name_that_another_machine_answers_for_is_in_use(segment: Segment) -> None:
+    async def case(ours: Caller, theirs: Caller) -> None:
+        await theirs(lambda host: host.identity.add_name("TAKEN"))
+        assert await ours(lambda host: host.identity.name_in_use("TAKEN"))
+        assert not await ours(lambda host: host.identity.name_in_use("NOBODYS"))
+        assert not await theirs(lambda host: host.identity.name_in_use("TAKEN"))
+
+    segment.run(case)
+
+
+def test_name_that_was_free_and_is_taken_meanwhile_is_refused(segment: Segment) -> None:
+    async def case(ours: Caller, theirs: Caller) -> None:
+        assert not await ours(lambda host: host.identity.name_in_use("CONTESTED"))
+        await theirs(lambda host: host.identity.add_name("CONTESTED"))
+        with pytest.raises(DuplicateIdentityError):
+            await ours(lambda host: host.identity.add_name("CONTESTED"))
+
+    segment.run(case)
+
+
+def test_name_that_was_free_is_added_and_answered_for(segment: Segment) -> None:
+    async def case(ours: Caller, theirs: Caller) -> None:
+        assert not await ours(lambda host: host.identity.name_in_use("FREE"))
+        await ours(lambda host: host.identity.add_name("FREE"))
+        assert (await ours(lambda host: host.identity.query())).added_names == ["FREE"]
+        assert await theirs(lambda host: host.identity.name_in_use("FREE"))
+
+    segment.run(case)
+
+
 def test_own_name_needs_no_adding(segment: Segment) -> None:
     async def case(ours: Caller, _theirs: Caller) -> None:
         own = (await ours(lambda host: host.identity.query())).primary_name

@@ -37,6 +37,10 @@ class SimIdentity:
         if name not in self._machine.netbios.names():
             await self._machine.netbios.register(name)
 
+    async def name_in_use(self, name: str) -> bool:
+        """See `bodydouble.ports.Identity.name_in_use`: a broadcast query; Windows claims as slowly after it."""
+        return await self._machine.netbios.ask_everybody(checked(name)) is not None
+
     async def remove_name(self, name: str) -> None:
         """See `bodydouble.ports.Identity.remove_name`."""
         if name.upper() in self._machine.netbios.names():

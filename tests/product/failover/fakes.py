@@ -160,6 +160,10 @@ class FakeIdentity:
     async def announce(self, _interface: str, address: str) -> None:
         self._note("announce", address)
 
+    async def name_in_use(self, name: str) -> bool:
+        del name
+        return False
+
     async def in_use(self, _interface: str, address: str) -> bool:
         await asyncio.sleep(0.5)
         return address.partition("/")[0] in self.wire.answering

@@ -81,7 +81,7 @@ def announce(interface: str, address: str) -> None:
 
 
 async def in_use(interface: str, address: str) -> bool:
-    """Whether another machine claims ``address``, asked for about 0.9 s.
+    """Whether another machine claims ``address``, asked for about half a second.
 
     Raises:
         IdentityError: unknown interface, not allowed, or the interface is down or has no carrier: nobody could answer

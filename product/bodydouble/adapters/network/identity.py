@@ -64,6 +64,16 @@ class LinuxIdentity:
             raise IdentityError(f"{name}: cannot be added; set netbios = true under [host.identity]")
         await self._names.add(name)
 
+    async def name_in_use(self, name: str) -> bool:
+        """See the port.
+
+        Raises:
+            IdentityError: not a NetBIOS name, or names are switched off.
+        """
+        if self._names is None:
+            raise IdentityError(f"{name}: cannot be asked for; set netbios = true under [host.identity]")
+        return await self._names.in_use(name)
+
     async def remove_name(self, name: str) -> None:
         """See the port."""
         if self._names is not None:

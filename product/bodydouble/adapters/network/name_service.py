@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 #: RFC 1002, 6: BCAST_REQ_RETRY_COUNT and BCAST_REQ_RETRY_TIMEOUT.
 _TRIES = 3
 _TRY_SECONDS = 0.25
+#: Seconds for which a name that nobody answered for counts as asked for.
+_FRESH_SECONDS = 1.0
 #: Time to live in answers, seconds: short, since the name may move at failback.
 _TTL = 60
 _KINDS = (nbns.WORKSTATION, nbns.SERVER)
@@ -38,6 +40,7 @@ class NameService(asyncio.DatagramProtocol):
         self._book = book
         self._added: dict[str, str] = {}
         self._conflicts: dict[int, asyncio.Future[str]] = {}
+        self._unclaimed: dict[str, float] = {}
         self._transactions = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()
         self._transport: asyncio.DatagramTransport | None = None
@@ -83,12 +86,32 @@ class NameService(asyncio.DatagramProtocol):
         _check(name)
         if name.upper() in {self._own.upper(), *self._added}:
             return
-        await self._challenge(name)
+        if not self._was_free(name):
+            await self._challenge(name)
         self._added[name.upper()] = name
         for address, broadcast in await self._segments():
             for kind in _KINDS:
                 claim = nbns.registration(name, address, transaction=self._transaction(), kind=kind, demand=True)
                 self._send(claim, (broadcast, nbns.PORT))
+
+    async def in_use(self, name: str) -> bool:
+        """Whether another node answers for a name or defends it; asked for as `add` does.
+
+        Raises:
+            IdentityError: not a NetBIOS name.
+        """
+        _check(name)
+        try:
+            await self._challenge(name)
+        except DuplicateIdentityError:
+            return True
+        self._unclaimed[name.upper()] = asyncio.get_running_loop().time()
+        return False
+
+    def _was_free(self, name: str) -> bool:
+        """Whether it was asked for a moment ago, in vain. Holds once."""
+        asked = self._unclaimed.pop(name.upper(), None)
+        return asked is not None and asyncio.get_running_loop().time() - asked <= _FRESH_SECONDS
 
     async def remove(self, name: str) -> None:
         """Release a name; nothing happens when it is not an added one."""
@@ -138,7 +161,10 @@ class NameService(asyncio.DatagramProtocol):
             return
         if packet.response:
             self._objection(packet, addr[0])
-        elif packet.questions and len(self._tasks) < _MOST_PENDING and self._ours(packet.questions[0]):
+            return
+        if packet.operation is nbns.Operation.REGISTRATION and packet.questions:
+            self._unclaimed.pop(packet.questions[0].text.upper(), None)  # somebody claims it after we had asked
+        if packet.questions and len(self._tasks) < _MOST_PENDING and self._ours(packet.questions[0]):
             task = asyncio.create_task(self._answer(packet, addr), name=f"netbios answer {next(self._transactions)}")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
