@@ -6,7 +6,9 @@ The daemon and the host's adapters are imported only here, inside the command: e
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,6 +50,7 @@ async def _until(stop: asyncio.Event, daemon: Daemon) -> None:
     stopping = asyncio.create_task(stop.wait(), name="wait for a signal")
     ready = asyncio.create_task(_announce(daemon), name="announce readiness")
     await asyncio.wait([running, stopping], return_when=asyncio.FIRST_COMPLETED)
+    _notify(b"STOPPING=1")
     for task in (running, stopping, ready):
         task.cancel()
     await asyncio.wait([running, stopping, ready])
@@ -57,4 +60,13 @@ async def _until(stop: asyncio.Event, daemon: Daemon) -> None:
 
 async def _announce(daemon: Daemon) -> None:
     await daemon.ready.wait()
+    _notify(b"READY=1")
     click.echo(f"bodydouble: ready, control port {daemon.control.port}", err=True)
+
+
+def _notify(state: bytes) -> None:
+    """Tell systemd, if that started this daemon (sd_notify(3)); @ stands for an abstract socket."""
+    place = os.environ.get("NOTIFY_SOCKET", "")
+    if place:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notice:
+            notice.sendto(state, "\0" + place[1:] if place.startswith("@") else place)

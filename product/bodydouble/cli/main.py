@@ -16,6 +16,7 @@ from bodydouble.cli import (
     connection,
     daemon,
     failover,
+    installation,
     mirror,
     observation,
     openapi,
@@ -136,6 +137,8 @@ def cli(context: click.Context, /, **options: Any) -> None:
 
 for _command in (
     daemon.daemon,
+    installation.unit,
+    installation.completion,
     observation.status,
     observation.events,
     openapi.openapi,
