@@ -126,9 +126,10 @@ def main(
     network namespaces; they and everything else that is made are removed at the end, also on Ctrl-C. A system that is
     not installed is skipped with that reason. Exit status 1: this machine cannot be measured on.
     """
+    wanted = [name for name in systems.split(",") if name]
+    chosen = _chosen(workloads, wanted)
     if reason := missing():
         raise click.ClickException(reason)
-    wanted = [name for name in systems.split(",") if name]
     amounts = {name: workload.size for name, workload in WORKLOADS.items()} | _amounts(sizes)
     amounts["order"] = cuts or amounts["order"]
     # What ends a process ends it in order here: mounts and directories go.
@@ -139,7 +140,7 @@ def main(
     _say(", ".join(f"{key} {value}" for key, value in facts.items()))
     output: dict[str, Any] = facts | {"workloads": {}}
     with Stage(directory) as stage:
-        for name in workloads or tuple(WORKLOADS):
+        for name in chosen:
             results, skipped = _measure(
                 name, stage, wanted, rounds=rounds or WORKLOADS[name].rounds, seed=seed, amount=amounts[name]
             )
@@ -153,6 +154,28 @@ def main(
                 )
     if as_json:
         click.echo(json.dumps(output, indent=1))
+
+
+def _systems_of(workloads: tuple[str, ...]) -> dict[str, list[str]]:
+    return {name: [system.name for system in WORKLOADS[name].systems] for name in workloads}
+
+
+def _chosen(workloads: tuple[str, ...], wanted: list[str]) -> tuple[str, ...]:
+    """The workloads to run; all that have one of the systems, when none is named. A name that fits nothing is refused.
+
+    Raises:
+        click.UsageError: a system that none of them has, or a workload that has none of the systems.
+    """
+    systems = _systems_of(workloads or tuple(WORKLOADS))
+    for each in wanted:
+        if not any(each in known for known in systems.values()):
+            said = "; ".join(f"{name} has {', '.join(known)}" for name, known in systems.items())
+            raise click.UsageError(f"--systems {each}: {said}")
+    fitting = tuple(name for name, known in systems.items() if not wanted or set(wanted) & set(known))
+    for name in workloads:
+        if name not in fitting:
+            raise click.UsageError(f"--systems {','.join(wanted)}: {name} has {', '.join(systems[name])}")
+    return fitting
 
 
 def _measure(

@@ -199,3 +199,20 @@ def test_load_measures_a_replica_that_is_the_source_itself(tmp_path: Path) -> No
     with patch.object(load, "BURST", 0.05):
         measured = load.run(NO_STAGE, Running(tmp_path, tmp_path, tmp_path), 1, 1)
     assert 0 <= measured["lag_p50_ms"] <= measured["lag_p99_ms"] < 1000 * load.PATIENCE
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["million", "--systems", "bodydouble"], "--systems bodydouble: million has filter"),
+        (["small", "million", "--systems", "bodydouble"], "--systems bodydouble: million has filter"),
+        (["small", "load", "--systems", "rsync"], "--systems rsync: small has bodydouble, lsyncd, unison; load has"),
+        (["--systems", "nobody"], "--systems nobody: small has"),
+    ],
+)
+def test_a_system_that_a_workload_does_not_have_is_refused_with_those_it_has(
+    arguments: list[str], expected: str
+) -> None:
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 2
+    assert expected in done.output.replace("\n", " ")

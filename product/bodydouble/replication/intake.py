@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bodydouble.errors import ProtocolError
 from bodydouble.replication.packing import Unpacker
-from bodydouble.replication.protocol import MAX_OPERATION_BYTES, Batch, Fragment, Item, Task
+from bodydouble.replication.protocol import FRAGMENT_BYTES, MAX_OPERATION_BYTES, Batch, Fragment, Item, Task
 from bodydouble.replication.queue import SequenceCheck, weigh
 from bodydouble.vocabulary.operations import Write
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 MAX_COMMIT_BYTES = 4 * 1024 * 1024
 MAX_COMMIT_ITEMS = 4096
+_MUCH, _GATHER_BYTES, _GATHER_SECONDS = 256 * 1024, 1024 * 1024, 0.004
+"""Behind so many bytes the next ones wait for company: each commit is a flush, and costs as much as many bytes."""
+MAX_FRAGMENTS = 2 * MAX_OPERATION_BYTES // FRAGMENT_BYTES
 
 
 class Intake:
@@ -34,8 +37,10 @@ class Intake:
         self._check = SequenceCheck(position)
         self._limit = limit
         self._unpacker = Unpacker()
-        self._fragments = bytearray()
+        self._fragments: list[bytes] = []
+        self._fragment_bytes = 0
         self._pending: deque[Item] = deque()
+        self._much = False
         self._arrived = asyncio.Event()
         self._taken = asyncio.Event()
 
@@ -56,9 +61,10 @@ class Intake:
             await self._taken.wait()
 
     def _collect(self, data: bytes) -> None:
-        if len(self._fragments) + len(data) > MAX_OPERATION_BYTES:
-            raise ProtocolError(f"a write of more than {MAX_OPERATION_BYTES} bytes")
-        self._fragments += data
+        self._fragment_bytes += len(data)
+        if self._fragment_bytes > MAX_OPERATION_BYTES or len(self._fragments) == MAX_FRAGMENTS:
+            raise ProtocolError(f"a write of more than {MAX_OPERATION_BYTES} bytes or {MAX_FRAGMENTS} parts")
+        self._fragments.append(data)
 
     def _assembled(self, item: Item) -> Item:
         if not self._fragments:
@@ -66,8 +72,8 @@ class Intake:
         body = item.body
         if not isinstance(body, Write):
             raise ProtocolError("fragments before something else than a write")
-        data = bytes(self._fragments) + body.data
-        self._fragments = bytearray()
+        data = b"".join([*self._fragments, body.data])
+        self._fragments, self._fragment_bytes = [], 0
         return Item(item.sequence, Write(body.path, body.offset, data, body.mtime_ns))
 
     def _accept(self, item: Item) -> None:
@@ -84,6 +90,8 @@ class Intake:
         while not self._pending:
             self._arrived.clear()
             await self._arrived.wait()
+        if self._much and self.pending_bytes < _GATHER_BYTES:
+            await asyncio.sleep(_GATHER_SECONDS)
         batch: list[Item] = []
         size = 0
         while self._pending and len(batch) < MAX_COMMIT_ITEMS and size < MAX_COMMIT_BYTES:
@@ -93,6 +101,7 @@ class Intake:
             size += weigh(item.body)
             batch.append(item)
         self.pending_bytes -= size
+        self._much = size >= _MUCH
         self._taken.set()
         return batch
 

@@ -20,6 +20,7 @@ acknowledged, so a connection that is cut off, with or without TLS's own farewel
 from __future__ import annotations
 
 import asyncio
+import struct
 from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 import msgspec
@@ -68,6 +69,9 @@ FRAGMENT_BYTES = 256 * 1024
 MAX_OPERATION_BYTES = 64 * 1024 * 1024
 """A longer write of an application is replicated as several."""
 BLOCK_BYTES = 64 * 1024
+_LONG_BYTES = 64 * 1024
+_LONG_BINARY = struct.Struct(">BI")
+"""How MessagePack announces bytes of that length: their kind and their number."""
 SMALL_FILE_BYTES = 1024 * 1024
 """Files up to here are compared by one digest in their directory's listing, longer ones block by block."""
 MAX_BLOCKS = 4096
@@ -428,6 +432,17 @@ def decode(content: bytes) -> AnyMessage:
 def encode_item(item: Item) -> bytes:
     """One element of the stream as a journal keeps it."""
     return _encoder.encode(item)
+
+
+def item_pieces(item: Item) -> tuple[bytes, ...]:
+    """The bytes of `encode_item`, in several pieces when the element is a long write: what it writes is not copied."""
+    body = item.body
+    if not isinstance(body, Write) or len(body.data) < _LONG_BYTES:
+        return (encode_item(item),)
+    head = encode_item(Item(item.sequence, Write(body.path, body.offset, b"", body.mtime_ns)))
+    tail = _encoder.encode(body.mtime_ns)
+    # In the place of no bytes (two: their kind and their length) come those that are written.
+    return head[: -len(tail) - 2] + _LONG_BINARY.pack(0xC6, len(body.data)), body.data, tail
 
 
 def decode_item(content: bytes) -> Item:

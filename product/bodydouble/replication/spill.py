@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from bodydouble.errors import BodydoubleError, FileSystemError, StateError
-from bodydouble.replication.protocol import Item, decode_item, encode_item
+from bodydouble.replication.protocol import Item, decode_item, item_pieces
 from bodydouble.replication.tasks import to_the_end
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class Spill:
             # What was there before has been read back; numbers go on from what memory holds.
             await self._journal.begin(self._journal.identity, items[0].sequence - 1)
             self._reader = None
-        await self._journal.append([encode_item(item) for item in items])
+        await self._journal.append([item_pieces(item) for item in items])
 
     async def _read_back(self) -> bool:
         wanted = self._queue.wanted

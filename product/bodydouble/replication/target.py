@@ -47,6 +47,7 @@ from bodydouble.replication.protocol import (
 )
 from bodydouble.replication.queue import weigh
 from bodydouble.replication.replica import Replica, ReplicaRecord
+from bodydouble.replication.room import VolumeRoom
 from bodydouble.replication.standing import standing
 from bodydouble.replication.target_queue import TargetQueue
 from bodydouble.replication.tasks import run_together, to_the_end
@@ -371,6 +372,7 @@ class TargetSession:
         self._registry = registry
         self._outgoing = outgoing
         self._wire = wire
+        self._room = VolumeRoom(context)
         self._severed = asyncio.Event()
         self.over = asyncio.Event()
         self._why = ""
@@ -544,10 +546,10 @@ class TargetSession:
 
     async def _refused(self, applier: Applier, batch: list[Item]) -> str:
         """Put the batch into the queue; why that is not possible now, empty when it was done."""
-        settings, files = self._context.settings, self._context.host.file_system
+        settings = self._context.settings
         if why := applier.queue.excess(settings.target_queue_bytes, full=bool(self.full)):
             return why
-        if await files.free_space(self._context.state_directory) - _weight(batch) < settings.queue_floor_bytes:
+        if await self._room.lacks(_weight(batch)):
             return f"the volume of the queue is full but for the {settings.queue_floor_bytes} bytes that stay free"
         try:
             await to_the_end(applier.queue.put(batch))

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from bodydouble.errors import FileSystemError, ProtocolError, StateError
-from bodydouble.replication.protocol import VERSION, Item, decode_item, encode_item
+from bodydouble.replication.protocol import VERSION, Item, decode_item, item_pieces
 from bodydouble.replication.queue import weigh
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bodydouble.replication.groups import Window
     from bodydouble.replication.journal.journal import Journal, JournalReader, Opened
 
-MAX_PART_BYTES = 1024 * 1024
+MAX_PART_BYTES = 4 * 1024 * 1024
 MAX_PART_ITEMS = 1024
 
 
@@ -112,9 +112,9 @@ class TargetQueue:
         """
         if [item.sequence for item in items] != list(range(self.received + 1, self.received + 1 + len(items))):
             raise ProtocolError(f"elements out of order behind {self.received}")
-        payloads = [encode_item(item) for item in items]
+        payloads = [item_pieces(item) for item in items]
         await self._journal.append(payloads)
-        self._count(sum(len(payload) for payload in payloads))
+        self._count(sum(sum(map(len, payload)) for payload in payloads))
         for item in items:
             weight = weigh(item.body)
             if self._window_end + 1 != item.sequence or self._window_bytes + weight > self._memory_bytes:

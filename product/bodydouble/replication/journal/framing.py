@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import struct
 import zlib
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from bodydouble.errors import StateError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MAX_RECORD_BYTES = 72 * 1024 * 1024
 """A write of the greatest length with its names and security fits."""
@@ -84,10 +87,21 @@ def encode_record(payload: bytes, crc: int) -> tuple[bytes, int]:
     Raises:
         StateError: the payload is empty or too long.
     """
-    if not 0 < len(payload) <= MAX_RECORD_BYTES:
-        raise StateError(f"journal: record of {len(payload)} bytes, 1 to {MAX_RECORD_BYTES} are allowed")
-    following = _checksum(len(payload), payload, crc)
-    return _RECORD.pack(len(payload), following) + payload, following
+    pieces, following = record_pieces((payload,), crc)
+    return b"".join(pieces), following
+
+
+def record_pieces(payload: Sequence[bytes], crc: int) -> tuple[list[bytes], int]:
+    """The same of a payload in pieces: bytes to be written behind each other, none of them copied.
+
+    Raises:
+        StateError: see `encode_record`.
+    """
+    length = sum(map(len, payload))
+    if not 0 < length <= MAX_RECORD_BYTES:
+        raise StateError(f"journal: record of {length} bytes, 1 to {MAX_RECORD_BYTES} are allowed")
+    following = _checksum(length, payload, crc)
+    return [_RECORD.pack(length, following), *payload], following
 
 
 def decode_record(content: bytes | bytearray, at: int, crc: int) -> Frame | None:
@@ -97,7 +111,7 @@ def decode_record(content: bytes | bytearray, at: int, crc: int) -> Frame | None
         return None
     length, stored = _RECORD.unpack_from(content, at)
     payload = bytes(content[at + _RECORD.size : at + wanted])
-    if _checksum(length, payload, crc) != stored:
+    if _checksum(length, (payload,), crc) != stored:
         return None
     return Frame(payload, at + wanted, stored)
 
@@ -110,5 +124,8 @@ def record_bytes(content: bytes | bytearray, at: int) -> int | None:
     return _RECORD.size + int(length) if 0 < length <= MAX_RECORD_BYTES else None
 
 
-def _checksum(length: int, payload: bytes, crc: int) -> int:
-    return zlib.crc32(payload, zlib.crc32(_CRC.pack(length), crc))
+def _checksum(length: int, payload: Sequence[bytes], crc: int) -> int:
+    crc = zlib.crc32(_CRC.pack(length), crc)
+    for piece in payload:
+        crc = zlib.crc32(piece, crc)
+    return crc

@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
 from bodydouble.errors import FileSystemError, StateError
-from bodydouble.replication.journal.framing import encode_header, encode_record
+from bodydouble.replication.journal.framing import encode_header, record_pieces
 from bodydouble.replication.journal.reading import SegmentReader
 from bodydouble.state.store import make_directories
 from bodydouble.vocabulary import paths
@@ -32,7 +32,11 @@ if TYPE_CHECKING:
 
     from bodydouble.ports import FileSystem, WallClock
 
+    Payload = bytes | Sequence[bytes]
+
 SEGMENT_BYTES = 5_000_000
+_LONG_BYTES = 64 * 1024
+"""From this length on a write of its own costs less than a copy."""
 _SUFFIX = ".journal"
 _NAME = re.compile(r"([0-9]{20})\.journal")
 
@@ -148,8 +152,10 @@ class Journal:
 
     # --- records ---
 
-    async def append(self, payloads: Sequence[bytes]) -> None:
+    async def append(self, payloads: Sequence[Payload]) -> None:
         """Append records with the next numbers; they survive power loss once this returns.
+
+        A payload may come in pieces that lie behind each other.
 
         Raises:
             FileSystemError: the volume refused; none of them counts.
@@ -311,31 +317,39 @@ def _copy(segment: _Segment) -> _Segment:
     return _Segment(segment.path, segment.first, segment.size, segment.crc, segment.count)
 
 
-def _add(segment: _Segment, payload: bytes, operations: list[AnyOperation]) -> None:
-    content, segment.crc = encode_record(payload, segment.crc)
-    operations.append(Write(segment.path, segment.size, content, 0))
-    segment.size += len(content)
+def _add(segment: _Segment, payload: Payload, operations: list[AnyOperation]) -> None:
+    pieces, segment.crc = record_pieces((payload,) if isinstance(payload, bytes) else payload, segment.crc)
+    for piece in pieces:
+        operations.append(Write(segment.path, segment.size, piece, 0))
+        segment.size += len(piece)
     segment.count += 1
 
 
 def _merged(operations: list[AnyOperation], now: int) -> list[AnyOperation]:
-    """Consecutive writes as one: a hundred small records are one call to the volume."""
+    """Consecutive short writes as one: a hundred small records are one call to the volume. Long ones are not copied."""
     merged: list[AnyOperation] = []
     run: list[Write] = []
     for operation in operations:
-        if isinstance(operation, Write) and (not run or run[-1].path == operation.path):
+        if _short(operation) and (not run or run[-1].path == operation.path):
             run.append(operation)
             continue
         _close(run, merged, now)
         run = []
-        if isinstance(operation, Write):
+        if _short(operation):
             run.append(operation)
+        elif isinstance(operation, Write):
+            _close([operation], merged, now)
         else:
             merged.append(operation)
     _close(run, merged, now)
     return merged
 
 
+def _short(operation: AnyOperation) -> TypeGuard[Write]:
+    return isinstance(operation, Write) and len(operation.data) < _LONG_BYTES
+
+
 def _close(run: list[Write], merged: list[AnyOperation], now: int) -> None:
     if run:
-        merged.append(Write(run[0].path, run[0].offset, b"".join(write.data for write in run), now))
+        data = run[0].data if len(run) == 1 else b"".join([write.data for write in run])
+        merged.append(Write(run[0].path, run[0].offset, data, now))
