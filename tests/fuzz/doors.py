@@ -15,6 +15,7 @@ from tests.product.replication.memory import MemoryVolume, TickingClock
 from bodydouble.errors import BodydoubleError, ProtocolError, StateError
 from bodydouble.replication.admission import SessionRefusedError, check_hello, check_roots
 from bodydouble.replication.applier import PositionRecord
+from bodydouble.replication.elements import encode_item
 from bodydouble.replication.groups import Window
 from bodydouble.replication.home import SetList
 from bodydouble.replication.intake import Intake
@@ -32,7 +33,6 @@ from bodydouble.replication.protocol import (
     RemoveTree,
     Wire,
     decode,
-    encode_item,
 )
 from bodydouble.replication.queue import SourceQueue
 from bodydouble.replication.service import ConnectionList, RunRecord

@@ -20,12 +20,11 @@ acknowledged, so a connection that is cut off, with or without TLS's own farewel
 from __future__ import annotations
 
 import asyncio
-import struct
 from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 
 import msgspec
 
-from bodydouble.errors import ProtocolError, StateError
+from bodydouble.errors import ProtocolError
 from bodydouble.vocabulary.capabilities import Capabilities  # noqa: TC001 - msgspec reads it at run time
 from bodydouble.vocabulary.mapping import PathMapping  # noqa: TC001 - msgspec reads it at run time
 from bodydouble.vocabulary.operations import (
@@ -69,9 +68,6 @@ FRAGMENT_BYTES = 256 * 1024
 MAX_OPERATION_BYTES = 64 * 1024 * 1024
 """A longer write of an application is replicated as several."""
 BLOCK_BYTES = 64 * 1024
-_LONG_BYTES = 64 * 1024
-_LONG_BINARY = struct.Struct(">BI")
-"""How MessagePack announces bytes of that length: their kind and their number."""
 SMALL_FILE_BYTES = 1024 * 1024
 """Files up to here are compared by one digest in their directory's listing, longer ones block by block."""
 MAX_BLOCKS = 4096
@@ -402,7 +398,6 @@ AnyMessage = (
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[AnyMessage] = msgspec.msgpack.Decoder(AnyMessage)
-_item_decoder = msgspec.msgpack.Decoder(Item)
 
 
 def encode(message: Message) -> bytes:
@@ -427,34 +422,6 @@ def decode(content: bytes) -> AnyMessage:
         return _decoder.decode(content)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise ProtocolError(f"malformed message: {error}") from error
-
-
-def encode_item(item: Item) -> bytes:
-    """One element of the stream as a journal keeps it."""
-    return _encoder.encode(item)
-
-
-def item_pieces(item: Item) -> tuple[bytes, ...]:
-    """The bytes of `encode_item`, in several pieces when the element is a long write: what it writes is not copied."""
-    body = item.body
-    if not isinstance(body, Write) or len(body.data) < _LONG_BYTES:
-        return (encode_item(item),)
-    head = encode_item(Item(item.sequence, Write(body.path, body.offset, b"", body.mtime_ns)))
-    tail = _encoder.encode(body.mtime_ns)
-    # In the place of no bytes (two: their kind and their length) come those that are written.
-    return head[: -len(tail) - 2] + _LONG_BINARY.pack(0xC6, len(body.data)), body.data, tail
-
-
-def decode_item(content: bytes) -> Item:
-    """An element of the stream out of a journal.
-
-    Raises:
-        StateError: not an element as this version writes it.
-    """
-    try:
-        return _item_decoder.decode(content)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise StateError(f"a queue on disk holds no element of this version's streams: {error}") from error
 
 
 def encode_parts(message: Message, size: int) -> list[bytes]:

@@ -6,7 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from bodydouble.errors import BodydoubleError, FileSystemError, StateError
-from bodydouble.replication.protocol import Item, decode_item, item_pieces
+from bodydouble.replication.elements import decode_item, item_pieces
+from bodydouble.replication.protocol import Item
 from bodydouble.replication.tasks import to_the_end
 
 if TYPE_CHECKING:

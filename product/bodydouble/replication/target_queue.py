@@ -7,7 +7,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from bodydouble.errors import FileSystemError, ProtocolError, StateError
-from bodydouble.replication.protocol import VERSION, Item, decode_item, item_pieces
+from bodydouble.replication.elements import decode_item, item_pieces
+from bodydouble.replication.protocol import VERSION, Item
 from bodydouble.replication.queue import weigh
 
 if TYPE_CHECKING:

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from tests.product.replication.memory import MemoryVolume, TickingClock
 
 from bodydouble.errors import ProtocolError
+from bodydouble.replication.elements import encode_item, item_pieces
 from bodydouble.replication.intake import MAX_FRAGMENTS, Intake
 from bodydouble.replication.journal.journal import Journal
 from bodydouble.replication.packing import Packer
-from bodydouble.replication.protocol import FRAGMENT_BYTES, Fragment, Item, encode_item, item_pieces
+from bodydouble.replication.protocol import FRAGMENT_BYTES, Fragment, Item
 from bodydouble.replication.queue import Queued
 from bodydouble.replication.room import PLENTY, VolumeRoom
 from bodydouble.replication.settings import ReplicationSettings
