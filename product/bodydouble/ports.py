@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import datetime
 
     from bodydouble.vocabulary.applications import ApplicationDirectory
@@ -88,16 +88,39 @@ class FileSystem(Protocol):
 
 
 class Attachment(Protocol):
-    """A sink's hold on a `FileFilter`."""
+    """A sink's hold on what reports to it."""
 
     def detach(self) -> None:
         """Report nothing more to the sink. Idempotent."""
 
 
-class FileFilter(Protocol):
-    """The filter driver: sees every change that applications make, in order, with its bytes."""
+class FilterAttachment(Attachment, Protocol):
+    """A sink's hold on a `FileFilter`."""
 
-    async def attach(self, root: str, sink: Sink, lost: Lost | None = None) -> Attachment:
+    @property
+    def position(self) -> int:
+        """Up to where in the filter's records the sink was told; while it is called, the end of what it is told."""
+
+
+class ResumedAttachment(FilterAttachment, Protocol):
+    """Several sinks' hold, which are told of what happened earlier before they are told what happens now."""
+
+    async def caught_up(self) -> None:
+        """Tell the sinks of everything until now. From then on they are told of all that happens, as others are.
+
+        Raises:
+            FilterError: not everything is kept any more, with the reason; they are told of nothing more.
+        """
+
+
+class FileFilter(Protocol):
+    """The filter driver: sees every change that applications make, in order, with its bytes.
+
+    It may outlive this process, as a driver does. Then it keeps its latest records, whose positions are multiples of
+    eight that only grow, and memory for notes about them: both as long as the host runs, at most.
+    """
+
+    async def attach(self, root: str, sink: Sink, lost: Lost | None = None) -> FilterAttachment:
         """Report every change at or beneath ``root`` to ``sink`` from now on.
 
         The sink is called on the event loop's thread, once for each operation, in the order in which the operations
@@ -119,6 +142,27 @@ class FileFilter(Protocol):
 
     async def settled(self) -> None:
         """Return once every change whose effect could be seen when this was called has been reported (or is lost)."""
+
+    def resume(self, position: int, sinks: Mapping[str, Sink], lost: Lost) -> ResumedAttachment:
+        """As `attach` for each root of ``sinks``, but for what has happened from ``position`` on.
+
+        Args:
+            position: of an earlier attachment, perhaps of an earlier process.
+            sinks: by root; none is called before `ResumedAttachment.caught_up` is.
+            lost: as for `attach`.
+
+        Raises:
+            FilterError: as `attach`.
+        """
+
+    def notes(self, name: str) -> memoryview | None:
+        """Numbers of 64 bits, zeros at first, that last exactly as long as the records; then they are zeros again.
+
+        The same name means the same memory. None: there is no room, or the filter keeps no records.
+        """
+
+    def keep_notes(self, names: Collection[str]) -> None:
+        """Free the notes of all other names."""
 
 
 class Identity(Protocol):

@@ -57,9 +57,16 @@ class DirectoryTimes:
         file_system: where to look.
         selection: the rules; only what they select has its time sent.
         put: queues an element.
+
+    Attributes:
+        count: how many elements were queued.
+        on_settled: called when the times for everything up to one number of elements are queued, with that and with
+            the number now.
     """
 
     def __init__(self, file_system: FileSystem, selection: Selection, put: Callable[[Body], object]) -> None:
+        self.count: Callable[[], int] = lambda: 0
+        self.on_settled: Callable[[int, int], None] = lambda _begun, _ended: None
         self._file_system = file_system
         self._selection = selection
         self._key = selection.key
@@ -69,7 +76,7 @@ class DirectoryTimes:
         self._some = asyncio.Event()
         self._sending = asyncio.Lock()
         self._flight = ""
-        self._again = self._lost = False
+        self._again = self._lost = self._followed = False
 
     # --- called for everything that goes into the stream ---
 
@@ -105,8 +112,10 @@ class DirectoryTimes:
 
     def _follow(self, old: str, rename: Rename) -> None:
         if self._flight and paths.is_beneath(self._key(self._flight), old):
+            self._followed = True
             self._add(rename.new_path + self._flight[len(old) :])
         if old in self._pending or old in self._above:
+            self._followed = True
             for key in [key for key in self._pending if paths.is_beneath(key, old)]:
                 self._add(rename.new_path + self._pending.pop(key)[len(old) :])
 
@@ -127,6 +136,7 @@ class DirectoryTimes:
     async def settle(self) -> None:
         """Send the times of all directories in which something was done before this call."""
         async with self._sending:
+            begun, self._followed = self.count(), False
             for _ in range(len(self._pending)):
                 if not self._pending:
                     break
@@ -134,6 +144,8 @@ class DirectoryTimes:
             if not self._pending:
                 self._above.clear()
                 self._some.clear()
+            if not self._followed:
+                self.on_settled(begun, self.count())
 
     async def _send(self, path: str) -> None:
         self._flight, self._again, self._lost = path, False, False

@@ -64,10 +64,10 @@ class Meter:
 def _counted(stream: SourceStream) -> Figures:
     queue = stream.queue
     return Figures(
-        operations_generated=queue.generated,
-        operations_sent=queue.sent,
-        operations_acknowledged=queue.acknowledged,
-        operations_applied=stream.applied,
+        operations_generated=queue.generated - queue.begun_after,
+        operations_sent=queue.sent - queue.begun_after,
+        operations_acknowledged=queue.acknowledged - queue.begun_after,
+        operations_applied=max(0, stream.applied - queue.begun_after),
         generated_bytes=queue.generated_bytes,
         mirror_bytes=stream.mirror_bytes,
     )

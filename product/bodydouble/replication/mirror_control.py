@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from bodydouble.errors import ConnectionStateError
+from bodydouble.replication.orphans import OrphanPolicy
 from bodydouble.replication.protocol import Task
 from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.mirror import AS_CONNECTED, MirrorOrder
@@ -50,6 +51,16 @@ def options_of(request: ConnectRequest, order: MirrorOrder, *, trusted: bool, au
         calculate=request.calculate if order.calculate is None else order.calculate,
         orphan_age=request.orphan_age if order.orphan_age is None else order.orphan_age,
     )
+
+
+def policy_of(options: MirrorOptions, context: Context, *, moves: bool) -> OrphanPolicy:
+    """What a mirror does with orphans; a target that ``moves`` none has them logged."""
+    action = options.orphans
+    if action == "move" and not moves:
+        action = "log"
+        text = "the target's settings name no orphan_directory: orphans are logged, none is moved"
+        context.events.record(EventCode.ORPHAN_STAYS, text)
+    return OrphanPolicy(action, options.orphan_age, context.host.clock.now())
 
 
 class MirrorControl:

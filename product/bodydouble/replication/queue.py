@@ -38,6 +38,7 @@ class SourceQueue:
     def __init__(self, capacity: int, disk_capacity: int | None = 0) -> None:
         self.capacity = capacity
         self.disk_capacity = disk_capacity
+        self.begun_after = 0
         self.generated = 0
         self.generated_bytes = 0
         self.sent = 0
@@ -50,6 +51,10 @@ class SourceQueue:
         self._unsent: deque[Queued] = deque()
         self._sent: deque[Queued] = deque()
         self._staged: deque[Queued] = deque()
+
+    def go_on_from(self, sequence: int) -> None:
+        """Nothing is queued: everything up to ``sequence`` was made, sent and acknowledged by an earlier daemon."""
+        self.begun_after = self.generated = self.sent = self.acknowledged = sequence
 
     def __len__(self) -> int:
         return len(self._unsent) + len(self._sent) + self.on_disk + len(self._staged)

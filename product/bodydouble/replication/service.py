@@ -19,6 +19,7 @@ from bodydouble.replication.orphan_log import OrphanLog
 from bodydouble.replication.orphan_search import OrphanSearch
 from bodydouble.replication.place import covers
 from bodydouble.replication.protocol import PROTOCOL, Wire
+from bodydouble.replication.resumption import notes_name
 from bodydouble.replication.rules import Selection, fold, roots_of, same
 from bodydouble.replication.schedule import check_schedule
 from bodydouble.replication.source import SourceConnection
@@ -80,7 +81,8 @@ class ReplicationService:
     """Replication as source and as target.
 
     A source's queue, in memory and on disk, ends with its daemon. Operations that are queued and not acknowledged then
-    are not sent later: the next start mirrors instead (or waits for an operator, as the connection's settings say).
+    are taken out of the filter's records at the next start, if those are still there (`resumption`); otherwise that
+    mirrors (or waits for an operator, as the connection's settings say).
 
     Args:
         host: the machine's ports.
@@ -173,6 +175,7 @@ class ReplicationService:
             connection = self._add(record if clean else msgspec.structs.replace(record, trusted=False))
             connection.attached = record.request.auto_reconnect
         self._next_id = 1 if stored is None else stored.next_id
+        self._keep_notes()
         if stored is not None and stored.connections:
             await self.save_connections()
         await self._store.save("run", self._run)
@@ -181,6 +184,9 @@ class ReplicationService:
         self.context.source_name = (await host.identity.query()).permanent_name
         self.context.incarnation = f"{self._run.number}@{host.clock.now().isoformat()}"
         self.context.identity = self.context.trust.credential.fingerprint
+
+    def _keep_notes(self) -> None:
+        self.context.host.file_filter.keep_notes([notes_name(id_) for id_ in self._connections])
 
     async def _listen(self) -> None:
         settings = self.context.settings
@@ -344,6 +350,7 @@ class ReplicationService:
         if task is not None:
             await cancel(task)
         self._connections.pop(id_, None)
+        self._keep_notes()
         self._ledger.forget(connection)
         await self.save_connections()
         self._drained(connection.record, why)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bodydouble.errors import FilterError
 from bodydouble.replication.feed import GatedFileSystem
 from bodydouble.replication.fence import FencedFileSystem
 from bodydouble.replication.mapping import PathMap
@@ -13,7 +14,9 @@ from bodydouble.replication.view import MappedFileSystem, MappedFilter
 from bodydouble.vocabulary.events import EventCode
 
 if TYPE_CHECKING:
-    from bodydouble.ports import Attachment, FileFilter, FileSystem, Lost, Sink
+    from collections.abc import Mapping
+
+    from bodydouble.ports import Attachment, FileFilter, FileSystem, FilterAttachment, Lost, ResumedAttachment, Sink
     from bodydouble.replication.context import Context
     from bodydouble.replication.place import Place
     from bodydouble.vocabulary.mapping import PathMapping
@@ -35,7 +38,9 @@ class Sight:
         """Return once the sinks were told of everything that applications did until now."""
         raise NotImplementedError
 
-    async def attach(self, root: str, sink: Sink, carried: Sink, lost: Lost) -> list[Attachment]:
+    async def attach(
+        self, root: str, sink: Sink, carried: Sink, lost: Lost
+    ) -> tuple[FilterAttachment, list[Attachment]]:
         """Report what applications change beneath a root of the set to ``sink``, what is applied here to ``carried``.
 
         Should it be impossible to report all that applications do, ``lost`` is told why.
@@ -43,6 +48,19 @@ class Sight:
         Raises:
             FilterError: changes under it cannot be intercepted.
         """
+        raise NotImplementedError
+
+    def resume(self, position: int, sinks: Mapping[str, Sink], lost: Lost) -> ResumedAttachment:
+        """Report what applications have changed since a position in the filter's records, and change from now on.
+
+        Raises:
+            FilterError: changes cannot be intercepted.
+        """
+        del position, lost
+        raise FilterError(f"{', '.join(sinks)}: only what is this host's own is resumed")
+
+    def carry(self, root: str, carried: Sink) -> list[Attachment]:
+        """Report what is applied here beneath a root of the set."""
         raise NotImplementedError
 
 
@@ -83,9 +101,19 @@ class HostSight(Sight):
         """See the base."""
         await self._filter.settled()
 
-    async def attach(self, root: str, sink: Sink, carried: Sink, lost: Lost) -> list[Attachment]:
+    async def attach(
+        self, root: str, sink: Sink, carried: Sink, lost: Lost
+    ) -> tuple[FilterAttachment, list[Attachment]]:
         """See the base."""
-        return [await self._filter.attach(root, sink, lost), self._feed.attach(root, carried)]
+        return await self._filter.attach(root, sink, lost), self.carry(root, carried)
+
+    def resume(self, position: int, sinks: Mapping[str, Sink], lost: Lost) -> ResumedAttachment:
+        """See the base."""
+        return self._filter.resume(position, sinks, lost)
+
+    def carry(self, root: str, carried: Sink) -> list[Attachment]:
+        """See the base."""
+        return [self._feed.attach(root, carried)]
 
 
 class ReplicaSight(Sight):
@@ -116,7 +144,13 @@ class ReplicaSight(Sight):
         """See the base."""
         await self._filter.settled()
 
-    async def attach(self, root: str, sink: Sink, carried: Sink, lost: Lost) -> list[Attachment]:
+    async def attach(
+        self, root: str, sink: Sink, carried: Sink, lost: Lost
+    ) -> tuple[FilterAttachment, list[Attachment]]:
         """See the base; nothing is applied to a replica that is being restored from."""
-        del carried
-        return [await self._filter.attach(root, sink, lost)]
+        return await self._filter.attach(root, sink, lost), self.carry(root, carried)
+
+    def carry(self, root: str, carried: Sink) -> list[Attachment]:
+        """See the base."""
+        del root, carried
+        return []

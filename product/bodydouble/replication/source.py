@@ -9,6 +9,7 @@ import msgspec
 
 from bodydouble.errors import BodydoubleError, ConnectionStateError, PairingError, ProtocolError
 from bodydouble.replication import states
+from bodydouble.replication.beginning import Beginning
 from bodydouble.replication.connection_status import status_of
 from bodydouble.replication.contact import ConnectionRecord, Contact, DivergedError, RefusedError
 from bodydouble.replication.dialling import answer_of, dial
@@ -33,11 +34,8 @@ from bodydouble.replication.protocol import (
     Welcome,
     Wire,
 )
-from bodydouble.replication.rules import fold, same
-from bodydouble.replication.sight import HostSight
 from bodydouble.replication.spill import QueueExhaustedError
 from bodydouble.replication.standing import heard
-from bodydouble.replication.stream import SourceStream
 from bodydouble.replication.task_runner import ended_there
 from bodydouble.replication.tasks import run_together
 from bodydouble.replication.transmission import Transmission
@@ -51,6 +49,7 @@ if TYPE_CHECKING:
     from bodydouble.replication.schedule import Order
     from bodydouble.replication.sight import Sight
     from bodydouble.replication.states import Stimulus
+    from bodydouble.replication.stream import SourceStream
     from bodydouble.vocabulary.records import (
         ConnectionStatus,
         ConnectRequest,
@@ -104,16 +103,18 @@ class SourceConnection:
         self.kept: ReplicationSet | None = None
         self._on_change = on_change
         self._on_restored = on_restored
-        self._find_sight = find_sight or self._host_sight
         self.failures = 0
         self.sent_bytes = 0
         self.attached = True
         self.mirrors = MirrorControl(self, context)
         self.meter = Meter()
+        self._beginning = Beginning(
+            self, context, purpose, find_sight,
+            on_mirror=self._mirror_changed, on_halt=self._halted, on_stop=self._mirror_stopped,
+        )  # fmt: skip
         self._contact = Contact(context)
         self._kick = asyncio.Event()
         self._suspended = ""
-        self._streams = 0
         self._offered: ReplicationSet | None = None
         self._session_open = False
         options = record.request.transmission
@@ -231,9 +232,14 @@ class SourceConnection:
         """The replication set changed: end the stream and begin another one with a mirror."""
         self.kept = None
         self.mirror_ordered = True
+        self.forget(why)
+        self._kick.set()
+
+    def forget(self, why: str) -> None:
+        """No stream is continued, neither this one nor that of an earlier daemon."""
+        self._beginning.forget()
         if self.stream is not None:
             self.stream.fail(ConnectionStateError(why))
-        self._kick.set()
 
     def retry(self) -> None:
         """Whom this machine is paired with has changed: what was refused may be possible now."""
@@ -243,8 +249,7 @@ class SourceConnection:
     def suspend(self, why: str) -> None:
         """Make no attempt, and replicate nothing, until `release`: the data here is being restored."""
         self._suspended = why
-        if self.stream is not None:
-            self.stream.fail(ConnectionStateError(why))
+        self.forget(why)
         self._kick.set()
 
     def release(self) -> None:
@@ -270,7 +275,7 @@ class SourceConnection:
                     return
                 await self._pause()
         finally:
-            await self._drop_stream()
+            await self._drop_stream(keep=True)
             self.state = states.after(self.state, "stop")
 
     def _gives_up(self) -> bool:
@@ -326,7 +331,7 @@ class SourceConnection:
         await self._converse(wire, await self._greet(wire))
 
     async def _greet(self, wire: Wire) -> Welcome:
-        stream = self.stream.name if self.stream is not None and self.stream.alive else ""
+        stream = self._beginning.offer() if self.stream is None else self.stream.name if self.stream.alive else ""
         self._offered = self.rules()
         idle = not stream or self.stream is None or not len(self.stream.queue)
         await wire.send(self._contact.hello(self.record, self._offered, self._purpose, stream=stream, idle=idle))
@@ -350,7 +355,7 @@ class SourceConnection:
             self._announce_restore_required()
             return
         position = self._resume(welcome)
-        if position is None:
+        if position is None and (position := await self._recollect(welcome)) is None:
             if not self._may_mirror():
                 await self._drop_stream()
                 self._announce_mirror_required()
@@ -388,45 +393,38 @@ class SourceConnection:
 
     async def _new_stream(self, welcome: Welcome) -> None:
         await self._drop_stream()
-        self._streams += 1
-        name = f"{self._context.incarnation}/{self._purpose}-{self.record.id}-{self._streams}"
-        trusted = welcome.trusted and self.record.trusted
-        options = self.mirrors.options(trusted=trusted, automatic=not self.mirror_ordered)
-        paused = self.record.mirror_paused
-        self._trust(trusted=False)
-        stream = self._make_stream(name, welcome)
-        try:
-            await stream.open(options, paused=paused)
-        except BodydoubleError:
-            if self._purpose != "restore":
-                raise
-            # A stand-in without a filter can restore all the same: users stay off during a restoration.
-            await stream.close()
-            stream = self._make_stream(name, welcome)
-            await stream.open(options, filtered=False)
-        self.stream = stream
-        if self.rules() != self._offered:
-            raise ConnectionStateError("the replication set was changed")  # the target was told of the earlier one
+        self.stream = await self._beginning.anew(welcome)
+        self._check_offered()
         self.mirror_ordered = False
         self.note(msgspec.structs.replace(self.record, replication_stopped=False))
 
-    def _make_stream(self, name: str, welcome: Welcome) -> SourceStream:
-        queue = f"source-queue-{self._purpose}-{self.record.id}"
-        sight = self._find_sight()
-        sight.selection.names = same if welcome.case_sensitive else fold
-        stream = SourceStream(
-            name, self._context, queue, sight=sight, meter=self.meter,
-            on_mirror=self._mirror_changed, on_halt=self._halted, on_stop=self._mirror_stopped,
-        )  # fmt: skip
-        stream.moves_orphans = welcome.moves_orphans
-        return stream
+    async def _recollect(self, welcome: Welcome) -> int | None:
+        """Go on with the stream of an earlier daemon: after which operation; None when that is not possible."""
+        if self.mirror_ordered or self.stream is not None:
+            return None
+        self.stream = await self._beginning.again(welcome)
+        if self.stream is not None:
+            self._check_offered()
+            return welcome.position
+        if why := self._beginning.why_not:
+            text = f"replication does not go on where it was: {why}; a mirror is needed"
+            self.report(EventCode.NOT_RESUMED, text)
+        return None
 
-    def _host_sight(self) -> Sight:
-        request = self.record.request
-        return HostSight(self._context, self.rules(), request.mapping, request.base)
+    def _check_offered(self) -> None:
+        """See that the target was told of the set as it is.
 
-    async def _drop_stream(self) -> None:
+        Raises:
+            ConnectionStateError: of an earlier one.
+        """
+        if self.rules() != self._offered:
+            raise ConnectionStateError("the replication set was changed")
+
+    async def _drop_stream(self, *, keep: bool = False) -> None:
+        """End the stream; ``keep`` what the next daemon needs to go on with it."""
         stream, self.stream, self.kept = self.stream, None, None
+        if not keep:
+            self._beginning.forget()
         if stream is not None:
             await stream.close()
             if stream.dropped_operations:
@@ -492,7 +490,8 @@ class SourceConnection:
         self._move("queue-full" if stream.halted else following, stream.halted or stream.mirror_stopped)
         self._event(EventCode.CONNECTED, f"{self.where}: connected")
         if position:
-            self._event(EventCode.RESUMED, f"{self.where}: resumed after operation {position}, no mirror needed")
+            text = f"{self.where}: resumed after operation {position}, no mirror needed"
+            self._event(EventCode.RESUMED, f"{text}{self._beginning.recalled}")
 
     def _announce_restore_required(self) -> None:
         if self._move("restore-required", "the target stood in; restore the data first, then connect"):

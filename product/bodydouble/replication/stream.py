@@ -1,7 +1,8 @@
 """SourceStream: from the filter's reports to an ordered queue, with the mirror's elements in between.
 
-A stream outlives broken connections: while both daemons live, it is resumed where the target is. It ends when its queue
-is exhausted, when the replica diverged or when its connection is taken away; then a new stream begins with a mirror.
+A stream outlives broken connections: it is resumed where the target is. The next daemon may go on with it, see
+`resumption`. It ends when its queue is exhausted, when the replica diverged or when its connection is taken away; then
+a new stream begins with a mirror.
 """
 
 from __future__ import annotations
@@ -11,12 +12,15 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from bodydouble.errors import ConnectionStateError, ProtocolError
+from bodydouble.replication.alert import QueueAlert
 from bodydouble.replication.directory_times import DirectoryTimes
 from bodydouble.replication.journal.journal import Journal
 from bodydouble.replication.lag import LagMarks
 from bodydouble.replication.left import LeftFiles
 from bodydouble.replication.mirror import Mirror, TooManyNewerError
+from bodydouble.replication.mirror_control import policy_of
 from bodydouble.replication.mirror_plan import MirrorPlan
+from bodydouble.replication.notebook import NoNotes, StreamNotes
 from bodydouble.replication.orphan_search import OrphanWalk
 from bodydouble.replication.orphans import KEEP, OrphanFinds, OrphanPolicy
 from bodydouble.replication.protocol import MirrorComplete, MirrorStart, MirrorStopped, Task
@@ -97,13 +101,13 @@ class SourceStream:
         self.available = asyncio.Event()
         self._context = context
         self._sight = sight
+        self.notes: StreamNotes = NoNotes()
+        self._translate = translate
         self._on_mirror = on_mirror
         self._attachments: list[Attachment] = []
-        self._closed = False
+        self._closed = self._whole = self._opening = False
         self.failure: Exception | None = None
         self.dropped_operations = False
-        self._whole = False
-        self._opening = False
         self._failed = asyncio.Event()
         self._ended = asyncio.Event()
         self._calm = asyncio.Event()
@@ -118,18 +122,19 @@ class SourceStream:
         self._complete_at: int | None = None
         self._verification: Verification | OrphanWalk | None = None
         self._on_halt = on_halt
-        self._alerted = False
+        self._alert = QueueAlert(context, name)
         self.mirror_bytes = 0
         self.lags = LagMarks()
         self._now = asyncio.get_running_loop().time
         self._meter = meter
         meter.follow(self)
-        self._tasks = 0
+        self._tasks, self.task_prefix = 0, name
         self._spill = self._make_spill(queue_name)
-        self._spill_task: asyncio.Task[None] | None = None
+        self._running: list[asyncio.Task[None]] = []
         self.times = DirectoryTimes(sight.files, sight.selection, self._queue_operation)
+        self.times.count = lambda: self.queue.generated
+        self.times.on_settled = lambda *numbers: self.notes.note_times(*numbers)  # noqa: PLW0108 - of then
         self.settle_times = self.times.settle
-        self._times_task: asyncio.Task[None] | None = None
 
     def _make_spill(self, queue_name: str) -> Spill:
         host, settings = self._context.host, self._context.settings
@@ -158,21 +163,24 @@ class SourceStream:
         try:
             for root in self.selection.roots if filtered else []:
                 sink, carried = partial(self._offer, root), partial(self._offer, root, carried=True)
-                self._attachments += await self._sight.attach(root, sink, carried, self._lose)
+                self.notes.attachment, others = await self._sight.attach(root, sink, carried, self._lose)
+                self._attachments += [self.notes.attachment, *others]
         except BaseException:
             self._shut()
             raise
         self._opening = False
         self._on_mirror(True, True)
+        self._start_tasks()
+
+    def _start_tasks(self) -> None:
         self._mirror_task = asyncio.create_task(self._run_mirrors(), name=f"bodydouble-mirror-{self.name}")
-        self._spill_task = asyncio.create_task(self._run_spill(), name=f"bodydouble-spill-{self.name}")
-        self._times_task = asyncio.create_task(self.times.run(), name=f"bodydouble-times-{self.name}")
+        for part, name in ((self._run_spill(), "spill"), (self.times.run(), "times")):
+            self._running.append(asyncio.create_task(part, name=f"bodydouble-{name}-{self.name}"))
 
     async def close(self) -> None:
         """End the stream: nothing more is reported, what is queued is dropped. Idempotent."""
         self._shut()
-        tasks = (self._mirror_task, self._mirror_run, self._spill_task, self._times_task)
-        await cancel(*[task for task in tasks if task is not None])
+        await cancel(*filter(None, (self._mirror_task, self._mirror_run, *self._running)))
 
     def _shut(self) -> None:
         self._closed = True
@@ -196,6 +204,7 @@ class SourceStream:
 
     def shut_off(self) -> None:
         """Queue nothing that applications do from now on; what is queued is still sent."""
+        self.notes.forget()
         self._detach()
 
     async def emptied(self) -> bool:
@@ -209,6 +218,7 @@ class SourceStream:
         """End the stream because of ``error``, which `failed` then raises."""
         if self.failure is None and not self._closed:
             self.failure = error
+            self.notes.forget()
             self._shut()
             self._failed.set()
 
@@ -245,12 +255,16 @@ class SourceStream:
         left = self.left.changed(operation) if not self.mirror_stopped else ""
         if left:
             self._queue_operation(MirrorStart())
-        translation = translate(operation, self.selection, carried=carried)
+        if carried:
+            self.notes.forget()  # the filter keeps no record of it
+        translation = self._translate(operation, self.selection, carried=carried)
+        self.notes.more = len(translation.bodies)
         for body in translation.bodies:
             if isinstance(body, MirrorStart) and self.mirror_stopped:
                 continue  # the replica is incomplete until everything is mirrored again
             if self._queue_operation(body):
                 self._note(body)
+        self.notes.more = 0
         for path in filter(None, (*translation.appeared, left)):
             self._appeared(path, shallow=translation.shallow and path != left)
 
@@ -273,9 +287,10 @@ class SourceStream:
         """Append one element in order; False when the queue is exhausted, and the stream fails or halts."""
         if self._closed or self.halted:
             return False
-        if self.queue.put(body) is None:
+        if (sequence := self.queue.put(body)) is None:
             self._exhausted(f"{self.queue.bytes} bytes of queue are full")
             return False
+        self.notes.note(sequence, body)
         self._context.totals.generated += 1
         if (now := self._now()) >= self.lags.due:
             self.lags.note(self.queue.generated, now)
@@ -296,7 +311,7 @@ class SourceStream:
         """Queue nothing more; what is queued is still sent, and then the stream ends."""
         if not self._closed and not self.halted:
             self.halted = why
-            self._detach()
+            self.shut_off()
             if self._mirror_task is not None:
                 self._mirror_task.cancel()
             self._on_halt(why)
@@ -307,14 +322,7 @@ class SourceStream:
             self.fail(QueueExhaustedError(self.halted))
 
     def _watch_level(self) -> None:
-        """Tell the operator once when the queue reaches the alert level, and again after it was half as full."""
-        whole = self.queue.capacity + self._spill.room
-        used = 100 * self.queue.bytes
-        level = self._context.settings.queue_alert_percent * whole
-        if used >= level and not self._alerted:
-            text = f"{self.queue.bytes} of {whole} bytes of queue are used ({self.name})"
-            self._context.events.record(EventCode.QUEUE_ALERT, text)
-        self._alerted = used >= level or (self._alerted and 2 * used >= level)
+        self._alert.look(self.queue.bytes, self.queue.capacity + self._spill.room)
 
     async def _run_spill(self) -> None:
         while not self._closed:
@@ -346,7 +354,7 @@ class SourceStream:
             ConnectionStateError: nothing can be queued.
         """
         self._tasks += 1
-        id_ = f"{self.name}/task-{self._tasks}"
+        id_ = f"{self.task_prefix}/task-{self._tasks}"
         task = Task(id_, request.on, request.command, request.arguments, request.timeout)
         if request.on != "queue" and not self._queue_operation(task):
             raise ConnectionStateError(f"the queue takes nothing: {self.halted or self.failure or 'it has ended'}")
@@ -365,12 +373,7 @@ class SourceStream:
         self._begin(plan)
 
     def _policy(self, options: MirrorOptions) -> OrphanPolicy:
-        action = options.orphans
-        if action == "move" and not self.moves_orphans:
-            action = "log"
-            text = "the target's settings name no orphan_directory: orphans are logged, none is moved"
-            self.report(EventCode.ORPHAN_STAYS, text)
-        return OrphanPolicy(action, options.orphan_age, self._context.host.clock.now())
+        return policy_of(options, self._context, moves=self.moves_orphans)
 
     def _begin(self, plan: MirrorPlan) -> None:
         self._touches = Touches(self.selection.key)
@@ -382,6 +385,7 @@ class SourceStream:
         self._complete_at = None
         self._whole = plan.whole or (self.mirroring and self._whole)
         self.mirroring = True
+        self.notes.complete(complete=False)
         self.mirror_stopped = ""
         self._calm.clear()
         if not self._opening:
@@ -570,6 +574,7 @@ class SourceStream:
         if self._complete_at is not None and sequence >= self._complete_at:
             self._complete_at = None
             self.mirroring = False
+            self.notes.complete(complete=not len(self.left))
             self._calm.set()
             self._on_mirror(False, self._whole)
 

@@ -24,9 +24,9 @@ from bodydouble.vocabulary.operations import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-    from bodydouble.ports import Attachment, FileFilter, FileSystem, Lost, Sink
+    from bodydouble.ports import FileFilter, FileSystem, FilterAttachment, Lost, ResumedAttachment, Sink
     from bodydouble.replication.mapping import PathMap
     from bodydouble.vocabulary.capabilities import Capabilities
 
@@ -132,15 +132,30 @@ class MappedFilter:
         self._plain = plain
         self._key = same if case_sensitive else fold
 
-    async def attach(self, root: str, sink: Sink, lost: Lost | None = None) -> Attachment:
+    async def attach(self, root: str, sink: Sink, lost: Lost | None = None) -> FilterAttachment:
         """See the port."""
+        return await self._filter.attach(self._place(root), self._naming(sink), lost)
+
+    def resume(self, position: int, sinks: Mapping[str, Sink], lost: Lost) -> ResumedAttachment:
+        """See the port."""
+        named = {self._place(root): self._naming(sink) for root, sink in sinks.items()}
+        return self._filter.resume(position, named, lost)
+
+    def notes(self, name: str) -> memoryview | None:
+        """See the port."""
+        return self._filter.notes(name)
+
+    def keep_notes(self, names: Collection[str]) -> None:
+        """See the port."""
+        self._filter.keep_notes(names)
+
+    def _place(self, root: str) -> str:
         place = self._map.there(root)
         assert place is not None, "only roots of the set are watched"
+        return place
 
-        def report(operation: AnyOperation) -> None:
-            sink(_renamed(operation, self._name, plain=self._plain))
-
-        return await self._filter.attach(place, report, lost)
+    def _naming(self, sink: Sink) -> Sink:
+        return lambda operation: sink(_renamed(operation, self._name, plain=self._plain))
 
     async def settled(self) -> None:
         """See the port."""

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
     from bodydouble.vocabulary.operations import AnyOperation, Entry
     from bodydouble_sim.storage.disk import Disk
+    from bodydouble_sim.storage.filter_memory import FilterMemory
     from bodydouble_sim.storage.node import Link
     from bodydouble_sim.storage.notification import Notify
     from bodydouble_sim.storage.security import Want
@@ -100,6 +101,7 @@ class Volume(Changes):
         serial: its serial number.
         lost_changes: metadata changes that the latest power loss took.
         needs_check: it was not taken down in good order: `check` has something to do.
+        filter_memory: what the product's filter driver keeps; None before it is loaded.
     """
 
     file_system: str | None = None
@@ -119,6 +121,7 @@ class Volume(Changes):
         self.lost_changes = 0
         self.needs_check = False
         self._filters: list[AttachedFilter] = []
+        self.filter_memory: FilterMemory | None = None
         self._observers: list[Callable[[AnyOperation], None]] = []
         self._note_observers: list[Callable[[Note], None]] = []
         self._watchers: list[Watcher] = []
@@ -432,6 +435,7 @@ class Volume(Changes):
         self.lost_changes += self._journal.lose_after_pages(stream, now)
         self.disk.drop_cache()
         self._filters.clear()
+        self.filter_memory = None
         self._watchers.clear()
         self._holds.clear()
         self.needs_check = True
@@ -535,6 +539,8 @@ class Volume(Changes):
     def _tell(self, done: AnyOperation, *, application: bool) -> None:
         for observer in self._observers:
             observer(done)
+        if application and self.filter_memory is not None:
+            self.filter_memory.append(done)
         if application and self._filters:
             for attached in tuple(self._filters):
                 if attached.sees(done):

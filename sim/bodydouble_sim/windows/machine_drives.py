@@ -86,6 +86,7 @@ class MachineDrives:
         """The power went off after a `flush`: there is nothing to check where the disk could be trusted."""
         for volume in self.volumes.values():
             volume.needs_check = volume.disk.failing or volume.disk.lying
+            volume.filter_memory = None
 
     def lose_power(self, stream: random.Random) -> int:
         """The power went; the number of sectors whose un-flushed bytes did not survive."""

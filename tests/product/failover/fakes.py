@@ -288,6 +288,15 @@ class NoFilter:
     def detach(self) -> None:
         """Nothing was attached."""
 
+    def resume(self, _position: int, _sinks: object, _lost: object) -> Any:
+        return self
+
+    def notes(self, _name: str) -> None:
+        """Nothing is kept."""
+
+    def keep_notes(self, _names: object) -> None:
+        """Nothing is kept."""
+
 
 class Target:
     """A target with its failover service; `restarted` starts the daemon again over the same disk."""

@@ -6,12 +6,13 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from tests.peers import SeededEntropy
 
-from bodydouble.errors import FileSystemError
+from bodydouble.errors import FileSystemError, FilterError
 from bodydouble.ports import Host
 from bodydouble.replication.directory_times import directories_of
 from bodydouble.replication.rules import fold
@@ -41,9 +42,10 @@ from bodydouble.vocabulary.operations import (
     changes_names,
 )
 from bodydouble.vocabulary.records import HostIdentity
+from bodydouble_sim.storage.filter_memory import FilterMemory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from bodydouble.ports import Lost, Sink
 
@@ -107,9 +109,11 @@ class MemoryVolume:
 
     Attributes:
         lateness: seconds until the filter reports a change, unless somebody waits for it; 0.0 for at once.
+        memory: what the filter keeps; it has notes only when it `remembers` over a restart of the daemon.
     """
 
     lateness = 0.0
+    remembers = False
 
     def __init__(self, *, case_sensitive: bool = True) -> None:
         self.case_sensitive = case_sensitive
@@ -117,6 +121,7 @@ class MemoryVolume:
         self.bodies = 0
         self.sinks: list[tuple[str, Sink]] = []
         self.losers: list[Lost] = []
+        self.memory = FilterMemory()
         self.unreported: list[tuple[AnyOperation, list[str]]] = []
         self.applied: list[AnyOperation] = []
         self.fail: Callable[[AnyOperation], str | None] = lambda _operation: None
@@ -161,15 +166,19 @@ class MemoryVolume:
             self._tell(operation, names)
 
     def _tell(self, operation: AnyOperation, names: list[str]) -> None:
-        for root, sink in list(self.sinks):
-            for name in names:
-                reported = msgspec.structs.replace(operation, path=name)
-                touched = [name] + ([operation.new_path] if isinstance(operation, Rename) else [])
-                taken = isinstance(operation, Rename) and any(
-                    paths.is_beneath(self.key(root), self.key(path)) for path in touched
-                )
-                if taken or any(paths.is_beneath(self.key(path), self.key(root)) for path in touched):
+        for name in names:
+            reported = msgspec.structs.replace(operation, path=name)
+            self.memory.append(reported)
+            for root, sink in list(self.sinks):
+                if self.touches(reported, root):
                     sink(reported)
+
+    def touches(self, operation: AnyOperation, root: str) -> bool:
+        touched = [operation.path] + ([operation.new_path] if isinstance(operation, Rename) else [])
+        taken = isinstance(operation, Rename) and any(
+            paths.is_beneath(self.key(root), self.key(path)) for path in touched
+        )
+        return taken or any(paths.is_beneath(self.key(path), self.key(root)) for path in touched)
 
     def names(self, operation: AnyOperation) -> list[str]:
         """Under which names an operation is reported: all of the file's, unless it concerns a name itself."""
@@ -412,8 +421,6 @@ class MemoryVolume:
     async def attach(self, root: str, sink: Sink, lost: Lost | None = None) -> MemoryAttachment:
         await asyncio.sleep(0)
         if self.no_filter:
-            from bodydouble.errors import FilterError  # noqa: PLC0415 - only this case needs it
-
             raise FilterError(f"{root}: no filter")
         self.report()
         self.sinks.append((root, sink))
@@ -423,11 +430,57 @@ class MemoryVolume:
     async def settled(self) -> None:
         self.report()
 
+    def resume(self, position: int, sinks: Mapping[str, Sink], lost: Lost) -> MemoryResumed:
+        return MemoryResumed(self, position, dict(sinks), lost)
+
+    def notes(self, name: str) -> memoryview | None:
+        return self.memory.notes(name) if self.remembers else None
+
+    def keep_notes(self, names: Collection[str]) -> None:
+        self.memory.keep_notes(names)
+
+
+class MemoryResumed:
+    """Catches up a few records at a time, while applications go on."""
+
+    def __init__(self, volume: MemoryVolume, position: int, sinks: dict[str, Sink], lost: Lost) -> None:
+        self.volume = volume
+        self.behind: int | None = position
+        self.sinks = sinks
+        self.lost = lost
+
+    @property
+    def position(self) -> int:
+        return self.volume.memory.position if self.behind is None else self.behind
+
+    def detach(self) -> None:
+        for each in self.sinks.items():
+            with suppress(ValueError):
+                self.volume.sinks.remove(each)
+
+    async def caught_up(self) -> None:
+        memory = self.volume.memory
+        while self.behind is not None and self.behind < memory.position:
+            if missing := memory.missing(self.behind):
+                raise FilterError(f"{missing} bytes were written over")
+            for operation, self.behind in islice(memory.after(self.behind), 3):  # noqa: B020 - each one's end
+                for root, sink in self.sinks.items():
+                    if self.volume.touches(operation, root):
+                        sink(operation)
+            await asyncio.sleep(0)
+        self.behind = None
+        self.volume.sinks += self.sinks.items()
+        self.volume.losers.append(self.lost)
+
 
 @dataclass
 class MemoryAttachment:
     volume: MemoryVolume
     hold: tuple[str, Sink]
+
+    @property
+    def position(self) -> int:
+        return self.volume.memory.position
 
     def detach(self) -> None:
         with suppress(ValueError):

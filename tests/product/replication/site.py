@@ -18,6 +18,7 @@ from bodydouble.state.store import StateStore
 from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.operations import CreateFile, MakeDirectory, Metadata, Write
 from bodydouble.vocabulary.records import ConnectRequest, ReplicationSet, Rule
+from bodydouble_sim.storage.filter_memory import FilterMemory
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -80,7 +81,12 @@ class Site:
             await self.task
 
     async def crash(self) -> None:
-        """As after a power cut: the note of a clean stop is missing."""
+        """As after a power cut: the note of a clean stop is missing, and so is what the filter kept."""
+        await self.kill()
+        self.volume.memory = FilterMemory()
+
+    async def kill(self) -> None:
+        """As after a crash of the daemon: the note of a clean stop is missing."""
         before = {key: bytes(n.data) for key, n in self.volume.nodes.items() if key.startswith("/state/")}
         await self.stop()
         self.volume.nodes["/state/run.json"].data = bytearray(before["/state/run.json"])

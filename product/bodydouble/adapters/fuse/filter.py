@@ -8,25 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from bodydouble.adapters.fuse import program
+from bodydouble.adapters.fuse.notes import NotesMemory
 from bodydouble.adapters.fuse.reader import Reader
 from bodydouble.adapters.fuse.ring import Ring
 from bodydouble.adapters.fuse.staleness import Staleness
-from bodydouble.adapters.sinks import SinkTable
+from bodydouble.adapters.sinks import Behind, SinkTable
 from bodydouble.errors import FilterError
 from bodydouble.vocabulary.paths import is_beneath
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Mapping
     from concurrent.futures import Executor
 
     from bodydouble.adapters.fuse.program import Program
     from bodydouble.adapters.posix.backing import Backing
-    from bodydouble.ports import Attachment, Lost, Sink
+    from bodydouble.ports import FilterAttachment, Lost, Sink
 
 T = TypeVar("T")
 
@@ -65,25 +67,71 @@ class FuseFilter:
         self._program: Program | None = None
         self._ring: Ring | None = None
         self._reader: Reader | None = None
+        self._notes: NotesMemory | None = None
         self._staleness: Staleness | None = None
         self._restarting: asyncio.Task[None] | None = None
         self._began = 0.0
 
-    async def attach(self, root: str, sink: Sink, lost: Lost | None = None) -> Attachment:
+    async def attach(self, root: str, sink: Sink, lost: Lost | None = None) -> FilterAttachment:
         """See the port.
 
         Raises:
             FilterError: ``root`` is beneath no mount, or its mount is gone.
         """
-        above = next((each for each in self._roots if is_beneath(root, each)), None)
-        if above is None:
-            raise FilterError(f"{root}: not beneath {' or '.join(self._roots)}, which is what the filter watches")
+        above = self._above(root)
         if self._restarting is not None:
             await asyncio.wait([self._restarting])
         await self.settled()  # what was done before is not to be reported
+        self._check_mounted(above)
+        return self._sinks.attach(root, sink, lost)
+
+    def _above(self, root: str) -> str:
+        """The mount that ``root`` is beneath.
+
+        Raises:
+            FilterError: there is none.
+        """
+        above = next((each for each in self._roots if is_beneath(root, each)), None)
+        if above is None:
+            raise FilterError(f"{root}: not beneath {' or '.join(self._roots)}, which is what the filter watches")
+        return above
+
+    def _check_mounted(self, above: str) -> None:
+        """See whether what is done there is read.
+
+        Raises:
+            FilterError: the mount is gone.
+        """
         if self._reader is None or above in self._gone:
             raise FilterError(f"{above}: the filter is not mounted; restart the daemon")
-        return self._sinks.attach(root, sink, lost)
+
+    def resume(self, position: int, sinks: Mapping[str, Sink], lost: Lost) -> Behind:
+        """See the port.
+
+        Raises:
+            FilterError: see the port.
+        """
+        mounts = [self._above(root) for root in sinks]
+
+        for above in mounts:
+            self._check_mounted(above)
+        return Behind(self._sinks, position, sinks, lost, partial(self._catch_up, mounts))
+
+    async def _catch_up(self, mounts: list[str], behind: Behind) -> None:
+        reader = self._reader
+        if reader is not None:
+            await reader.catch_up(behind)
+        for above in mounts:
+            self._check_mounted(above)
+
+    def notes(self, name: str) -> memoryview | None:
+        """See the port."""
+        return None if self._notes is None else self._notes.notes(name)
+
+    def keep_notes(self, names: Collection[str]) -> None:
+        """See the port."""
+        if self._notes is not None:
+            self._notes.keep(names)
 
     async def settled(self) -> None:
         """See the port."""
@@ -116,6 +164,8 @@ class FuseFilter:
         for root, fd in zip(running.roots, running.backing, strict=True):
             self._backing.adopt(root, os.dup(fd))
         self._ring = Ring(running.memory, running.ring_bytes, running.roots)
+        with suppress(OSError):  # then nothing can be resumed
+            self._notes = NotesMemory(running.memory, running.ring_bytes)
         self._reader = Reader(self._ring, running.bell, self._sinks)
         self._reader.start()
         self._staleness = Staleness(running.line, running.roots)
@@ -201,6 +251,9 @@ class FuseFilter:
         if self._ring is not None:
             self._ring.close()
             self._ring = None
+        if self._notes is not None:
+            self._notes.close()
+            self._notes = None
         ended.close()
 
     async def _in_thread(self, call: Callable[[], T]) -> T:

@@ -8,10 +8,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from bodydouble.adapters.fuse.records import RecordError
+from bodydouble.errors import FilterError
 
 if TYPE_CHECKING:
     from bodydouble.adapters.fuse.ring import Ring
-    from bodydouble.adapters.sinks import SinkTable
+    from bodydouble.adapters.sinks import Behind, SinkTable
+    from bodydouble.vocabulary.operations import AnyOperation
 
 _GATHER = 0.002
 """Seconds between the bell and reading, and between one reading and the next: a few records at a time cost too much."""
@@ -37,19 +39,25 @@ class Reader:
         self._bell = bell
         self._sinks = sinks
         self._dropped = ring.dropped
+        self._behind = 0
+        self._caught_up = asyncio.Event()
+        self._caught_up.set()
         self._loop = asyncio.get_running_loop()
         self._due: asyncio.Handle | None = None
         self._alive = True
 
     def start(self) -> None:
-        """Begin with what comes from now on: nobody is attached who could miss what came before."""
-        self._ring.release(self._ring.head)
+        """Begin with what comes from now on: who was attached to an earlier daemon's reader comes back by `resume`."""
+        if self._ring.told != self._dropped:
+            self._ring.mark_gap()
+        self._release(self._ring.head)
         self._loop.add_reader(self._bell, self._rung)
         self._sleep()
 
     def stop(self) -> None:
         """Read no more; whoever waits in `settled` waits no longer. Idempotent."""
         self._alive = False
+        self._caught_up.set()
         self._loop.remove_reader(self._bell)
         if self._due is not None:
             self._due.cancel()
@@ -91,8 +99,10 @@ class Reader:
         """Report the next records; whether more wait."""
         ring = self._ring
         if not self._sinks:
-            self._dropped = ring.dropped
-            ring.release(ring.head)
+            if ring.dropped != self._dropped:
+                self._dropped = ring.dropped
+                ring.mark_gap()
+            self._release(ring.head)
             return False
         try:
             operations, position = ring.take(_RECORDS, _BYTES)
@@ -103,15 +113,66 @@ class Reader:
         if ring.dropped != self._dropped:
             self._lose(f"the filter's ring was full, {ring.dropped - self._dropped} changes found no room")
             return self._waits
-        for operation in operations:
+        for operation, end in operations:
+            self._sinks.position = end
             self._sinks.report(operation)
-        ring.release(position)
+        self._release(position)
         return self._waits
+
+    def _release(self, position: int) -> None:
+        self._sinks.position = position
+        self._ring.release(position)
 
     def _lose(self, why: str) -> None:
         self._dropped = self._ring.dropped
-        self._ring.release(self._ring.head)
+        self._ring.mark_gap()
+        self._release(self._ring.head)
         self._sinks.lose(why)
+
+    async def catch_up(self, behind: Behind) -> None:
+        """Tell ``behind`` of what was recorded earlier, and have them join the others.
+
+        The program writes on meanwhile, over the oldest records: so nothing counts before it is certain that it was
+        still there when it was read.
+
+        Raises:
+            FilterError: it was not.
+        """
+        self._behind += 1
+        self._caught_up.clear()
+        try:
+            position = behind.position
+            while self._alive:
+                operations, position = self._earlier(position)
+                for operation, end in operations:
+                    behind.report(operation, end)
+                if position == self._ring.tail:
+                    behind.join()
+                    return
+                await asyncio.sleep(0)
+            raise FilterError("the filter's program has ended")
+        finally:
+            self._behind -= 1
+            if not self._behind:
+                self._caught_up.set()
+
+    def _earlier(self, position: int) -> tuple[list[tuple[AnyOperation, int]], int]:
+        """Some operations that were recorded from ``position`` on, up to the tail.
+
+        Raises:
+            FilterError: they are not there any more.
+        """
+        found: tuple[list[tuple[AnyOperation, int]], int] = ([], position)
+        damage = ""
+        if not (missing := self._ring.missing(position)):
+            try:
+                found = self._ring.take(_RECORDS, _BYTES, position)
+            except RecordError as error:
+                damage = str(error)
+            missing = self._ring.missing(position) or damage
+        if missing:
+            raise FilterError(missing)
+        return found
 
     async def settled(self) -> None:
         """Return once every change that was made before this call was reported, or can be no more."""
@@ -124,3 +185,4 @@ class Reader:
         while self._alive and (self._ring.tail < head or self._ring.dropped != self._dropped):
             if self._deliver():
                 await asyncio.sleep(0)
+        await self._caught_up.wait()

@@ -19,6 +19,10 @@ PAGE = 4096
 MAGIC = int.from_bytes(b"BDRING01", "little")
 _MAGIC, _SIZE, _HEAD, _BEGUN, _ENDED, _DROPPED, _TAIL, _WAITING = 0, 1, 8, 9, 10, 11, 16, 17
 """Where the numbers are in the first page, in steps of eight bytes."""
+_TOLD, _GAP = 24, 25
+"""The rest of the page is the daemon's: what of `dropped` it has told of, and where the last gap was."""
+_MOST_RECORD = (1 << 20) + (1 << 16)
+"""More than any record is long."""
 
 
 class Ring:
@@ -73,25 +77,51 @@ class Ring:
         """Records that found no room, since the program's start."""
         return self._numbers[_DROPPED]
 
-    def take(self, most_records: int, most_bytes: int) -> tuple[list[AnyOperation], int]:
-        """The next operations, at least one when there is any, and the position behind them.
+    @property
+    def told(self) -> int:
+        """How many of those the daemon, or an earlier one, knows of."""
+        return self._numbers[_TOLD]
+
+    def mark_gap(self) -> None:
+        """What was dropped is known; what came before cannot be continued from."""
+        self._numbers[_GAP] = self.head
+        self._numbers[_TOLD] = self.dropped
+
+    def missing(self, position: int) -> str:
+        """Why the records from ``position`` on cannot be read; asked afterwards, why they could not be. Else empty."""
+        with self._barrier:  # what was read before was read before the program's next steps are looked at
+            head, numbers = self.head, self._numbers
+        if numbers[_TOLD] != self.dropped or position < numbers[_GAP]:
+            return "changes came faster than they could be recorded"
+        # The program may be writing a record behind the end, and fill what is left of the ring before it.
+        over = head + 2 * _MOST_RECORD - self._size - position
+        if position < head and over > 0:
+            return f"the filter's ring of {self._size} bytes was written over; {over} bytes more would have been needed"
+        return ""
+
+    def take(
+        self, most_records: int, most_bytes: int, position: int | None = None
+    ) -> tuple[list[tuple[AnyOperation, int]], int]:
+        """The next operations, each with the position behind it, and the position behind all that was taken.
+
+        At least one when there is any. From ``position`` on, not from the tail, only up to the tail.
 
         Raises:
             RecordError: a record is damaged; nothing is taken.
         """
-        head, position = self.head, self.tail
+        head, position = (self.head, self.tail) if position is None else (self.tail, position)
         if not position <= head <= position + self._size:
             raise RecordError(f"records from {position} to {head} in a ring of {self._size} bytes")
         until = min(head, position + most_bytes)
-        found: list[AnyOperation] = []
+        found: list[tuple[AnyOperation, int]] = []
         while position < head and len(found) < most_records and (position < until or not found):
             at = position % self._size
             length, kind = measure(self._records[at : min(self._size, at + head - position)])
+            position += length
             if kind != PAD:
                 operation = decode(self._records[at : at + length], self._roots)
                 assert operation is not None
-                found.append(operation)
-            position += length
+                found.append((operation, position))
         return found, position
 
     def release(self, position: int) -> None:
