@@ -131,7 +131,7 @@ class ReplicaWatch:
         """A mirror of a new stream begins: what it completes is no earlier state than the present one."""
         connection = self._source.connection
         if event.code == EventCode.MIRROR_STARTED and connection is not None:
-            name = f"{connection._context.incarnation}/replicate-{connection.record.id}-{connection._streams}"
+            name = connection._beginning.name if connection.stream is None else connection.stream.name
             self._begun.setdefault(name, self.history.last)
 
     def _attend(self, service: ReplicationService) -> None:

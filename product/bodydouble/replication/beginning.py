@@ -32,6 +32,9 @@ class Beginning:
         purpose: what it is for.
         find_sight: gives the files for each stream; None: this host's.
         callbacks: what streams are made with, see `SourceStream`.
+
+    Attributes:
+        name: of the latest new stream.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Beginning:
         self._find_sight = find_sight
         self._callbacks = callbacks
         self._count = 0
+        self.name = ""
         self._recollection = Recollection(connection.record.id if purpose == "replicate" else None, context)
         self._recalled = ""
 
@@ -90,7 +94,7 @@ class Beginning:
         """
         connection = self._connection
         self._count += 1
-        name = f"{self._context.incarnation}/{self._purpose}-{connection.record.id}-{self._count}"
+        name = self.name = f"{self._context.incarnation}/{self._purpose}-{connection.record.id}-{self._count}"
         trusted = welcome.trusted and connection.record.trusted
         options = connection.mirrors.options(trusted=trusted, automatic=not connection.mirror_ordered)
         paused = connection.record.mirror_paused

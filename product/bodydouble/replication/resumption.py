@@ -54,7 +54,7 @@ class ResumedStream(SourceStream):
 
         Raises:
             FilterError: it has not.
-            QueueExhaustedError: the disk queue fails, or cannot take it all.
+            QueueExhaustedError: the queue cannot take it all, or the disk fails.
         """
         await self._spill.clear()
         self._place = place
@@ -69,8 +69,8 @@ class ResumedStream(SourceStream):
         for root in roots:
             self._attachments += self._sight.carry(root, partial(self._offer, root, carried=True))
         await watch.caught_up()
-        if self._closed or self.halted:
-            raise QueueExhaustedError(self.halted or str(self.failure))
+        if self._closed:
+            raise QueueExhaustedError(str(self.failure))
         self._translate = translate
         self.recalled = (self.queue.generated - place.sequence, self.queue.generated_bytes)
 

@@ -288,7 +288,7 @@ def test_tasks_of_the_two_daemons_are_told_apart() -> None:
         async with running(source, target):
             await protect(source, target.service.port)
             await mirrored(source, target)
-            request = TaskRequest(command="x", on="apply")
+            request = TaskRequest(command="x", on="execute")
             first = source.service.connection(1).stream.put_task(request)  # type: ignore[union-attr]
             await source.kill()
             await source.start()
