@@ -17,6 +17,7 @@ from tests.campaign.station import PORT, Station, wanting
 from tests.campaign.watch import OPERATOR, SOURCE, ReplicaWatch
 
 from bodydouble.errors import ConnectionStateError, FileSystemError
+from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.operations import CreateFile, MakeDirectory, Metadata, Write
 from bodydouble.vocabulary.records import ConnectRequest, ReplicationSet, Rule
 from bodydouble_sim.world import World
@@ -316,6 +317,11 @@ class Workload(RuleBasedStateMachine):
             totals["elements judged as queued"] += self.watch.elements.judged
             totals["changes traced to elements"] += self.watch.carrying.judged
             totals["operations during mirrors"] += self.watch.mirrored
+            events = [told for told in self.source.told if not isinstance(told, str)]
+            totals["resumed by a daemon started again"] += sum(
+                "for a daemon started again" in each.text for each in events
+            )
+            totals["not resumed by one"] += sum(each.code == EventCode.NOT_RESUMED for each in events)
             self.watch.close()
             self.world.close()
 
