@@ -43,13 +43,16 @@ class FilterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         extended_attributes: whether applications may use extended attributes and access control lists there. Without,
             they are refused, which saves one request of the kernel for each file that is written to.
         ring_bytes: memory for changes that wait for the daemon, at least 16 MiB. When applications are so far ahead of
-            it that this is full, changes are not recorded, and a mirror follows.
+            it that this is full, changes are not recorded, and a mirror follows. What of it was read stays until it is
+            written over: out of it a source whose daemon was started again resumes without a mirror.
+        stay_mounted: the mounts stay when the daemon is stopped in order, too, as they do when it is killed.
     """
 
     kind: Literal["fuse", "none"] = "none"
     roots: list[str] = []
     extended_attributes: bool = True
     ring_bytes: int = 64 << 20
+    stay_mounted: bool = False
 
 
 class IdentitySettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -85,7 +88,7 @@ class LinuxHostSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
 
 @asynccontextmanager
 async def open_host(settings: LinuxHostSettings) -> AsyncIterator[Host]:
-    """Open this Linux host; leaving the context unmounts the filter and stops answering for names.
+    """Open this Linux host; leaving the context stops answering for names and unmounts the filter, unless that stays.
 
     With ``kind = "none"`` and ``netbios = false`` it needs neither root nor extras beyond ``linux``; changing addresses
     then raises `IdentityError`.
@@ -166,7 +169,7 @@ async def _open_filter(
         roots, backing, executor, extended_attributes=settings.extended_attributes, ring_bytes=settings.ring_bytes
     )
     await file_filter.start()
-    stack.push_async_callback(file_filter.stop)
+    stack.push_async_callback(file_filter.leave if settings.stay_mounted else file_filter.stop)
     return file_filter
 
 

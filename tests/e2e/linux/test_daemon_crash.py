@@ -14,6 +14,7 @@ from tests.e2e.linux.test_same_tree import PATIENCE, Elsewhere, differences, equ
 from bodydouble.adapters.fuse import mounts
 from bodydouble.adapters.fuse.filter import FuseFilter
 from bodydouble.adapters.linux import FilterSettings, LinuxHostSettings, open_host
+from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.records import ConnectRequest, ReplicationSet, Rule
 
 if TYPE_CHECKING:
@@ -133,6 +134,9 @@ def test_rsync_finds_nothing_after_the_sources_daemon_crashed_while_an_applicati
                 await asyncio.to_thread(writer.stop)
                 await here.context.host.file_filter.settled()
                 await until(lambda: equal(here))
+                codes = [event.code for event in here.context.events.after(0)]
+                assert EventCode.RESUMED in codes
+                assert EventCode.MIRROR_STARTED not in codes
 
     try:
         asyncio.run(run())

@@ -93,9 +93,12 @@ class Elsewhere:
 
 
 @asynccontextmanager
-async def service(host: Host, state: Path, name: str, orphans: str = "") -> AsyncIterator[ReplicationService]:
+async def service(
+    host: Host, state: Path, name: str, orphans: str = "", on_event: Callable[[Event], None] = lambda _event: None
+) -> AsyncIterator[ReplicationService]:
     events = EventLog(host.file_system, str(state), host.clock)
     await events.open()
+    events.subscribe(on_event)
     settings = ReplicationSettings(address="127.0.0.1", port=0, retry_interval=0.1, orphan_directory=orphans)
     store = StateStore(host.file_system, str(state), host.clock)
     trust = await open_trust(name, host, store, events)

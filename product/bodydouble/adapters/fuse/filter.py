@@ -244,6 +244,16 @@ class FuseFilter:
         finally:
             self._let_go(running)
 
+    async def leave(self) -> None:
+        """Read no more, and leave mounts and program to the next daemon."""
+        if self._restarting is not None:
+            await asyncio.wait([self._restarting])
+        running, self._program = self._program, None
+        if running is not None:
+            asyncio.get_running_loop().remove_reader(running.line)
+            self._backing.on_change = None
+            self._let_go(running)
+
     def _let_go(self, ended: Program) -> None:
         if self._reader is not None:
             self._reader.finish()
