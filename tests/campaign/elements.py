@@ -1,6 +1,7 @@
 """What a source queues, judged at the moment at which it is queued, whether a mirror runs or not.
 
-- What an application does is queued at once, as it was done: in its order, and nothing is missing.
+- What an application does is queued at once, as it was done: in its order, and nothing is missing. A daemon that was
+  started again queues what happened before out of the filter's records, as of the moment at which it was done.
 - What the product adds (a mirror's elements, times of directories) says what the source has at that moment: a mirror
   reads while applications write, and may queue only what is still so.
 """
@@ -17,6 +18,7 @@ from tests.campaign.truth import untrue
 
 from bodydouble.replication.protocol import Orphans, RemoveTree
 from bodydouble.replication.stream import SourceStream
+from bodydouble.replication.translate import translate
 from bodydouble.vocabulary import paths
 from bodydouble.vocabulary.operations import Operation, Rename
 from bodydouble_labs.providers.sim_order import touches
@@ -28,6 +30,10 @@ if TYPE_CHECKING:
 
     from bodydouble.replication.protocol import Body
     from bodydouble.vocabulary.operations import AnyOperation
+
+
+_MOST_PARTS = 4
+"""More elements than one operation becomes in a campaign, but for the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,8 @@ class QueuedElements:
         self._problem = problem
         self._streams: dict[str, dict[int, Element]] = {}
         self._offering = False
+        self._told: int | None = None
+        self._moments: dict[int, tuple[AnyOperation, int]] = {}
         self._due: AnyOperation | None = None
         self._stack = ExitStack()
         source.witness.listeners.append(self._done)
@@ -83,11 +91,14 @@ class QueuedElements:
         def offered(stream: SourceStream, root: str, operation: AnyOperation, **how: bool) -> None:
             self._due = None if operation == self._due else self._due
             self._offering, before = True, stream.queue.generated
+            self._told = self._moments[id(operation)][1] if id(operation) in self._moments else None
+            recalled = _recalls(stream)
             try:
                 offer(stream, root, operation, **how)
             finally:
-                self._offering = False
-            self._check_offered(stream, operation, before)
+                self._offering, self._told = False, None
+            if not recalled or stream.queue.generated > before:
+                self._check_offered(stream, operation, before - (_MOST_PARTS if recalled else 0))
 
         def queued(stream: SourceStream, body: Body) -> bool:
             done = queue(stream, body)
@@ -113,6 +124,7 @@ class QueuedElements:
     def _done(self, operation: AnyOperation) -> None:
         """The source's volume did something."""
         self.check()
+        self._moments[id(operation)] = operation, self._moment()
         if touches(operation, ROOT) and self._live() is not None:
             self._due = operation
 
@@ -125,19 +137,26 @@ class QueuedElements:
     def _check_offered(self, stream: SourceStream, operation: AnyOperation, before: int) -> None:
         if not stream.alive or stream.halted:
             return  # it says so itself: the queue was exhausted
-        queued = [self._streams[stream.name][number].body for number in range(before + 1, stream.queue.generated + 1)]
+        elements = self._streams[stream.name]
+        numbers = range(before + 1, stream.queue.generated + 1)
+        queued = [elements[number].body for number in numbers if number in elements]
         if missing := [each for each in _expected(operation) if each not in queued]:
             self._problem(f"{_named(operation)} was done on the source, and its stream lacks {_named(missing[0])}")
 
     def _note(self, stream: SourceStream, body: Body) -> None:
         volume = self._source.volumes["C"]
         kinds = {path: found.kind for path in _removed(body) if (found := volume.stat(path)) is not None}
-        element = Element(body, self._moment(), self._offering, kinds)
+        element = Element(body, self._told or self._moment(), self._offering, kinds)
         self._streams.setdefault(stream.name, {})[stream.queue.generated] = element
         if not self._offering and isinstance(body, Operation):
             self.judged += 1
             if why := untrue(body, volume):
                 self._problem(f"{_named(body)} was queued by the product, and that is not what the source has: {why}")
+
+
+def _recalls(stream: SourceStream) -> bool:
+    """Whether the stream is being told of what the filter has kept; of that the target may have a part."""
+    return stream._translate is not translate
 
 
 def _expected(operation: AnyOperation) -> list[Body]:
