@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from bodydouble.errors import ConnectionStateError, InputError
 from bodydouble.security.attempts import AttemptLog, WaitingRoom
+from bodydouble.security.streams import direct_streams
 from bodydouble.security.tls import PAIRING_PROTOCOL, certificate_of
 from bodydouble.vocabulary.events import EventCode
 
@@ -156,8 +157,7 @@ class PeerListener:
         if newcomer.transport.is_closing():  # it was turned out already: TLS would wait for an end that has been told
             raise ConnectionResetError
         loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader(loop=loop)
-        protocol = asyncio.StreamReaderProtocol(reader, loop=loop)
+        reader, protocol = direct_streams()
         transport = await loop.start_tls(
             newcomer.transport,
             protocol,
