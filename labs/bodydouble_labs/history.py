@@ -6,8 +6,8 @@ workload, the runner and the collectors append; checkers and the report only rea
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
 
 import msgspec
 
@@ -58,7 +58,10 @@ MarkKind = Literal["step", "fault", "heal", "event", "service", "phase", "mirror
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """Something that happened at an instant (or, with ``until``, over a span) on a host: a step, a fault, an event."""
+    """Something that happened at an instant (or, with ``until``, over a span) on a host: a step, a fault, an event.
+
+    ``protection`` names the one of several protections that it is about; empty: none in particular.
+    """
 
     at: float
     kind: MarkKind
@@ -66,6 +69,7 @@ class Mark(msgspec.Struct, frozen=True):
     text: str
     code: int = 0
     until: float | None = None
+    protection: str = ""
 
 
 class QueueSample(msgspec.Struct, frozen=True):
@@ -141,7 +145,11 @@ class OrderViolation(msgspec.Struct, frozen=True):
 
 @dataclass
 class History:
-    """Everything that was seen during one run."""
+    """Everything that was seen during one run.
+
+    In a scenario with several protections each has a part of its own (`of`) for what its clients did and what was seen
+    of its replica; what was seen of hosts and network is the same in all parts.
+    """
 
     requests: list[Request] = field(default_factory=list)
     records: list[WrittenRecord] = field(default_factory=list)
@@ -163,3 +171,27 @@ class History:
     """What the product warned of and the scenario did all the same; it changes no verdict."""
     lab_errors: list[str] = field(default_factory=list)
     """What went wrong in the lab itself; anything here makes the verdict ``invalid``."""
+    parts: dict[str, History] = field(default_factory=dict)
+    """What was seen of each of several protections, by its name."""
+
+    def of(self, protection: str) -> History:
+        """The part of one protection; the whole for the only one, which has no name."""
+        if not protection:
+            return self
+        if protection not in self.parts:
+            self.parts[protection] = History(**{name: getattr(self, name) for name in _SHARED})
+        return self.parts[protection]
+
+    def told(self) -> dict[str, Any]:
+        """The history as it is written down: what the parts share stands there once."""
+        whole = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "parts"}
+        if self.parts:
+            whole["protections"] = {
+                name: {key: value for key, value in part.told().items() if key not in _SHARED}
+                for name, part in self.parts.items()
+            }
+        return whole
+
+
+_SHARED = ("marks", "samples", "services", "power", "warnings", "lab_errors")
+"""What is seen of hosts and network, whichever protection they belong to."""

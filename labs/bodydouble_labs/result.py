@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from bodydouble.errors import BodydoubleError
 from bodydouble_labs.checkers import losses, outages, story
 from bodydouble_labs.checkers.check import Check, Verdict
+from bodydouble_labs.checkers.views import views
 from bodydouble_labs.errors import LabError
 from bodydouble_labs.scenario.systems import remarks
 
@@ -82,7 +83,7 @@ def assemble(
     run from being judged.
     """
     troubles = [text for text in (reason, *history.lab_errors) if text]
-    gaps = [f"{check.name}: {check.detail}" for check in checks if check.verdict not in ("pass", "fail")]
+    gaps = [f"{check.title}: {check.detail}" for check in checks if check.verdict not in ("pass", "fail")]
     if not checks:
         gaps.append("nothing was checked")
     failed = any(check.verdict == "fail" for check in checks)
@@ -146,6 +147,16 @@ class _Figures:
 
 
 def _figures(history: History, scenario: Scenario) -> _Figures:
+    """The worst of all protections, figure by figure."""
+    each = [_figures_of(view.history, view.scenario) for view in views(history, scenario)]
+
+    def worst(name: str) -> Any:
+        return max((value for figures in each if (value := getattr(figures, name)) is not None), default=None)
+
+    return _Figures(*(worst(field.name) for field in fields(_Figures)))
+
+
+def _figures_of(history: History, scenario: Scenario) -> _Figures:
     found = outages.outages(history, scenario)
     rto_s, planned_s = _milliseconds(found.rto_s), _milliseconds(found.planned_s)
     if not {story.source(scenario), story.target(scenario)} <= history.trees.keys():

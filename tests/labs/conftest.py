@@ -24,7 +24,7 @@ from bodydouble_labs.scenario.model import (
     ConnectionSpec,
     Expectations,
     MonitorSpec,
-    ProtectionSpec,
+    NamedProtectionSpec,
     ReaderSpec,
     ReplicationSetSpec,
     RuleSpec,
@@ -82,19 +82,26 @@ def make_scenario() -> Scenario:
         title="An IIS 5.0 server loses its power",
         hosts=msgspec.convert(hosts, dict[str, HostSpec]),
         network=NetworkSpec(segment="lan", subnet="10.0.0.0/24"),
-        site=SiteSpec(root="C:\\InetPub\\wwwroot", pages=2, page_bytes=4096),
-        protection=ProtectionSpec(
-            replication_set=ReplicationSetSpec(name="IIS data", rules=[RuleSpec(include="C:\\InetPub")]),
-            connection=ConnectionSpec(source="source", target="target"),
-            monitor=MonitorSpec(on="target", source="source"),
-        ),
-        workload=WorkloadSpec(
-            readers=[ReaderSpec(name="by-address", via="address"), ReaderSpec(name="by-name", via="name")],
-            writers=[WriterSpec(name="orders")],
-        ),
+        protections={
+            "": NamedProtectionSpec(
+                replication_set=ReplicationSetSpec(name="IIS data", rules=[RuleSpec(include="C:\\InetPub")]),
+                connection=ConnectionSpec(source="source", target="target"),
+                monitor=MonitorSpec(on="target", source="source"),
+                site=SiteSpec(root="C:\\InetPub\\wwwroot", pages=2, page_bytes=4096),
+                workload=WorkloadSpec(
+                    readers=[ReaderSpec(name="by-address", via="address"), ReaderSpec(name="by-name", via="name")],
+                    writers=[WriterSpec(name="orders")],
+                ),
+            )
+        },
         timeline=[_step(step) for _, step in STEPS],
         expect=Expectations(max_rto=28, max_rpo=5),
     )
+
+
+def changed(scenario: Scenario, **parts: Any) -> Scenario:
+    """The scenario with other parts (``site``, ``workload``) of its only protection."""
+    return msgspec.structs.replace(scenario, protections={"": msgspec.structs.replace(scenario.protection, **parts)})
 
 
 def _step(step: dict[str, Any]) -> AnyStep:

@@ -9,8 +9,11 @@ from __future__ import annotations
 import traceback
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from bodydouble_labs.checkers import availability, convergence, loss, procedure, write_order
 from bodydouble_labs.checkers.check import Check, Verdict
+from bodydouble_labs.checkers.views import views
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -29,8 +32,15 @@ CHECKERS: Mapping[str, Checker] = {
 
 
 def run_checkers(history: History, scenario: Scenario) -> list[Check]:
-    """Run every checker; one that crashes gives ``invalid`` with the last line of its traceback, never a pass."""
-    return [_run(name, checker, history, scenario) for name, checker in CHECKERS.items()]
+    """Run every checker on every protection.
+
+    One that crashes gives ``invalid`` with the last line of its traceback, never a pass.
+    """
+    return [
+        msgspec.structs.replace(_run(name, checker, view.history, view.scenario), protection=view.name)
+        for view in views(history, scenario)
+        for name, checker in CHECKERS.items()
+    ]
 
 
 def _run(name: str, checker: Checker, history: History, scenario: Scenario) -> Check:

@@ -148,14 +148,14 @@ class Stage(Protocol):
     async def ping(self, address: str) -> bool:
         """Whether ``address`` answers an ICMP echo from the client within a second."""
 
-    def watch_order(self, source: str, target: str, root: str) -> None:
-        """From now on compare the target's tree beneath a Windows path with the source's history, by operation.
+    def watch_order(self, protection: str) -> None:
+        """From now on compare a protection's replica with its source's history, by operation.
 
-        A provider that cannot see single operations does nothing; checkers then rely on replica samples alone.
+        A provider that cannot see single operations samples the replica; checkers then rely on such samples alone.
         """
 
-    def stop_watching_order(self) -> None:
-        """Stop the comparison (the stand-in is about to be written to)."""
+    def stop_watching_order(self, protection: str | None = None) -> None:
+        """Stop the comparison (the stand-in is about to be written to) of one protection, or of all."""
 
 
 @dataclass(frozen=True, slots=True)

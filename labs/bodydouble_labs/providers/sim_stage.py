@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bodydouble.vocabulary.paths import normalise
-from bodydouble_labs.errors import FaultError, LabError
+from bodydouble_labs.errors import FaultError
 from bodydouble_labs.history import History
 from bodydouble_labs.providers.sim_faults import SimFaults
 from bodydouble_labs.providers.sim_host import SimHost
@@ -50,15 +50,15 @@ class SimStage:
         everyone = {**machines, client: self.client, **self._routers}
         self.network_faults = SimFaults(world, everyone, scenario.timeline)
         self._began = world.loop.time()
-        self._states: dict[tuple[str, str], SourceStates] = {}
-        self._watch: OrderWatch | None = None
-        self._detach: Callable[[], None] = lambda: None
-        self._remember_states(scenario)
+        self._states: dict[str, SourceStates] = {}
+        self._protections = scenario.protections
+        self._watches: dict[str, Callable[[], None]] = {}
+        self._remember_states()
         for name, host in self.hosts.items():
             for letter, witness in host.witnesses.items():
-                self._follow(f"{name} {letter}:", witness)
+                self._follow(name, f"{name} {letter}:", witness)
 
-    def _follow(self, place: str, witness: VolumeWitness) -> None:
+    def _follow(self, host: str, place: str, witness: VolumeWitness) -> None:
         """Every operation of a volume, and what it made of it, is an event that runs have to agree on."""
 
         def changed(operation: AnyOperation) -> None:
@@ -67,15 +67,21 @@ class SimStage:
         def read_anew() -> None:
             self._world.trace.record("volume", place, "started", witness.shadow.digest)
 
-        witness.listeners.append(changed)
-        witness.restarted.append(read_anew)
-        # What comes after a restart is a mirror or a restoration, and no prefix of anything until it is complete.
-        witness.restarted.append(self.stop_watching_order)
+        def stop_watching() -> None:
+            # What comes after a restart is a mirror or a restoration, and no prefix of anything until it is complete.
+            for name, protection in self._protections.items():
+                if host in protection.hosts:
+                    self.stop_watching_order(name)
 
-    def _remember_states(self, scenario: Scenario) -> None:
-        """The source's states are remembered from the beginning: the replica may lag behind when the watch begins."""
-        name, root = scenario.protection.connection.source, normalise(scenario.protected_root)
-        self._states[name, root] = SourceStates(self.hosts[name].witnesses[root[0]], root)
+        witness.listeners.append(changed)
+        witness.restarted += [read_anew, stop_watching]
+
+    def _remember_states(self) -> None:
+        """A source's states are remembered from the beginning: its replica may lag behind when the watch begins."""
+        for name, protection in self._protections.items():
+            root = normalise(protection.protected_root)
+            witness = self.hosts[protection.connection.source].witnesses[root[0]]
+            self._states[name] = SourceStates(witness, root)
 
     async def power_on(self) -> None:
         """Switch everything on and wait until it is up."""
@@ -116,30 +122,30 @@ class SimStage:
 
     # --- the order of operations ------------------------------------------------------------------------------------
 
-    def watch_order(self, source: str, target: str, root: str) -> None:
+    def watch_order(self, protection: str) -> None:
         """Begin to compare; a source that was restarted begins a new history."""
-        self.stop_watching_order()
-        path = normalise(root)
-        states = self._states.get((source, path))
-        if states is None:
-            raise LabError(f"the order of {root} on {source} was not followed from the beginning")
-        standing_in = self._silent(source)
-        host = self.hosts[target]
-        watch = OrderWatch(states, host.witnesses[path[0]], self.history, self.elapsed, standing_in)
-        self._watch = watch
-        self.history.order_watched = True
-        self._detach = host.volume_of(path).add_filter(path, watch.application_wrote)
+        self.stop_watching_order(protection)
+        source, target = self._protections[protection].hosts
+        states, host = self._states[protection], self.hosts[target]
+        history = self.history.of(protection)
+        watch = OrderWatch(states, host.witnesses[states.root[0]], history, self.elapsed, self._silent(source))
+        history.order_watched = True
+        detach = host.volume_of(states.root).add_filter(states.root, watch.application_wrote)
+
+        def stop() -> None:
+            watch.stop()
+            detach()
+
+        self._watches[protection] = stop
 
     def _silent(self, source: str) -> Callable[[], bool]:
         host = self.hosts[source]
         return lambda: not (host.machine.powered and host.connected)
 
-    def stop_watching_order(self) -> None:
+    def stop_watching_order(self, protection: str | None = None) -> None:
         """Stop comparing. Idempotent."""
-        if self._watch is not None:
-            self._watch.stop()
-            self._detach()
-            self._watch = None
+        for name in list(self._watches) if protection is None else [protection]:
+            self._watches.pop(name, lambda: None)()
 
     def check_silence(self) -> None:
         """At the end: machines that are still without power must have been silent; else an error of the lab."""

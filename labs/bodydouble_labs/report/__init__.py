@@ -38,7 +38,7 @@ def write(directory: Path, result: Result, history: History, scenario: Scenario)
     contents = {
         "result.json": results.encode(complete),
         "events.jsonl": b"".join(msgspec.json.encode(mark) + b"\n" for mark in marks),
-        "history.json": msgspec.json.encode(history),
+        "history.json": msgspec.json.encode(history.told()),
         "timeline.html": render(complete, history, scenario).encode(),
     }
     for name, data in contents.items():

@@ -168,8 +168,9 @@ def _bar(drawing: Drawing, lane: Lane, span: Span, css: str, y: float) -> Bar:
 
 
 def _failover(drawing: Drawing, shown: Timeline, scenario: Scenario, y: float) -> float:
-    monitor = scenario.protection.monitor
-    y = _heading(drawing, f"Time to Fail of {monitor.source}, watched by {monitor.on}", y)
+    monitors = [each.monitor for each in scenario.protections.values()]
+    watched = ", ".join(monitor.source for monitor in monitors if monitor.on == monitors[0].on)
+    y = _heading(drawing, f"Time to Fail of {watched}, watched by {monitors[0].on}", y)
     top, bottom = y + 6, y + 6 + GRAPH
     limit = max([shown.time_out, *(value for part in shown.time_to_fail for _, value in part)])
     caution = bottom - GRAPH * 0.75 * shown.time_out / limit

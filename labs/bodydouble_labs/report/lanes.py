@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from bodydouble.vocabulary.events import EventCode
 from bodydouble_labs.checkers import outages, story
+from bodydouble_labs.checkers.views import views
 from bodydouble_labs.report.spans import Span, bounded, clip, join, segments
 from bodydouble_labs.scenario.steps import NetworkStep, title_of
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from bodydouble_labs.checkers.outages import Outage
+    from bodydouble_labs.checkers.views import View
     from bodydouble_labs.history import History, Mark, Request
     from bodydouble_labs.scenario.model import Scenario
 
@@ -78,7 +80,8 @@ def timeline(history: History, scenario: Scenario) -> Timeline:
     end = _end(history)
     marks = sorted(history.marks, key=attrgetter("at"))
     hosts = list(scenario.servers)
-    monitor = scenario.protection.monitor
+    seen = views(history, scenario)
+    monitors = [each.monitor for each in scenario.protections.values()]
     return Timeline(
         end=end,
         hosts=hosts,
@@ -88,22 +91,33 @@ def timeline(history: History, scenario: Scenario) -> Timeline:
         power=[Lane("power and network", _power(history, scenario, host, end), host) for host in hosts],
         services=[lane for host in hosts for lane in _services(history, scenario, host, end)],
         stand_ins=[lane for host in hosts for lane in _stand_ins(history, marks, host, end)],
-        clients=_clients(history, scenario, end),
-        outages=outages.outages(history, scenario),
+        clients=[lane for view in seen for lane in _clients(view.history, view.scenario, end)],
+        outages=_outages(seen),
         queues={host: _queue(history, host) for host in hosts},
         time_to_fail=segments(
-            ((s.at, s.time_to_fail) for s in sorted(history.samples, key=attrgetter("at")) if s.host == monitor.on),
+            ((s.at, s.time_to_fail) for s in sorted(history.samples, key=attrgetter("at")) if s.host == monitors[0].on),
             SAMPLE_GAP,
         ),
-        time_out=monitor.interval * monitor.missed,
+        time_out=max(monitor.interval * monitor.missed for monitor in monitors),
         events=[mark for mark in marks if mark.kind in ("event", "mirror")],
     )
+
+
+def _outages(seen: Iterable[View]) -> outages.Outages:
+    """The outages of every protection's clients."""
+    found = outages.Outages([], [], [])
+    for view in seen:
+        of_one = outages.outages(view.history, view.scenario)
+        found.failover.extend(of_one.failover)
+        found.planned.extend(of_one.planned)
+        found.unexplained.extend(of_one.unexplained)
+    return found
 
 
 def _end(history: History) -> float:
     ends = [1.0]
     ends += (mark.until or mark.at for mark in history.marks)
-    ends += (request.ended for request in history.requests)
+    ends += (request.ended for part in (history, *history.parts.values()) for request in part.requests)
     ends += (sample.at for sample in history.samples)
     ends += (span.until or span.at for span in history.power)
     return max(ends)

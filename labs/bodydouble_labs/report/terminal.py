@@ -104,7 +104,7 @@ def print_verdict(result: Result, console: Console) -> None:
     if result.checks:
         table = Table("verdict", "check", "detail", box=None, pad_edge=False, header_style="dim")
         for check in result.checks:
-            cells = [_verdict(check.verdict, console), Text(_plain(check.name)), Text(_plain(check.detail))]
+            cells = [_verdict(check.verdict, console), Text(_plain(check.title)), Text(_plain(check.detail))]
             table.add_row(*(_spelled(console, cell) for cell in cells))
         console.print(Text(), table, sep="\n")
     figures = [f"{name if name.isupper() else name.lower()} {value}" for name, value in wording.figures(result)[:3]]

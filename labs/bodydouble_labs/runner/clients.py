@@ -14,13 +14,16 @@ if TYPE_CHECKING:
 
 async def workload(bench: Bench, step: WorkloadStep) -> None:
     """Clients begin or end their work."""
+    benches = bench.each(step.protection)
     if step.workload == "start":
-        bench.workload = Workload(bench.scenario, bench.stage, bench.content, bench.seed)
-        bench.workload.start()
+        for each in benches:
+            each.workload = Workload(each.scenario, each.stage, each.history, each.content, each.seed)
+            each.workload.start()
         return
-    clients, bench.workload = bench.workload, None
-    if clients is not None:
-        await clients.stop()
+    leaving = [each.workload for each in benches if each.workload is not None]
+    for each in benches:
+        each.workload = None
+    await asyncio.gather(*(clients.stop() for clients in leaving))
 
 
 async def run_for(_bench: Bench, step: RunForStep) -> None:
@@ -28,8 +31,8 @@ async def run_for(_bench: Bench, step: RunForStep) -> None:
     await asyncio.sleep(step.run_for)
 
 
-async def verify(bench: Bench, _step: VerifyStep) -> None:
+async def verify(bench: Bench, step: VerifyStep) -> None:
     """Take the final trees."""
-    root = bench.scenario.protected_root
-    for host in (bench.source, bench.target):
-        bench.stage.history.trees[host.name] = await host.snapshot(root)
+    for each in bench.each(step.protection):
+        for host in (each.source, each.target):
+            each.history.trees[host.name] = await host.snapshot(each.scenario.protected_root)

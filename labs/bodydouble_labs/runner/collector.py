@@ -35,8 +35,8 @@ class Collector:
         self._last_event: dict[str, int] = {}
         self._last_sample: dict[str, float] = {}
         self._services: dict[tuple[str, str], str] = {}
-        self.replica = False
-        """Whether there is a replica to look at."""
+        self.replicas: dict[str, None] = {}
+        """The protections that have a replica to look at."""
 
     async def run(self) -> None:
         """Collect until cancelled."""
@@ -51,8 +51,8 @@ class Collector:
                 await self._read_services(host)
                 if self._wiring.reachable(host.name):
                     await self._read_daemon(host)
-            if self.replica:
-                await self._read_replica()
+            for protection in self.replicas:
+                await self._read_replica(protection)
 
     async def services(self) -> None:
         """Read the services' states only."""
@@ -95,16 +95,14 @@ class Collector:
         """Calendar time to elapsed time; both go on at the same pace."""
         return self._stage.elapsed() - (self._stage.wall_clock() - instant).total_seconds()
 
-    async def _read_replica(self) -> None:
-        """The records that stand intact in the replica, seen beside the product."""
-        target = self._stage.hosts[self._scenario.protection.connection.target]
+    async def _read_replica(self, protection: str) -> None:
+        """The records that stand intact in a replica, seen beside the product."""
+        scenario, history = self._scenario.of(protection), self._stage.history.of(protection)
+        target = self._stage.hosts[scenario.protection.connection.target]
         if not self._wiring.powered(target.name):
             return
         at = self._stage.elapsed()
-        site = self._scenario.site
-        tree = await target.snapshot(f"{site.root}\\{site.records}")
+        tree = await target.snapshot(f"{scenario.site.root}\\{scenario.site.records}")
         digests = {path.rpartition("/")[2].lower(): entry.digest for path, entry in tree.items()}
-        present = [
-            record.key for record in self._stage.history.records if digests.get(f"{record.key}.txt") == record.digest
-        ]
-        self._stage.history.replica_samples.append(ReplicaSample(at, present))
+        present = [record.key for record in history.records if digests.get(f"{record.key}.txt") == record.digest]
+        history.replica_samples.append(ReplicaSample(at, present))

@@ -81,8 +81,8 @@ async def _connect(bench: Bench) -> None:
     await until(lambda: _connection(bench, status.id), lambda seen: seen.state == "replicating")
     ended = bench.stage.elapsed()
     bench.mark(Mark(began, "mirror", bench.source.name, f"mirror to {bench.target.name}", until=ended))
-    bench.stage.watch_order(bench.source.name, bench.target.name, bench.scenario.protected_root)
-    bench.collector.replica = True
+    bench.stage.watch_order(bench.protection)
+    bench.collector.replicas[bench.protection] = None
 
 
 async def _note_warnings(bench: Bench, client: ControlClient) -> None:
@@ -159,7 +159,7 @@ async def _monitor_status(bench: Bench) -> MonitorStatus:
         raise UnmetError(f"the monitor of {name} has disappeared from {spec.on}")
     bench.last_seen = f"monitor {status.state}: {status.status_line}"
     if status.state in ("failing-over", "failed-over"):
-        bench.stage.stop_watching_order()
+        bench.stage.stop_watching_order(bench.protection)
     return status
 
 

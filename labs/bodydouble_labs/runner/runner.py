@@ -20,7 +20,6 @@ from bodydouble_labs.scenario.steps import (
     host_of,
     title_of,
 )
-from bodydouble_labs.workload import SiteContent
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -80,10 +79,11 @@ class Runner:
         self._scenario = scenario
         self._stage = stage
         self._progress = progress
+        self._protection = ""
         console = console or Console()
         wiring = Wiring(stage)
         collector = Collector(scenario, stage, console, wiring)
-        self.bench = Bench(scenario, stage, seed, console, wiring, collector, SiteContent(scenario, seed))
+        self.bench = Bench(scenario, stage, seed, console, wiring, collector)
 
     async def run(self) -> None:
         """Carry out the timeline; returns when it ended or something stopped it."""
@@ -98,8 +98,9 @@ class Runner:
     async def _tidy(self) -> None:
         """Stop the clients if a failure left them working, read the hosts a last time, close the console."""
         self._stage.stop_watching_order()
-        if self.bench.workload is not None:
-            await self.bench.workload.cancel()
+        for bench in self.bench.each():
+            if bench.workload is not None:
+                await bench.workload.cancel()
         await self._guard(self.bench.collector.collect)
         await self.bench.console.close()
 
@@ -109,7 +110,7 @@ class Runner:
         try:
             await work()
         except UnmetError as error:
-            history.unmet.append(str(error))
+            history.of(self._protection).unmet.append(str(error))
         except BodydoubleError as error:
             history.lab_errors.append(str(error))
         except Exception as error:  # noqa: BLE001 - a defect of the lab must end as a verdict, not as silence
@@ -126,27 +127,24 @@ class Runner:
 
     async def _step(self, number: int, step: AnyStep) -> None:
         began = self._stage.elapsed()
+        self._protection = self._scenario.protection_of(step)
+        bench = self.bench.of(self._protection)
         self._tell(number, step)
         ticking = asyncio.create_task(self._tick(number, step), name=f"lab-progress-{number}")
-        self.bench.last_seen = ""
+        bench.last_seen = ""
         try:
             async with asyncio.timeout(_limit(step)) as limit:
-                await ACTIONS[action_of(step)](self.bench, step)
+                await ACTIONS[action_of(step)](bench, step)
             await self.bench.collector.services()
         except TimeoutError as error:
             if not limit.expired():
                 raise
-            raise self._too_late(step) from error
+            raise _too_late(step, bench.last_seen) from error
         except BodydoubleError as error:
             raise type_of(error)(f"step {number}, {title_of(step)}: {error}") from error
         finally:
             ticking.cancel()
-            self.bench.mark(Mark(began, "step", host_of(step), title_of(step), until=self._stage.elapsed()))
-
-    def _too_late(self, step: AnyStep) -> BodydoubleError:
-        kind = UnmetError if action_of(step) in PRODUCT_ACTIONS else LabError
-        seen = f"; seen last: {self.bench.last_seen}" if self.bench.last_seen else ""
-        return kind(f"{title_of(step)}: not within {_limit(step):g} s{seen}")
+            bench.mark(Mark(began, "step", host_of(step), title_of(step), until=self._stage.elapsed()))
 
     async def _tick(self, number: int, step: AnyStep) -> None:
         while True:
@@ -155,6 +153,12 @@ class Runner:
 
     def _tell(self, number: int, step: AnyStep) -> None:
         self._progress(Progress(number, len(self._scenario.timeline), title_of(step), self._stage.elapsed()))
+
+
+def _too_late(step: AnyStep, last_seen: str) -> BodydoubleError:
+    kind = UnmetError if action_of(step) in PRODUCT_ACTIONS else LabError
+    seen = f"; seen last: {last_seen}" if last_seen else ""
+    return kind(f"{title_of(step)}: not within {_limit(step):g} s{seen}")
 
 
 def type_of(error: BodydoubleError) -> type[BodydoubleError]:

@@ -11,7 +11,7 @@ from bodydouble.errors import InputError
 from bodydouble_labs.errors import ScenarioError
 from bodydouble_labs.scenario.document import MAX_BYTES, Document, parse
 from bodydouble_labs.scenario.meaning import check_meaning
-from bodydouble_labs.scenario.model import Scenario, ScenarioHead
+from bodydouble_labs.scenario.model import SINGLE_KEYS, NamedProtectionSpec, Scenario, ScenarioHead
 from bodydouble_labs.scenario.phrases import suggestion
 from bodydouble_labs.scenario.steps import ACTIONS, AnyStep, PutStep
 from bodydouble_labs.scenario.structure import action_keys, check_structure
@@ -74,12 +74,20 @@ def _read(file: Path) -> bytes:
 def _convert(document: Document, file: Path) -> Scenario:
     """Values that passed the schema to the model; a step's action key selects its class."""
     head = {key: value for key, value in document.value.items() if key != "timeline"}
+    if "protections" not in head:
+        single = {key: head.pop(key) for key in SINGLE_KEYS}
+        named = {"": {**single.pop("protection"), **single}}
+    else:
+        named = head.pop("protections")
     try:
         parts = msgspec.structs.asdict(msgspec.convert(head, ScenarioHead))
+        protections = {name: msgspec.convert(value, NamedProtectionSpec) for name, value in named.items()}
     except msgspec.ValidationError as error:  # the schema is derived from the same types: a difference is a defect
         raise document.error((), str(error)) from None
+    parts = {key: value for key, value in parts.items() if key not in (*SINGLE_KEYS, "protections")}
     steps = [_step(document, index, value) for index, value in enumerate(document.value["timeline"])]
-    return Scenario(**parts, timeline=steps, file=str(file), files=_put_files(document, steps, file))
+    files = _put_files(document, steps, file)
+    return Scenario(**parts, protections=protections, timeline=steps, file=str(file), files=files)
 
 
 def _step(document: Document, index: int, value: dict[str, Any]) -> AnyStep:

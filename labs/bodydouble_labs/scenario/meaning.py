@@ -5,15 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bodydouble_labs.scenario.faults import ANY_MACHINE, check_faults
+from bodydouble_labs.scenario.model import SINGLE_KEYS
 from bodydouble_labs.scenario.phrases import suggestion
 from bodydouble_labs.scenario.steps import (
     DecideStep,
     FailbackStep,
     FaultStep,
     PairStep,
+    ProtectionStep,
     ProtectStep,
     RestoreStep,
     RunForStep,
+    VerifyStep,
     WaitForStep,
     WorkloadStep,
     host_of,
@@ -22,10 +25,11 @@ from bodydouble_labs.scenario.systems import check_systems
 from bodydouble_labs.scenario.wiring import check_network
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from bodydouble_labs.scenario.document import Document, Path
     from bodydouble_labs.scenario.model import Scenario
+    from bodydouble_labs.scenario.steps import AnyStep
 
 
 def check_meaning(document: Document, scenario: Scenario) -> None:
@@ -37,9 +41,10 @@ def check_meaning(document: Document, scenario: Scenario) -> None:
     _check_hosts(document, scenario)
     check_systems(document, scenario)
     check_network(document, scenario)
-    _check_protection(document, scenario)
-    _check_drives(document, scenario)
-    _check_workload(document, scenario)
+    for name in scenario.protections:
+        _check_protection(document, scenario, name)
+        _check_drives(document, scenario, name)
+    _check_apart(document, scenario)
     _check_timeline(document, scenario)
 
 
@@ -74,69 +79,102 @@ def _check_server(document: Document, scenario: Scenario, path: Path, name: str)
         raise document.error(path, f"{name!r} is a client; expected one of the servers {', '.join(scenario.servers)}")
 
 
-def _check_protection(document: Document, scenario: Scenario) -> None:
-    connection, monitor = scenario.protection.connection, scenario.protection.monitor
-    for part, key, name in (
+def _part(name: str, key: str, *rest: str | int) -> Path:
+    """Where in the file a part of a protection stands."""
+    if name:
+        return ("protections", name, key, *rest)
+    return (key, *rest) if key in SINGLE_KEYS else ("protection", key, *rest)
+
+
+def _check_protection(document: Document, scenario: Scenario, name: str) -> None:
+    protection = scenario.protections[name]
+    connection, monitor = protection.connection, protection.monitor
+    for part, key, host in (
         ("connection", "source", connection.source),
         ("connection", "target", connection.target),
         ("monitor", "on", monitor.on),
         ("monitor", "source", monitor.source),
     ):
-        _check_server(document, scenario, ("protection", part, key), name)
+        _check_server(document, scenario, _part(name, part, key), host)
     if connection.source == connection.target:
-        raise document.error(("protection", "connection", "target"), "source and target are the same host")
+        raise document.error(_part(name, "connection", "target"), "source and target are the same host")
     if monitor.source != connection.source:
-        raise document.error(("protection", "monitor", "source"), f"expected the source {connection.source!r}")
+        raise document.error(_part(name, "monitor", "source"), f"expected the source {connection.source!r}")
     if monitor.on != connection.target:
-        raise document.error(("protection", "monitor", "on"), f"expected the target {connection.target!r}")
-    rules = scenario.protection.replication_set.rules
+        raise document.error(_part(name, "monitor", "on"), f"expected the target {connection.target!r}")
+    rules = protection.replication_set.rules
     for index, rule in enumerate(rules):
         if (rule.include is None) == (rule.exclude is None):
-            path = ("protection", "replication_set", "rules", index)
+            path = _part(name, "replication_set", "rules", index)
             raise document.error(path, "expected exactly one of 'include' and 'exclude'")
     if not any(rule.include for rule in rules):
-        raise document.error(("protection", "replication_set", "rules"), "expected at least one 'include'")
+        raise document.error(_part(name, "replication_set", "rules"), "expected at least one 'include'")
 
 
-def _check_drives(document: Document, scenario: Scenario) -> None:
-    connection = scenario.protection.connection
-    rules = ("protection", "replication_set", "rules")
-    paths: list[tuple[Path, str]] = [(("site", "root"), scenario.site.root)]
-    for index, rule in enumerate(scenario.protection.replication_set.rules):
-        paths.append(((*rules, index, "include" if rule.include else "exclude"), rule.include or rule.exclude or ""))
+def _check_drives(document: Document, scenario: Scenario, name: str) -> None:
+    protection = scenario.protections[name]
+    paths: list[tuple[Path, str]] = [(_part(name, "site", "root"), protection.site.root)]
+    for index, rule in enumerate(protection.replication_set.rules):
+        key = "include" if rule.include else "exclude"
+        paths.append((_part(name, "replication_set", "rules", index, key), rule.include or rule.exclude or ""))
     for path, value in paths:
-        for name in (connection.source, connection.target):
-            drives = scenario.hosts[name].drives
+        for host in protection.hosts:
+            drives = scenario.hosts[host].drives
             if value[0] not in drives:
-                raise document.error(path, f"{name} has no drive {value[0]}: (drives: {', '.join(drives)})")
-    root = scenario.site.root.lower()
-    included = [rule.include.lower() for rule in scenario.protection.replication_set.rules if rule.include]
-    if not any(root == path or root.startswith(path.rstrip("\\") + "\\") for path in included):
+                raise document.error(path, f"{host} has no drive {value[0]}: (drives: {', '.join(drives)})")
+    included = [rule.include for rule in protection.replication_set.rules if rule.include]
+    if not any(_beneath(protection.site.root, path) for path in included):
         raise document.error(
-            ("site", "root"), "no rule of the replication set includes it; its data would not be protected"
+            _part(name, "site", "root"), "no rule of the replication set includes it; its data would not be protected"
         )
 
 
-def _check_workload(document: Document, scenario: Scenario) -> None:
-    workload = scenario.workload
-    readers = [(("workload", "readers", index, "name"), spec.name) for index, spec in enumerate(workload.readers)]
-    writers = [(("workload", "writers", index, "name"), spec.name) for index, spec in enumerate(workload.writers)]
-    _check_distinct(document, [*readers, *writers], "name")
+def _beneath(path: str, directory: str) -> bool:
+    return f"{path.lower()}\\".startswith(directory.lower().rstrip("\\") + "\\")
+
+
+def _check_apart(document: Document, scenario: Scenario) -> None:
+    """Several protections keep out of each other's way: sources, clients, and replicas on one target."""
+    sources = [(_part(n, "connection", "source"), each.connection.source) for n, each in scenario.protections.items()]
+    _check_distinct(document, sources, "source")
+    _check_distinct(document, _clients(scenario), "name")
+    replicas: list[tuple[str, str, Path]] = []
+    for name, each in scenario.protections.items():
+        mine = [
+            (each.connection.target, rule.include, _part(name, "replication_set", "rules", index, "include"))
+            for index, rule in enumerate(each.replication_set.rules)
+            if rule.include
+        ]
+        for target, path, place in mine:
+            for other_target, other, other_place in replicas:
+                if target == other_target and (_beneath(path, other) or _beneath(other, path)):
+                    problem = f"on {target} it would collide with the replica of {document.place(other_place)}"
+                    raise document.error(place, problem)
+        replicas += mine
+
+
+def _clients(scenario: Scenario) -> Iterator[tuple[Path, str]]:
+    for name, each in scenario.protections.items():
+        for index, reader in enumerate(each.workload.readers):
+            yield _part(name, "workload", "readers", index, "name"), reader.name
+        for index, writer in enumerate(each.workload.writers):
+            yield _part(name, "workload", "writers", index, "name"), writer.name
 
 
 def _check_timeline(document: Document, scenario: Scenario) -> None:
-    connection = scenario.protection.connection
-    running = False
+    running: set[str] = set()
     for index, step in enumerate(scenario.timeline):
         path = ("timeline", index)
         if host_of(step) and not (isinstance(step, FaultStep) and step.fault in ANY_MACHINE):
             _check_server(document, scenario, (*path, "on"), host_of(step))
+        _check_named(document, scenario, path, step)
         if isinstance(step, FailbackStep | RestoreStep):
             key = "failback" if isinstance(step, FailbackStep) else "restore"
             name = step.failback if isinstance(step, FailbackStep) else step.restore
             _check_server(document, scenario, (*path, key), name)
-            if name != connection.source:
-                raise document.error((*path, key), f"expected the source {connection.source!r}")
+            source = scenario.protections[step.protection].connection.source
+            if name != source:
+                raise document.error((*path, key), f"expected the source {source!r}")
         if isinstance(step, PairStep):
             _check_server(document, scenario, (*path, "pair"), step.pair)
             if step.pair == step.on:
@@ -144,12 +182,38 @@ def _check_timeline(document: Document, scenario: Scenario) -> None:
         if isinstance(step, RunForStep) and step.within is not None:
             raise document.error((*path, "within"), "'run_for' lasts as long as it says; it takes no 'within'")
         if isinstance(step, WorkloadStep):
-            if (step.workload == "start") == running:
-                state = "already started" if running else "not started"
-                raise document.error((*path, "workload"), f"the workload is {state} at this point")
-            running = step.workload == "start"
+            _check_workload(document, scenario, path, step, running)
     _check_protect_order(document, scenario)
     check_faults(document, scenario)
+
+
+def _check_workload(document: Document, scenario: Scenario, path: Path, step: WorkloadStep, running: set[str]) -> None:
+    """Clients that do not work begin, and those that work end; ``running`` are the protections whose clients do."""
+    concerned = {step.protection} if step.protection else set(scenario.protections)
+    wrong = concerned & running if step.workload == "start" else concerned - running
+    if wrong:
+        state = "already started" if step.workload == "start" else "not started"
+        whose = f" of {', '.join(sorted(wrong))}" if any(wrong) else ""
+        raise document.error((*path, "workload"), f"the workload{whose} is {state} at this point")
+    running ^= concerned
+
+
+def _check_named(document: Document, scenario: Scenario, path: Path, step: AnyStep) -> None:
+    """A step names its protection where there are several, and only there."""
+    if not isinstance(step, ProtectionStep):
+        return
+    known = scenario.protections
+    several = "" not in known
+    if step.protection and not several:
+        raise document.error((*path, "protection"), "the file has one protection, which has no name")
+    if step.protection and step.protection not in known:
+        hint = suggestion(step.protection, known)
+        problem = f"no protection named {step.protection!r}{hint}; protections: {', '.join(known)}"
+        raise document.error((*path, "protection"), problem)
+    all_at_once = isinstance(step, WorkloadStep | VerifyStep)
+    if several and not all_at_once and not scenario.protection_of(step):
+        problem = f"the key 'protection' is missing (the file has several: {', '.join(known)})"
+        raise document.error(path, problem)
 
 
 def _check_protected_before(document: Document, index: int, step: ProtectStep, done: set[str]) -> None:
@@ -161,19 +225,25 @@ def _check_protected_before(document: Document, index: int, step: ProtectStep, d
 
 
 def _check_protect_order(document: Document, scenario: Scenario) -> None:
-    """What needs the replication set, the connection or the monitor comes after it."""
-    done: set[str] = set()
-    for index, step in enumerate(scenario.timeline):
-        if isinstance(step, ProtectStep):
-            _check_protected_before(document, index, step, done)
-            done.add(step.protect)
-        if isinstance(step, PairStep):
-            done.add("pair")
-        needs_monitor = isinstance(step, FailbackStep | DecideStep) or (
-            isinstance(step, WaitForStep) and step.wait_for in ("monitoring", "failed-over", "failed-back")
-        )
-        needs_connection = isinstance(step, WaitForStep) and step.wait_for in ("replicating", "converged")
-        if needs_monitor and "monitor" not in done:
-            raise document.error(("timeline", index), "'protect: monitor' has to come before this step")
-        if needs_connection and "connection" not in done:
-            raise document.error(("timeline", index), "'protect: connection' has to come before this step")
+    """What needs a replication set, a connection or a monitor comes after it."""
+    for name, protection in scenario.protections.items():
+        done: set[str] = set()
+        for index, step in enumerate(scenario.timeline):
+            if isinstance(step, PairStep) and (not name or {step.on, step.pair} == {*protection.hosts}):
+                done.add("pair")
+            if isinstance(step, ProtectionStep) and step.protection == name:
+                _check_protect_step(document, index, step, done)
+
+
+def _check_protect_step(document: Document, index: int, step: AnyStep, done: set[str]) -> None:
+    if isinstance(step, ProtectStep):
+        _check_protected_before(document, index, step, done)
+        done.add(step.protect)
+    needs_monitor = isinstance(step, FailbackStep | DecideStep) or (
+        isinstance(step, WaitForStep) and step.wait_for in ("monitoring", "failed-over", "failed-back")
+    )
+    needs_connection = isinstance(step, WaitForStep) and step.wait_for in ("replicating", "converged")
+    if needs_monitor and "monitor" not in done:
+        raise document.error(("timeline", index), "'protect: monitor' has to come before this step")
+    if needs_connection and "connection" not in done:
+        raise document.error(("timeline", index), "'protect: connection' has to come before this step")

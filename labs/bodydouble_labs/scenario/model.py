@@ -12,8 +12,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from bodydouble_labs.errors import LabError
 from bodydouble_labs.scenario.network import HostSpec, Identifier, NetworkSpec, Part
-from bodydouble_labs.scenario.steps import AnyStep, WindowsPath  # noqa: TC001 - msgspec evaluates annotations
+from bodydouble_labs.scenario.steps import AnyStep, WindowsPath, host_of
 
 Seconds = Annotated[float, Meta(ge=0.001, le=86_400)]  # a client that never waits would stop the virtual clock
 
@@ -93,6 +94,16 @@ class ProtectionSpec(Part, frozen=True, kw_only=True):
     connection: ConnectionSpec
     monitor: MonitorSpec
 
+    @property
+    def hosts(self) -> tuple[str, str]:
+        """The source and the target."""
+        return self.connection.source, self.connection.target
+
+    @property
+    def protected_root(self) -> str:
+        """The Windows path of the first included rule: the tree whose replica is judged."""
+        return next(rule.include for rule in self.replication_set.rules if rule.include)
+
 
 class ReaderSpec(Part, frozen=True, kw_only=True):
     """An HTTP client that asks every ``every`` seconds, by the source's address or by its computer name."""
@@ -120,6 +131,13 @@ class WorkloadSpec(Part, frozen=True, kw_only=True):
     writers: list[WriterSpec] = msgspec.field(default_factory=list)
 
 
+class NamedProtectionSpec(ProtectionSpec, frozen=True, kw_only=True):
+    """One of several protections: what is protected, the site on it, and that site's clients."""
+
+    site: SiteSpec
+    workload: WorkloadSpec
+
+
 class Expectations(Part, frozen=True, kw_only=True):
     """Limits on what the checkers measure.
 
@@ -139,31 +157,84 @@ class Expectations(Part, frozen=True, kw_only=True):
 
 
 class ScenarioHead(Part, frozen=True, kw_only=True):
-    """Everything in a scenario file but its timeline."""
+    """Everything in a scenario file but its timeline.
+
+    Either ``site``, ``protection`` and ``workload`` are there, or ``protections``: several of them by name.
+    """
 
     format: Literal[1]
     name: Identifier
     title: Annotated[str, Meta(min_length=1, max_length=200)]
     hosts: Annotated[dict[Identifier, HostSpec], Meta(min_length=1)]
     network: NetworkSpec
-    site: SiteSpec
-    protection: ProtectionSpec
-    workload: WorkloadSpec
+    site: SiteSpec | None = None
+    protection: ProtectionSpec | None = None
+    workload: WorkloadSpec | None = None
+    protections: Annotated[dict[Identifier, NamedProtectionSpec], Meta(min_length=1)] | None = None
     expect: Expectations
 
 
-class Scenario(ScenarioHead, frozen=True, kw_only=True):
-    """A whole scenario, as the loader hands it out.
+SINGLE_KEYS = ("site", "protection", "workload")
+"""Keys of a file with one protection, which then needs no name."""
+
+
+class Scenario(Part, frozen=True, kw_only=True):
+    """A whole scenario, as the loader hands it out; or what of it concerns one protection (`of`).
 
     Attributes:
+        protections: by their names. A file with one ``protection`` has it under the empty name.
         timeline: the steps, in order.
         file: the file it was read from.
         files: the contents of what ``put`` steps copy, by their ``from``.
     """
 
+    format: Literal[1]
+    name: str
+    title: str
+    hosts: dict[str, HostSpec]
+    network: NetworkSpec
+    protections: dict[str, NamedProtectionSpec]
+    expect: Expectations
     timeline: list[AnyStep]
     file: str = ""
     files: dict[str, bytes] = msgspec.field(default_factory=dict)
+
+    def of(self, name: str) -> Scenario:
+        """What concerns one protection: it alone, and the steps that are not about another one."""
+        if list(self.protections) == [name]:
+            return self
+        mine = [step for step in self.timeline if self.protection_of(step) in ("", name)]
+        return msgspec.structs.replace(self, protections={name: self.protections[name]}, timeline=mine)
+
+    def protection_of(self, step: AnyStep) -> str:
+        """Name of the protection that a step is about: the one it names, or its host's; empty: no single one."""
+        return getattr(step, "protection", "") or self.protection_of_host(host_of(step))
+
+    def protection_of_host(self, host: str) -> str:
+        """Name of the only protection that a host takes part in; empty when there is none, or more than one."""
+        named = [name for name, each in self.protections.items() if host in each.hosts]
+        return named[0] if len(named) == 1 else ""
+
+    @property
+    def protection(self) -> NamedProtectionSpec:
+        """The only protection.
+
+        Raises:
+            LabError: there are several, and nobody said which.
+        """
+        if len(self.protections) != 1:
+            raise LabError(f"the scenario has several protections ({', '.join(self.protections)}): say which one")
+        return next(iter(self.protections.values()))
+
+    @property
+    def site(self) -> SiteSpec:
+        """The site of the only protection."""
+        return self.protection.site
+
+    @property
+    def workload(self) -> WorkloadSpec:
+        """The clients of the only protection."""
+        return self.protection.workload
 
     @property
     def source(self) -> HostSpec:
@@ -186,12 +257,13 @@ class Scenario(ScenarioHead, frozen=True, kw_only=True):
         return {name: host for name, host in self.hosts.items() if host.role == "server"}
 
     def services_of(self, host: str) -> list[str]:
-        """Short names of the site's services on a server, in the order in which an operator starts them."""
-        if self.site.services is not None:
-            return self.site.services
-        return list(IIS_SERVICES[self.hosts[host].operating_system or "windows-2000"])
+        """Short names of the sites' services on a server, in the order in which an operator starts them."""
+        concerned = [each for each in self.protections.values() if host in each.hosts]
+        named = [each.site.services for each in concerned or self.protections.values()]
+        usual = list(IIS_SERVICES[self.hosts[host].operating_system or "windows-2000"])
+        return list(dict.fromkeys(service for services in named for service in services or usual))
 
     @property
     def protected_root(self) -> str:
         """The Windows path of the first included rule: the tree whose replica is judged."""
-        return next(rule.include for rule in self.protection.replication_set.rules if rule.include)
+        return self.protection.protected_root

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from bodydouble_labs.scenario.model import ScenarioHead
+from bodydouble_labs.scenario.model import SINGLE_KEYS, ScenarioHead
 from bodydouble_labs.scenario.steps import ACTIONS
 
 IDENTIFIER = "https://bodydouble.invalid/schemas/scenario-1.json"
@@ -27,7 +27,21 @@ def scenario_schema() -> dict[str, Any]:
     top["description"] = "A scenario of Bodydouble's failover lab."
     top["properties"]["timeline"] = {"type": "array", "minItems": 1, "items": _any_step()}
     top["required"] = [*top["required"], "timeline"]
+    top |= _one_or_several()
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$id": IDENTIFIER, **top, "$defs": definitions}
+
+
+def _one_or_several() -> dict[str, Any]:
+    """A file has one protection, which needs no name, or several with names."""
+    other = {
+        "not": {"enum": list(SINGLE_KEYS)},
+        "description": "beside 'protections' it belongs into each of them",
+    }
+    return {
+        "if": {"required": ["protections"]},
+        "then": {"propertyNames": other},
+        "else": {"required": list(SINGLE_KEYS)},
+    }
 
 
 def step_reference(action: str) -> dict[str, str]:

@@ -40,6 +40,16 @@ class StepBase(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     within: Limit | None = None
 
 
+class ProtectionStep(StepBase, frozen=True, kw_only=True):
+    """A step about a protection.
+
+    Attributes:
+        protection: which one; for files with several.
+    """
+
+    protection: str = ""
+
+
 class CommandStep(StepBase, frozen=True, kw_only=True):
     """Run one line in the host's command interpreter; another exit code than ``exit_code`` ends the run as invalid."""
 
@@ -104,20 +114,20 @@ class ServicesStep(StepBase, frozen=True, kw_only=True):
     services: Literal["start", "stop"]
 
 
-class SiteStep(StepBase, frozen=True, kw_only=True):
+class SiteStep(ProtectionStep, frozen=True, kw_only=True):
     """Put the site's static pages on the host."""
 
     on: str
     site: Literal["publish"]
 
 
-class WorkloadStep(StepBase, frozen=True, kw_only=True):
-    """Clients begin or end their work."""
+class WorkloadStep(ProtectionStep, frozen=True, kw_only=True):
+    """Clients begin or end their work: those of one site, or all."""
 
     workload: Literal["start", "stop"]
 
 
-class ProtectStep(StepBase, frozen=True, kw_only=True):
+class ProtectStep(ProtectionStep, frozen=True, kw_only=True):
     """Tell the product one part of ``protection``; ``connection`` returns when the mirror is complete."""
 
     protect: Literal["replication-set", "connection", "monitor"]
@@ -136,7 +146,7 @@ class RunForStep(StepBase, frozen=True, kw_only=True):
     run_for: Limit
 
 
-class WaitForStep(StepBase, frozen=True, kw_only=True):
+class WaitForStep(ProtectionStep, frozen=True, kw_only=True):
     """Wait until the product reports a condition; not reaching it within the limit is the product's failure.
 
     ``monitoring``, ``failed-over`` and ``failed-back`` are the monitor's states; ``replicating`` is the connection's;
@@ -222,26 +232,26 @@ class HealStep(StepBase, frozen=True, kw_only=True):
     heal: NetworkFault
 
 
-class FailbackStep(StepBase, frozen=True, kw_only=True):
+class FailbackStep(ProtectionStep, frozen=True, kw_only=True):
     """Fail back: the monitoring target gives up the identity of the host named here."""
 
     failback: str
 
 
-class DecideStep(StepBase, frozen=True, kw_only=True):
+class DecideStep(ProtectionStep, frozen=True, kw_only=True):
     """Answer failback's prompt."""
 
     decide: Literal["continue", "stop"]
 
 
-class RestoreStep(StepBase, frozen=True, kw_only=True):
+class RestoreStep(ProtectionStep, frozen=True, kw_only=True):
     """Restore the replication set from the stand-in to the host named here; returns when it is complete."""
 
     restore: str
 
 
-class VerifyStep(StepBase, frozen=True, kw_only=True):
-    """Take the final trees of both servers, beside the product, for the checkers."""
+class VerifyStep(ProtectionStep, frozen=True, kw_only=True):
+    """Take the final trees of source and target, beside the product, for the checkers: of one protection, or of all."""
 
     verify: Literal["trees"]
 

@@ -99,7 +99,7 @@ def _worded(document: Document, prefix: Path, error: ValidationError) -> Scenari
     if keyword == "required":
         missing = next(key for key in limit if key not in found)
         return document.error(path, f"the key {missing!r} is missing")
-    if keyword == "propertyNames":
+    if keyword in ("propertyNames", "not"):
         return document.error((*path, str(found)), _expected(error))
     return document.error(path, _expected(error))
 
@@ -128,6 +128,7 @@ def _expected(error: ValidationError) -> str:
         "type": lambda: f"expected {TYPE_WORDS.get(str(limit), limit)}, found {found}",
         "enum": lambda: f"expected {listed(limit)}, found {found}{suggestion(str(instance), map(str, limit))}",
         "pattern": lambda: f"expected {description or 'text matching ' + str(limit)}, found {found}",
+        "not": lambda: str(description),
         "minimum": lambda: f"expected at least {limit}, found {found}",
         "maximum": lambda: f"expected at most {limit}, found {found}",
         "exclusiveMinimum": lambda: f"expected more than {limit}, found {found}",

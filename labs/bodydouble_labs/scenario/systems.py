@@ -75,10 +75,12 @@ def _check_set_ups(document: Document, scenario: Scenario) -> None:
 def remarks(scenario: Scenario) -> list[str]:
     """What the note advises against in a scenario's servers, in sentences. Source: the note, "Requirements"."""
     found = []
-    (source, _), (target, _) = system_of(scenario.source), system_of(scenario.target)
-    if source is not target:
-        text = f"the source runs {_title(source)}, the target {_title(target)}"
-        found.append(f"{text}: the note wants both to run the same operating system")
+    for protection in scenario.protections.values():
+        (source, _), (target, _) = (system_of(scenario.hosts[host]) for host in protection.hosts)
+        if source is not target:
+            text = f"the source runs {_title(source)}, the target {_title(target)}"
+            found.append(f"{text}: the note wants both to run the same operating system")
+    found = list(dict.fromkeys(found))
     for name, host in scenario.servers.items():
         version, service_pack = system_of(host)
         if version.is_nt4 and service_pack < NOTE_SERVICE_PACK:

@@ -191,15 +191,16 @@ def _check_reach(document: Document, scenario: Scenario) -> None:
 
 
 def _check_takeover(document: Document, scenario: Scenario) -> None:
-    """The target can only stand in for a source whose segment it is on: addresses do not move between subnets."""
-    network, monitor = scenario.network, scenario.protection.monitor
-    if monitor.source not in scenario.hosts or monitor.on not in scenario.hosts:
-        return  # told where the protection is checked
-    segment = network.segment_of(scenario.hosts[monitor.source])
-    if segment not in [network.segment_of(adapter) for adapter in scenario.hosts[monitor.on].adapters]:
-        where = document.place(("hosts", monitor.source, "segment"))
-        problem = f"{monitor.on} has no adapter on segment {segment}, where it would have to take the address of "
-        raise document.error(("hosts", monitor.on), f"{problem}{monitor.source}, {where}")
+    """A target can only stand in for a source whose segment it is on: addresses do not move between subnets."""
+    network = scenario.network
+    for monitor in (each.monitor for each in scenario.protections.values()):
+        if monitor.source not in scenario.hosts or monitor.on not in scenario.hosts:
+            continue  # told where the protection is checked
+        segment = network.segment_of(scenario.hosts[monitor.source])
+        if segment not in [network.segment_of(adapter) for adapter in scenario.hosts[monitor.on].adapters]:
+            where = document.place(("hosts", monitor.source, "segment"))
+            problem = f"{monitor.on} has no adapter on segment {segment}, where it would have to take the address of "
+            raise document.error(("hosts", monitor.on), f"{problem}{monitor.source}, {where}")
 
 
 def bare(address: str) -> str:

@@ -32,7 +32,9 @@ class SiteContent:
 
     def __init__(self, scenario: Scenario, seed: int) -> None:
         self._site: SiteSpec = scenario.site
-        self._seed = seed
+        (name,) = scenario.protections
+        # Sites of one run differ in every page: an answer of another one's site is wrong content.
+        self._seed = f"{seed}:{name}" if name else str(seed)
         self.pages = [self._page(number) for number in range(scenario.site.pages)]
 
     def record(self, writer: str, number: int, size: int) -> Document:

@@ -12,7 +12,7 @@ from bodydouble_labs.workload.server import FTP_PORT, HTTP_PORT, Server
 from bodydouble_labs.workload.shelf import Shelf
 
 if TYPE_CHECKING:
-    from bodydouble_labs.history import Request
+    from bodydouble_labs.history import History, Request
     from bodydouble_labs.providers.base import Stage
     from bodydouble_labs.scenario.model import ReaderSpec, Scenario, WriterSpec
     from bodydouble_labs.workload.content import SiteContent
@@ -29,7 +29,7 @@ class _Client(Protocol):
 
 
 class Workload:
-    """The clients of a scenario's site. Their requests go to the stage's history.
+    """The clients of a scenario's site. Their requests go to the history.
 
     Args:
         http_port: where the site listens; tests put it elsewhere.
@@ -40,13 +40,14 @@ class Workload:
         self,
         scenario: Scenario,
         stage: Stage,
+        history: History,
         content: SiteContent,
         seed: int,
         *,
         http_port: int = HTTP_PORT,
         ftp_port: int = FTP_PORT,
     ) -> None:
-        self._stage = stage
+        self._history = history
         self._seed = seed
         self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -56,7 +57,7 @@ class Workload:
             HttpReader(spec, server, content, shelf, random.Random(f"{seed}:reader:{spec.name}"))  # noqa: S311 - seeded
             for spec in scenario.workload.readers
         ]
-        self._clients += [FtpWriter(w, server, content, shelf, stage.history) for w in scenario.workload.writers]
+        self._clients += [FtpWriter(w, server, content, shelf, history) for w in scenario.workload.writers]
 
     def start(self) -> None:
         """Clients begin to work."""
@@ -79,7 +80,7 @@ class Workload:
     def _ended(self, task: asyncio.Task[None]) -> None:
         error = None if task.cancelled() else task.exception()
         if error is not None:
-            self._stage.history.lab_errors.append(f"{task.get_name()}: {type(error).__name__}: {error}")
+            self._history.lab_errors.append(f"{task.get_name()}: {type(error).__name__}: {error}")
 
     async def _run(self, client: _Client) -> None:
         loop = asyncio.get_running_loop()
@@ -89,7 +90,7 @@ class Workload:
         try:
             await self._until(due)
             while not self._stopping.is_set():
-                self._stage.history.requests.append(await client.work())
+                self._history.requests.append(await client.work())
                 due = _next_due(due, client.spec.every, loop.time())
                 await self._until(due)
             await client.close()

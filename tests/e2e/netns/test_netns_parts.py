@@ -304,7 +304,7 @@ def test_host_that_is_heard_without_power_is_reported_before_it_boots() -> None:
 def test_host_that_is_heard_without_power_at_the_end_makes_the_run_invalid() -> None:
     async def play() -> list[str]:
         host = powered(frames=3)
-        stage = NetnsStage({"source": host}, NameQuery("10.0.0.100/24"), Echo(answers=False), SystemClock())
+        stage = NetnsStage({"source": host}, {}, NameQuery("10.0.0.100/24"), Echo(answers=False), SystemClock())
         await host.power_off()
         stage.leave()
         return stage.history.lab_errors

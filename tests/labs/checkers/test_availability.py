@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.labs.conftest import changed
 
 from bodydouble_labs.checkers import availability, outages, story
 from bodydouble_labs.history import Request
@@ -155,7 +156,7 @@ def test_a_silent_reader_is_invalid(history: History, scenario: Scenario) -> Non
 
 def test_a_scenario_without_readers_is_invalid(history: History, scenario: Scenario) -> None:
     workload = msgspec.structs.replace(scenario.workload, readers=[])
-    assert run(history, msgspec.structs.replace(scenario, workload=workload)).verdict == "invalid"
+    assert run(history, changed(scenario, workload=workload)).verdict == "invalid"
 
 
 @given(st.lists(st.booleans(), max_size=30))

@@ -7,6 +7,7 @@ from xml.etree import ElementTree as ET
 
 import msgspec
 import pytest
+from tests.labs.conftest import changed
 
 from bodydouble_labs import report, result
 from bodydouble_labs.checkers import run_checkers
@@ -237,7 +238,7 @@ def test_everything_from_outside_is_escaped(history: History, scenario: Scenario
     hostile = msgspec.structs.replace(
         made, verdict="fail", checks=[Check(EVIL, "fail", EVIL)], reason=EVIL, trace_hash=EVIL, provider=EVIL
     )
-    page = render(hostile, history, msgspec.structs.replace(scenario, title=EVIL, site=site))
+    page = render(hostile, history, changed(msgspec.structs.replace(scenario, title=EVIL), site=site))
     assert page.count("<script>") == 1
     assert page.count("</svg>") == render(made, History(), scenario).count("</svg>")
     assert "alert(&#39;x&#39;)" in page

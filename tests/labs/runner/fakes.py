@@ -110,6 +110,7 @@ class FakeStage:
         self.history = History()
         self.network_faults: NetworkFaults | None = None
         self.watching: list[str] = []
+        self._protections = scenario.protections
         self._began = asyncio.get_running_loop().time()
 
     def elapsed(self) -> float:
@@ -124,11 +125,12 @@ class FakeStage:
     async def ping(self, address: str) -> bool:
         return any(host.address == address and host.powered and host.connected for host in self.hosts.values())
 
-    def watch_order(self, source: str, target: str, root: str) -> None:
-        self.watching.append(f"{source} {target} {root}")
+    def watch_order(self, protection: str) -> None:
+        watched = self._protections[protection]
+        self.watching.append(" ".join([*watched.hosts, watched.protected_root]))
 
-    def stop_watching_order(self) -> None:
-        self.watching.append("stop")
+    def stop_watching_order(self, protection: str | None = None) -> None:
+        self.watching.append("stop" if not protection else f"stop {protection}")
 
 
 class FakeProduct:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 import pytest
+from tests.labs.conftest import changed
 from tests.labs.runner.fakes import FakeConsole, FakeProduct, FakeStage
 
 from bodydouble.vocabulary.records import (
@@ -45,12 +46,12 @@ def quick(**limits: float) -> Scenario:
     """The shipped timeline without clients and with next to no time passing; ``limits`` by action."""
     steps = []
     for step in SHIPPED.timeline:
-        changed = msgspec.structs.replace(step, run_for=0.01) if isinstance(step, RunForStep) else step
+        made = msgspec.structs.replace(step, run_for=0.01) if isinstance(step, RunForStep) else step
         for action, seconds in limits.items():
             if action in step.__struct_fields__:
-                changed = msgspec.structs.replace(changed, within=seconds)
-        steps.append(changed)
-    return msgspec.structs.replace(SHIPPED, timeline=steps, workload=WorkloadSpec())
+                made = msgspec.structs.replace(made, within=seconds)
+        steps.append(made)
+    return changed(msgspec.structs.replace(SHIPPED, timeline=steps), workload=WorkloadSpec())
 
 
 class Rig:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import aioftp
 import msgspec
 import pytest
+from tests.labs.conftest import changed
 
 from bodydouble_labs.history import History, Request
 from bodydouble_labs.scenario.loader import find, load
@@ -32,10 +33,8 @@ def fast(**changes: Any) -> Scenario:
     readers = [_changed(spec, every=0.01, timeout=0.2) for spec in workload.readers]
     writers = [_changed(spec, every=0.01, timeout=0.2) for spec in workload.writers]
     hosts = {**SCENARIO.hosts, "source": _changed(SCENARIO.hosts["source"], address=f"{LOCAL}/8")}
-    return cast(
-        "Scenario",
-        _changed(SCENARIO, hosts=hosts, workload=_changed(workload, readers=readers, writers=writers), **changes),
-    )
+    quick = _changed(workload, readers=readers, writers=writers)
+    return changed(_changed(SCENARIO, hosts=hosts, **changes), workload=quick)
 
 
 def _changed(struct: Any, **changes: Any) -> Any:
@@ -110,7 +109,9 @@ async def site(
     await ftp.start(LOCAL, 0)
     stage = RealStage(names if names is not None else {"SOURCE": LOCAL})
     http_port = http.sockets[0].getsockname()[1]
-    workload = Workload(scenario, cast("Stage", stage), content, 7, http_port=http_port, ftp_port=ftp.server_port)
+    workload = Workload(
+        scenario, cast("Stage", stage), stage.history, content, 7, http_port=http_port, ftp_port=ftp.server_port
+    )
     try:
         yield workload, web, stage, ftp
     finally:

@@ -99,7 +99,7 @@ async def _perform(
             stack.push_async_callback(host.release)
             _make_directories(host, directory / LOGS / name)
         await _power_on(hosts)
-        stage = NetnsStage(hosts, names, pinger, SystemClock())
+        stage = NetnsStage(hosts, scenario.protections, names, pinger, SystemClock())
         stack.callback(stage.leave)
         await main(stage)
         return stage.elapsed()

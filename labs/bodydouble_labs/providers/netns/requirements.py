@@ -74,7 +74,7 @@ def of_scenario(scenario: Scenario) -> Iterator[str]:
     for step in (step for step in scenario.timeline if isinstance(step, FaultStep)):
         if step.fault not in FAULTS:
             yield f"the netns provider cannot inject the fault {step.fault}: use --on sim"
-        elif step.on == scenario.protection.connection.target:
+        elif step.on in {each.connection.target for each in scenario.protections.values()}:
             # A pass would claim that what the target acknowledged was durable, and nothing here could have lost it.
             yield f"host {step.on}: a power cut on the netns provider loses no un-flushed data: use --on sim"
     for name, host in scenario.servers.items():

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bodydouble_labs.providers.base import LabHost, NetworkFaults
     from bodydouble_labs.providers.netns.host import NetnsHost
     from bodydouble_labs.providers.netns.names import NameQuery
+    from bodydouble_labs.scenario.model import NamedProtectionSpec
 
 PING_TIMEOUT: Final = 1.0
 
@@ -28,6 +29,7 @@ class NetnsStage:
     def __init__(
         self,
         hosts: Mapping[str, NetnsHost],
+        protections: Mapping[str, NamedProtectionSpec],
         names: NameQuery,
         pinger: Pinger,
         clock: WallClock,
@@ -44,7 +46,8 @@ class NetnsStage:
         self._names = names
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
-        self._watch = ReplicaWatch(self.history, self.elapsed)
+        self._protections = protections
+        self._watches: dict[str, ReplicaWatch] = {}
 
     def elapsed(self) -> float:
         """Seconds since the run began."""
@@ -66,14 +69,18 @@ class NetnsStage:
         """Whether ``address`` answers an ICMP echo within a second."""
         return await self._pinger.ping(address, PING_TIMEOUT) is not None
 
-    def watch_order(self, source: str, target: str, root: str) -> None:
+    def watch_order(self, protection: str) -> None:
         """Sample the target's replica from now on, see `netns.replica`; what to look for follows from the records."""
-        del source, root
-        self._watch.start(IntactRecords(self._hosts[target].drives))
+        if protection not in self._watches:
+            self._watches[protection] = ReplicaWatch(self.history.of(protection), self.elapsed)
+        target = self._protections[protection].connection.target
+        self._watches[protection].start(IntactRecords(self._hosts[target].drives))
 
-    def stop_watching_order(self) -> None:
+    def stop_watching_order(self, protection: str | None = None) -> None:
         """Sample no more."""
-        self._watch.stop()
+        for name, watch in self._watches.items():
+            if protection in (None, name):
+                watch.stop()
 
     def leave(self) -> None:
         """End what runs on the stage; a host heard on the wire while it had no power is an error of the lab."""
