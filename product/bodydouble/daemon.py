@@ -18,6 +18,8 @@ from bodydouble.control.settings import ControlSettings  # noqa: TC001 - msgspec
 from bodydouble.control.statistics import StatisticsRing
 from bodydouble.control.statistics_log import StatisticsLog, StatisticsSettings
 from bodydouble.failover.service import FailoverService
+from bodydouble.guard.service import Guard
+from bodydouble.guard.settings import GuardSettings
 from bodydouble.replication.service import ReplicationService
 from bodydouble.replication.settings import ReplicationSettings
 from bodydouble.restore.service import RestorationService
@@ -39,12 +41,14 @@ class DaemonSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         control: the control API.
         replication: the replication service.
         statistics: the statistics log.
+        guard: this machine's own addresses, where another one may take them over.
     """
 
     state_directory: str
     control: ControlSettings
     replication: ReplicationSettings = ReplicationSettings()
     statistics: StatisticsSettings = StatisticsSettings()
+    guard: GuardSettings = GuardSettings()
 
 
 class Daemon:
@@ -68,6 +72,7 @@ class Daemon:
         )
         self.restoration = RestorationService(self.replication)
         self.failover = FailoverService(host, store, self.events, self.replication.stand_in)
+        self.guard = Guard(host, settings.guard, store, self.events, self.replication.stood_in_for)
         self.statistics_log = StatisticsLog(
             host.file_system, store.directory, host.clock, self.events, settings.statistics
         )
@@ -78,6 +83,7 @@ class Daemon:
             self.replication,
             self.restoration,
             self.failover,
+            self.guard,
             self.statistics,
             self.trust,
             self.pairing,
@@ -114,6 +120,8 @@ class Daemon:
         async with asyncio.TaskGroup() as group:
             group.create_task(_outlast(writer), name="events log guard")
             await self.trust.load()
+            group.create_task(self.guard.run(), name="guard")
+            await self.guard.ready.wait()  # a second owner is off the network before anything else is done
             group.create_task(self.replication.run(), name="replication")
             # Failover may have to mark sources at once, in the state that the replication service loads first.
             await self.replication.ready.wait()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from bodydouble.cli.session import Session
     from bodydouble.vocabulary.applications import Uncovered
+    from bodydouble.vocabulary.guard import GuardStatus
     from bodydouble.vocabulary.orphans import OrphanReport
     from bodydouble.vocabulary.records import (
         ConnectionStatus,
@@ -256,6 +257,15 @@ def monitors_table(monitors: Sequence[MonitorStatus]) -> Table:
         )
         counter = counter_words(item.state, item.time_to_fail)
         _row(table, item.bullet, item.request.source, addresses, counter, item.state, item.status_line)
+    return table
+
+
+def guard_table(status: GuardStatus) -> Table:
+    """Guarded addresses, and who answers that this machine is not cut off."""
+    heard = f"; witnesses that answer: {', '.join(status.witnesses) or 'none'}" if status.silent is not None else ""
+    table = _table(f"Guarded addresses{heard}", "Interface", "Address", "State", "Detail")
+    for each in status.addresses:
+        _row(table, each.address.interface, each.address.address, each.state, each.detail)
     return table
 
 

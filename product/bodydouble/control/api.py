@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from bodydouble.control import (
     connections,
     failover,
+    guard,
     observation,
     pairing,
     replication_sets,
@@ -46,7 +47,7 @@ async def openapi(_backends: Backends) -> dict[str, Any]:
 
 
 OPERATIONS: tuple[Operation, ...] = (
-    *operations_of(observation, replication_sets, connections, verification, pairing, failover, services),
+    *operations_of(observation, replication_sets, connections, verification, pairing, failover, guard, services),
     openapi,
 )
 """Every operation. One that is declared in a module of its own is served and described once the module stands here."""

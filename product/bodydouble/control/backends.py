@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bodydouble.control.statistics import StatisticsRing
     from bodydouble.failover.service import FailoverService
+    from bodydouble.guard.service import Guard
     from bodydouble.ports import Host
     from bodydouble.replication.service import ReplicationService
     from bodydouble.restore.service import RestorationService
@@ -25,6 +26,7 @@ class Backends:
     replication: ReplicationService
     restoration: RestorationService
     failover: FailoverService
+    guard: Guard
     statistics: StatisticsRing
     trust: Trust
     pairing: Pairing

@@ -16,6 +16,7 @@ from bodydouble.control.settings import is_loopback
 from bodydouble.errors import ControlError, InputError, UnreachableError
 from bodydouble.security.tls import HTTP_PROTOCOL, certificate_of, client_context, http_client_context
 from bodydouble.vocabulary.applications import Uncovered
+from bodydouble.vocabulary.guard import GuardStatus
 from bodydouble.vocabulary.mirror import AS_CONNECTED, MirrorOrder
 from bodydouble.vocabulary.orphans import OrphanReport, OrphanRequest
 from bodydouble.vocabulary.records import (
@@ -299,6 +300,14 @@ class ControlClient:
     async def failback(self, source: str) -> MonitorStatus:
         """Give the identity back; answers before the work is done."""
         return await self._call("POST", f"{_monitor(source)}/failback", MonitorStatus)
+
+    async def guard(self) -> GuardStatus:
+        """The guarded addresses of the daemon's machine."""
+        return await self._call("GET", "guard", GuardStatus)
+
+    async def return_addresses(self) -> GuardStatus:
+        """Use the guarded addresses again."""
+        return await self._call("POST", "guard/return", GuardStatus)
 
     async def decide(self, source: str, decision: FailbackDecision) -> MonitorStatus:
         """Continue or stop monitoring after failback."""

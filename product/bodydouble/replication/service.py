@@ -487,6 +487,10 @@ class ReplicationService:
             state = unfinished(replica.record, mirroring=mirroring)
             self.context.events.record(EventCode.RESTORE_REQUIRED, f"{source}: {name}: restore required{state}")
 
+    def stood_in_for(self) -> bool:
+        """Whether a target says that data of this machine must be restored first: it stands in, or did."""
+        return any(each.state == "restore-required" for each in self._connections.values())
+
     def suspend_set(self, name: str, why: str) -> None:
         """A restoration of the set into this machine begins: its outgoing connections wait."""
         for connection in self._of_set(name):

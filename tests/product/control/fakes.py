@@ -18,6 +18,8 @@ from bodydouble.control.server import ControlServer
 from bodydouble.control.settings import ControlSettings
 from bodydouble.control.statistics import StatisticsRing
 from bodydouble.errors import ConnectionStateError
+from bodydouble.guard.service import Guard
+from bodydouble.guard.settings import GuardSettings
 from bodydouble.replication.context import Context
 from bodydouble.replication.coverage import Coverage
 from bodydouble.replication.figures import replica_figures, together
@@ -355,6 +357,7 @@ class Served:
                 replication,
                 cast("Any", self.restoration),
                 self.target.service,
+                Guard(self.target.host, GuardSettings(), store, events, lambda: False),
                 self.statistics,
                 self.trust,
                 self.pairing,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 ADDRESS = "Local Area Connection=10.0.0.10/24"
 OWN = ("daemon", "status", "events", "repset", "connect", "disconnect", "connections", "mirror", "orphans", "monitor",
        "failover", "failback", "restore", "service", "verify", "verification", "connection", "transmission", "target",
-       "queue-task", "pair", "trust", "set", "statistics", "replication", "unit", "completion")  # fmt: skip
+       "queue-task", "pair", "trust", "set", "statistics", "replication", "unit", "completion", "guard")  # fmt: skip
 
 
 class Console:

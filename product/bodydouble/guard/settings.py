@@ -1,0 +1,56 @@
+"""The ``[guard]`` table of the daemon's configuration."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Annotated
+
+import msgspec
+
+from bodydouble.errors import InputError
+from bodydouble.vocabulary.records import InterfaceAddress  # noqa: TC001 - msgspec reads the annotations
+
+
+class GuardSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a source does lest it and its stand-in answer for one address.
+
+    Attributes:
+        addresses: those that another machine may take over; without any, nothing is guarded.
+        witnesses: machines that answer pings while this one is not cut off (the gateway, a third host).
+        interval: seconds between two looks.
+        lost_after: seconds without any witness after which the addresses are given up: less than what the target's
+            monitor waits, by two intervals at least, so that they are free before it takes them.
+    """
+
+    addresses: list[InterfaceAddress] = []
+    witnesses: list[str] = []
+    interval: Annotated[float, msgspec.Meta(ge=0.1, le=3600)] = 1.0
+    lost_after: Annotated[float, msgspec.Meta(ge=0.2, le=86_400)] = 15.0
+
+
+def check_guard(settings: GuardSettings) -> None:
+    """Check what the types do not say.
+
+    Raises:
+        InputError: names the key and what is expected.
+    """
+    for item in settings.addresses:
+        try:
+            ipaddress.IPv4Interface(item.address)
+        except ValueError as error:
+            raise InputError(
+                f"guard.addresses: expected an address such as 10.0.0.10/24, got {item.address!r}"
+            ) from error
+        if "/" not in item.address:
+            raise InputError(f"guard.addresses: expected a prefix length, such as {item.address}/24")
+    own = [item.address.partition("/")[0] for item in settings.addresses]
+    for witness in settings.witnesses:
+        try:
+            ipaddress.IPv4Address(witness)
+        except ValueError as error:
+            raise InputError(f"guard.witnesses: expected an address such as 10.0.0.1, got {witness!r}") from error
+        if witness in own:
+            raise InputError(f"guard.witnesses: {witness} is one of the guarded addresses: it proves nothing")
+    if settings.witnesses and settings.lost_after < 2 * settings.interval:
+        least = f"two intervals at least ({2 * settings.interval:g} s)"
+        raise InputError(f"guard.lost_after: expected {least}, got {settings.lost_after:g}")
