@@ -1,6 +1,6 @@
 """The ports: all that the product asks of the host it runs on. Everything else is plain asyncio.
 
-A host body (Linux adapters, the simulated Windows) implements these nine protocols; `Host` carries one of each.
+A host body (Linux adapters, the simulated Windows) implements these ten protocols; `Host` carries one of each.
 Tests in ``tests/conformance`` hold every implementation to the text below. Paths are in product form (see
 `bodydouble.vocabulary.operations`). No method blocks the event loop.
 """
@@ -210,6 +210,28 @@ class Identity(Protocol):
         """Ask the wire (ARP probe, at most one second) whether another machine answers for ``address``."""
 
 
+class ActiveName(Protocol):
+    """The name that the host runs under, as its services see it; what it answers to on the wire is another matter."""
+
+    async def original(self) -> str | None:
+        """The host's own name while it runs under another one, as said by `change`; None while it runs under it."""
+
+    async def change(self, name: str) -> None:
+        """Run under ``name`` at once, until `restore` or the next boot. The host's own name is kept durably first.
+
+        Raises:
+            InputError: no name that this host can have.
+            IdentityError: the system refused.
+        """
+
+    async def restore(self) -> None:
+        """Run under the host's own name again. Nothing happens when it does already.
+
+        Raises:
+            IdentityError: the system refused.
+        """
+
+
 class Services(Protocol):
     """The host's services, by short or display name."""
 
@@ -297,7 +319,10 @@ class Applications(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One of each port: what a host body hands to the product; without `Applications` where nobody knows of any."""
+    """One of each port: what a host body hands to the product.
+
+    Without `Applications` where nobody knows of any; without `ActiveName` where the name cannot be changed.
+    """
 
     file_system: FileSystem
     file_filter: FileFilter
@@ -308,3 +333,4 @@ class Host:
     clock: WallClock
     entropy: Entropy
     applications: Applications | None = None
+    active_name: ActiveName | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from itertools import combinations
 from typing import TYPE_CHECKING, Literal
 
@@ -13,6 +13,7 @@ from bodydouble.adapters.applications import ConfiguredApplications
 from bodydouble.adapters.clock import SystemClock
 from bodydouble.adapters.entropy import SystemEntropy
 from bodydouble.adapters.fuse.filter import FuseFilter
+from bodydouble.adapters.network.active_name import LinuxActiveName
 from bodydouble.adapters.no_filter import NoFilter
 from bodydouble.adapters.pinger import IcmpPinger
 from bodydouble.adapters.posix.backing import Backing
@@ -21,10 +22,12 @@ from bodydouble.adapters.scripts import ScriptRunner
 from bodydouble.adapters.services import CommandService, CommandServices
 from bodydouble.errors import IdentityError, InputError, PathError
 from bodydouble.ports import Host
+from bodydouble.state.store import StateStore
 from bodydouble.vocabulary import paths
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
 
     from bodydouble.ports import FileFilter, Identity
 
@@ -87,8 +90,11 @@ class LinuxHostSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True,
 
 
 @asynccontextmanager
-async def open_host(settings: LinuxHostSettings) -> AsyncIterator[Host]:
+async def open_host(settings: LinuxHostSettings, state_directory: str = "") -> AsyncIterator[Host]:
     """Open this Linux host; leaving the context stops answering for names and unmounts the filter, unless that stays.
+
+    ``state_directory`` is where the host's own name is kept while it runs under another one; without it, the name
+    cannot be changed.
 
     With ``kind = "none"`` and ``netbios = false`` it needs neither root nor extras beyond ``linux``; changing addresses
     then raises `IdentityError`.
@@ -106,7 +112,11 @@ async def open_host(settings: LinuxHostSettings) -> AsyncIterator[Host]:
         backing = Backing()
         stack.callback(backing.close)
         file_system = PosixFileSystem(backing, executor)
-        identity = await _open_identity(settings.identity, executor, stack)
+        active_name = (
+            LinuxActiveName(StateStore(file_system, state_directory, SystemClock())) if state_directory else None
+        )
+        own = await active_name.original() if active_name is not None else None
+        identity = await _open_identity(settings.identity, own or "", executor, stack)
         yield Host(
             file_system=file_system,
             file_filter=await _open_filter(roots, settings.filter, backing, executor, stack),
@@ -117,7 +127,20 @@ async def open_host(settings: LinuxHostSettings) -> AsyncIterator[Host]:
             clock=SystemClock(),
             entropy=SystemEntropy(),
             applications=ConfiguredApplications(directories),
+            active_name=active_name,
         )
+
+
+@contextmanager
+def open_active_name(state_directory: Path) -> Iterator[LinuxActiveName]:
+    """The active name of this host alone, for a console without a daemon."""
+    with ThreadPoolExecutor(1, thread_name_prefix="bodydouble-io") as executor:
+        backing = Backing()
+        try:
+            store = StateStore(PosixFileSystem(backing, executor), str(state_directory), SystemClock())
+            yield LinuxActiveName(store)
+        finally:
+            backing.close()
 
 
 def _filter_roots(settings: FilterSettings) -> list[str]:
@@ -173,12 +196,14 @@ async def _open_filter(
     return file_filter
 
 
-async def _open_identity(settings: IdentitySettings, executor: ThreadPoolExecutor, stack: AsyncExitStack) -> Identity:
+async def _open_identity(
+    settings: IdentitySettings, permanent: str, executor: ThreadPoolExecutor, stack: AsyncExitStack
+) -> Identity:
     try:
         from bodydouble.adapters.network.identity import LinuxIdentity  # noqa: PLC0415 - the extra may be missing
     except ImportError as error:
         raise IdentityError("addresses need the 'linux' extra: pip install 'bodydouble[linux]'") from error
-    identity = LinuxIdentity(executor, netbios=settings.netbios)
+    identity = LinuxIdentity(executor, netbios=settings.netbios, permanent=permanent)
     await identity.start()
     stack.push_async_callback(identity.stop)
     return identity

@@ -29,6 +29,7 @@ def daemon(config: Path) -> None:
     from bodydouble.cli.config import load_config  # noqa: PLC0415 - see the module's docstring
 
     settings, host_settings = load_config(config, LinuxHostSettings)
+    os.environ["BODYDOUBLE_CONFIG"] = str(config.resolve())  # scripts that it runs find it by that
     asyncio.run(_run(settings, host_settings))
 
 
@@ -40,7 +41,7 @@ async def _run(settings: DaemonSettings, host_settings: LinuxHostSettings) -> No
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with open_host(host_settings) as host:
+    async with open_host(host_settings, settings.state_directory) as host:
         await _until(stop, Daemon(host, settings))
 
 

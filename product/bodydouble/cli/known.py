@@ -11,6 +11,7 @@ import os
 from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bodydouble.cli.tables import convert, parse, resolve_token
 from bodydouble.control.settings import ControlSettings
@@ -50,11 +51,27 @@ def local_daemon(config: Path) -> LocalDaemon:
     tree = parse(config)
     resolve_token(config, "control", tree.get("control"))
     control = convert(config, tree.get("control", {}), ControlSettings, "control")
+    certificate = None if control.plain_http else _own_certificate(_state(config, tree) / f"{CERTIFICATE_FILE}.json")
+    return LocalDaemon(_EVERYWHERE.get(control.address, control.address), control.port, control.token, certificate)
+
+
+def state_directory(config: Path) -> Path:
+    """Where the daemon of this machine keeps its state.
+
+    Args:
+        config: its configuration file.
+
+    Raises:
+        InputError: the file is wrong.
+    """
+    return _state(config, parse(config))
+
+
+def _state(config: Path, tree: dict[str, Any]) -> Path:
     state = tree.get("state_directory")
     if not isinstance(state, str):
         raise InputError(f"{config}: state_directory: expected a directory")
-    certificate = None if control.plain_http else _own_certificate(Path(state) / f"{CERTIFICATE_FILE}.json")
-    return LocalDaemon(_EVERYWHERE.get(control.address, control.address), control.port, control.token, certificate)
+    return Path(state)
 
 
 def _own_certificate(path: Path) -> bytes:

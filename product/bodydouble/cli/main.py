@@ -13,6 +13,7 @@ import click
 
 from bodydouble import __version__
 from bodydouble.cli import (
+    chngname,
     connection,
     daemon,
     failover,
@@ -167,6 +168,7 @@ for _command in (
     restoration.restore,
     services.service,
     scripts.script,
+    chngname.chngname,
 ):
     cli.add_command(_command)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.applications import Starlette
 
 from bodydouble.control import (
+    chngname,
     connections,
     failover,
     guard,
@@ -48,6 +49,7 @@ async def openapi(_backends: Backends) -> dict[str, Any]:
 
 OPERATIONS: tuple[Operation, ...] = (
     *operations_of(observation, replication_sets, connections, verification, pairing, failover, guard, services),
+    *operations_of(chngname),
     openapi,
 )
 """Every operation. One that is declared in a module of its own is served and described once the module stands here."""

@@ -15,6 +15,7 @@ from bodydouble.control.answers import Refusal
 from bodydouble.control.settings import is_loopback
 from bodydouble.errors import ControlError, InputError, UnreachableError
 from bodydouble.security.tls import HTTP_PROTOCOL, certificate_of, client_context, http_client_context
+from bodydouble.vocabulary.active_name import ActiveNameStatus, NewActiveName
 from bodydouble.vocabulary.applications import Uncovered
 from bodydouble.vocabulary.guard import GuardStatus
 from bodydouble.vocabulary.mirror import AS_CONNECTED, MirrorOrder
@@ -362,6 +363,20 @@ class ControlClient:
     async def stop_service(self, name: str) -> ServiceStatus:
         """Stop a service and wait until it has stopped."""
         return await self._call("POST", f"{_service(name)}/stop", ServiceStatus, patience=SERVICE_TIMEOUT)
+
+    # --- the active name ------------------------------------------------------------------------------------------
+
+    async def active_name(self) -> ActiveNameStatus:
+        """The name that the machine runs under, and the one that would be put back."""
+        return await self._call("GET", "active-name", ActiveNameStatus)
+
+    async def set_active_name(self, name: str) -> ActiveNameStatus:
+        """Have the machine run under ``name``."""
+        return await self._call("PUT", "active-name", ActiveNameStatus, NewActiveName(name))
+
+    async def reset_active_name(self) -> ActiveNameStatus:
+        """Have the machine run under its own name again; 409 when it does."""
+        return await self._call("DELETE", "active-name", ActiveNameStatus)
 
     # --- one request ----------------------------------------------------------------------------------------------
 

@@ -1,10 +1,11 @@
-"""The nine ports of a simulated Windows machine in one `bodydouble.ports.Host`."""
+"""The ten ports of a simulated Windows machine in one `bodydouble.ports.Host`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from bodydouble.ports import Host
+from bodydouble_sim.ports.active_name import SimActiveName
 from bodydouble_sim.ports.applications import SimApplications
 from bodydouble_sim.ports.clock import SimClock
 from bodydouble_sim.ports.entropy import SimEntropy
@@ -32,4 +33,5 @@ def compose(machine: WindowsMachine) -> Host:
         clock=SimClock(machine.clock),
         entropy=SimEntropy(machine.world.random(f"secrets:{machine.name}")),
         applications=SimApplications(machine.system),
+        active_name=SimActiveName(machine.system),
     )

@@ -18,15 +18,16 @@ if TYPE_CHECKING:
 class LinuxIdentity:
     """Host name, added NetBIOS names, addresses.
 
-    The host name of the UTS namespace at the start is the permanent name; what it is now is the primary (active) one.
+    The host name of the UTS namespace now is the primary (active) one.
 
     Args:
         executor: threads for short synchronous calls.
         netbios: whether to answer NetBIOS name queries; without it names cannot be added.
+        permanent: the host's own name; empty: that of the UTS namespace at the start.
     """
 
-    def __init__(self, executor: Executor, *, netbios: bool) -> None:
-        self._permanent = socket.gethostname()
+    def __init__(self, executor: Executor, *, netbios: bool, permanent: str = "") -> None:
+        self._permanent = permanent or socket.gethostname()
         self._book = AddressBook(executor)
         self._names = NameService(self._permanent, self._book) if netbios else None
 
