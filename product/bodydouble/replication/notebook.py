@@ -95,14 +95,21 @@ class Notebook:
         """Whether the replica is complete, or a mirror is needed, or runs."""
         self._words[_COMPLETE] = complete
 
-    def note(self, sequence: int, position: int) -> None:
-        """Element ``sequence`` was made of the record that ends at ``position``, or comes behind it."""
-        self._elements[sequence % self._count] = position
-        self._words[_LAST] = sequence
+    @property
+    def memory(self) -> tuple[memoryview, memoryview, int]:
+        """For `StreamNotes`: the numbers; of those the elements' positions; how many of these."""
+        return self._words, self._elements, self._count
 
-    def note_part(self, sequence: int, position: int) -> None:
-        """The same, and further elements of the record follow."""
-        self.note(sequence, position | _PART)
+    def note(self, sequence: int, position: int, *, part: bool = False) -> None:
+        """Element ``sequence`` was made of the record that ends at ``position``, or comes behind it.
+
+        Args:
+            sequence: its number.
+            position: of the filter's records.
+            part: further elements of the record follow.
+        """
+        self._elements[sequence % self._count] = position | (_PART if part else 0)
+        self._words[_LAST] = sequence
 
     def note_apart(self, sequence: int) -> None:
         """Element ``sequence`` changes a directory, and was made of no record."""
@@ -176,16 +183,19 @@ class StreamNotes:
         self.attachment: FilterAttachment | None = None
         self.more = 0
         self._notebook = notebook
+        self._words, self._elements, self._count = notebook.memory
 
     def note(self, sequence: int, body: Body) -> None:
         """An element was queued."""
         position = 0 if self.attachment is None else self.attachment.position
-        if self.more > 1:
-            self._notebook.note_part(sequence, position)
-        else:
-            self._notebook.note(sequence, position)
-        if self.more:
-            self.more -= 1
+        more = self.more
+        if more > 1:
+            position |= _PART
+        # As `Notebook.note` does; here, because this is done for each element.
+        self._elements[sequence % self._count] = position
+        self._words[_LAST] = sequence
+        if more:
+            self.more = more - 1
         elif directories_of(body):
             self._notebook.note_apart(sequence)
 

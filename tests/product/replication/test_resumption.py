@@ -11,8 +11,8 @@ import pytest
 from tests.product.replication.site import ROOT, WEB, Relay, Site, mirrored, protect, running, same, until
 from tests.product.replication.test_directory_times import times
 
-from bodydouble.replication import directory_times, translate
-from bodydouble.replication.notebook import Notebook, Place
+from bodydouble.replication import directory_times, notebook, translate
+from bodydouble.replication.notebook import Notebook, Place, StreamNotes
 from bodydouble.replication.queue import Queued, SourceQueue
 from bodydouble.replication.transmission import Transmission
 from bodydouble.vocabulary.events import EventCode
@@ -356,15 +356,15 @@ def after_each(last: int = MOST) -> None:
 
 def test_an_off_by_one_in_the_notes_is_caught() -> None:
     with pytest.MonkeyPatch.context() as patch:
-        real = Notebook.note
-        patch.setattr(Notebook, "note", lambda self, sequence, position: real(self, sequence + 1, position))
+        real = StreamNotes.note
+        patch.setattr(StreamNotes, "note", lambda self, sequence, body: real(self, sequence + 1, body))
         with pytest.raises((AssertionError, TimeoutError)):
             after_each()
 
 
 def test_a_record_that_is_taken_for_whole_after_its_first_element_is_caught() -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Notebook, "note_part", Notebook.note)
+        patch.setattr(notebook, "_PART", 0)
         with pytest.raises((AssertionError, TimeoutError)):
             after_each()
 
