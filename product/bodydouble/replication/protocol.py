@@ -305,6 +305,18 @@ class Ping(Message, frozen=True, tag="ping"):
     """The peer is alive."""
 
 
+class Reach(Message, frozen=True, tag="reach"):
+    """In place of Hello, from one that parts with somebody: answer `Reached`: whether ``address`` answers a ping."""
+
+    address: Annotated[str, msgspec.Meta(max_length=15)]
+
+
+class Reached(Message, frozen=True, tag="reached"):
+    """Answer to `Reach`; the connection ends with it."""
+
+    answers: bool
+
+
 class Ack(Message, frozen=True, tag="ack"):
     """Everything up to ``sequence`` will survive power loss on the target, and will be applied."""
 
@@ -394,6 +406,8 @@ AnyMessage = (
     | Settled
     | TaskEnded
     | Diverged
+    | Reach
+    | Reached
 )
 
 _encoder = msgspec.msgpack.Encoder()

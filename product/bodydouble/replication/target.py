@@ -39,6 +39,7 @@ from bodydouble.replication.protocol import (
     Fragment,
     Hello,
     Ping,
+    Reach,
     Refused,
     Standing,
     Task,
@@ -46,6 +47,7 @@ from bodydouble.replication.protocol import (
     Wire,
 )
 from bodydouble.replication.queue import weigh
+from bodydouble.replication.reach import first_of, tell
 from bodydouble.replication.replica import Replica, ReplicaRecord
 from bodydouble.replication.room import VolumeRoom
 from bodydouble.replication.standing import standing
@@ -387,11 +389,11 @@ class TargetSession:
         self._severed.set()
 
     async def run(self) -> None:
-        """From Hello to the end; problems with the peer end the session and nothing else."""
+        """From the first message to the end; problems with the peer end the session and nothing else."""
         try:
-            hello = await self._hello()
+            first = await first_of(self._context, self._wire)
             await self._context.trust.finish(self._wire.peer.fingerprint)
-            await self._attend(hello)
+            await (tell(self._context, self._wire, first) if isinstance(first, Reach) else self._attend(first))
         except (OSError, ProtocolError, FileSystemError, PairingError) as error:
             self._lost(error)
         finally:
@@ -407,16 +409,6 @@ class TargetSession:
             if self._registry.is_news(who, str(error)):
                 self._event(EventCode.REPLICATION_ERROR, f"{who} was refused: {error}")
             await self._wire.send(Refused(str(error), error.permanent))
-
-    async def _hello(self) -> Hello:
-        try:
-            async with asyncio.timeout(self._context.settings.connect_timeout):
-                message = await self._wire.receive()
-        except TimeoutError as error:
-            raise ConnectionAbortedError("no Hello came") from error
-        if not isinstance(message, Hello):
-            raise ProtocolError(f"{type(message).__name__} before Hello")
-        return message
 
     def _lost(self, error: Exception) -> None:
         if isinstance(error, ProtocolError | FileSystemError):
