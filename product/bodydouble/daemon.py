@@ -71,7 +71,7 @@ class Daemon:
             host, settings.replication, store, self.events, trust=self.trust, pairing=self.pairing
         )
         self.restoration = RestorationService(self.replication)
-        self.failover = FailoverService(host, store, self.events, self.replication.stand_in)
+        self.failover = FailoverService(host, store, self.events, self.replication)
         self.guard = Guard(host, settings.guard, store, self.events, self.replication.stood_in_for)
         self.statistics_log = StatisticsLog(
             host.file_system, store.directory, host.clock, self.events, settings.statistics

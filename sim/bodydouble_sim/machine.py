@@ -62,6 +62,11 @@ class Machine:
         """Whether the power is on."""
         return self.incarnation is not None
 
+    @property
+    def lives(self) -> int:
+        """How many times the power was switched on."""
+        return self._lives
+
     def plug(
         self,
         segment: Segment | str,

@@ -121,7 +121,7 @@ class Indicators:
 
 
 def indicators(
-    state: MonitorState, source: str, countdown: Countdown | None, now: float, assuming: str = ""
+    state: MonitorState, source: str, countdown: Countdown | None, now: float, *, assuming: str = "", held: str = ""
 ) -> Indicators:
     """What an operator sees of one monitor.
 
@@ -131,13 +131,14 @@ def indicators(
         countdown: the running countdown, None where no heartbeats are sent.
         now: the instant, on the countdown's clock.
         assuming: the identity that is just being assumed, for the status bar.
+        held: why the procedure waits for an operator, empty: it does not.
     """
     left = _time_to_fail(state, countdown, now)
     return Indicators(
         time_to_fail=left,
         counter=counter_words(state, left),
         bullet=_bullet(state, countdown, now),
-        status_line=_status_line(state, source, assuming),
+        status_line=f"Waiting for an operator: {held}" if held else _status_line(state, source, assuming),
         tray=RED if state in ("failed-over", "failing-back") else RED_AND_GREEN,
     )
 

@@ -8,19 +8,22 @@ from typing import TYPE_CHECKING
 
 from bodydouble.errors import BodydoubleError, ConnectionStateError
 from bodydouble.failover.countdown import Countdown, indicators
+from bodydouble.failover.journal import Journal
+from bodydouble.failover.records import SavedMonitor
 from bodydouble.failover.states import advance
 from bodydouble.failover.takeover import Takeover
 from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.records import MonitorStatus
+from bodydouble.vocabulary.standing_in import SCRIPT_EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from bodydouble.failover.states import MonitorStep
-    from bodydouble.failover.takeover import StandIn
+    from bodydouble.failover.takeover import Mark, Outcome
     from bodydouble.ports import Host
     from bodydouble.state.events import EventLog
-    from bodydouble.vocabulary.records import FailbackDecision, MonitorRequest, MonitorState
+    from bodydouble.vocabulary.records import FailbackDecision, InterfaceAddress, MonitorState
 
     Save = Callable[[], Awaitable[None]]
 
@@ -39,33 +42,39 @@ class Monitor:
     Args:
         host: the host's ports.
         events: the events log.
-        stand_in: see `Takeover`.
+        mark: see `Takeover`.
         save: makes the states of all monitors durable.
-        request: what to watch.
-        state: the state to begin in.
+        saved: what to watch, the state to begin in, and how far its work is.
+        boot: the host's present run, empty when unknown.
     """
 
     def __init__(
         self,
         host: Host,
         events: EventLog,
-        stand_in: StandIn,
+        mark: Mark,
         *,
         save: Save,
-        request: MonitorRequest,
-        state: MonitorState,
+        saved: SavedMonitor,
+        boot: str,
     ) -> None:
-        self.request = request
-        self.state: MonitorState = state
+        self.request = saved.request
+        self.state: MonitorState = saved.state
+        self.journal = Journal(saved.journal, boot, self._keep_journal)
         self._host = host
         self._events = events
-        self._stand_in = stand_in
+        self._mark = mark
         self._save = save
-        self._addresses = [item.address.partition("/")[0] for item in request.addresses]
+        self._addresses = [item.address.partition("/")[0] for item in saved.request.addresses]
         self._countdown: Countdown | None = None
         self._takeover: Takeover | None = None
         self._told = asyncio.Event()
         self._no_heartbeat = ""
+        self._not_kept = ""
+
+    def saved(self) -> SavedMonitor:
+        """What is to be kept of it on disk."""
+        return SavedMonitor(self.request, self.state, self.journal.record())
 
     # --- what an operator sees and says ---------------------------------------------------------------------------
 
@@ -73,7 +82,9 @@ class Monitor:
         """What the Failover Control Center shows now."""
         now = asyncio.get_running_loop().time()
         assuming = self._takeover.assuming if self._takeover else ""
-        shown = indicators(self.state, self.request.source, self._countdown, now, assuming)
+        held = self.journal.held()
+        why = held.detail if held else ""
+        shown = indicators(self.state, self.request.source, self._countdown, now, assuming=assuming, held=why)
         return MonitorStatus(
             request=self.request,
             state=self.state,
@@ -81,15 +92,20 @@ class Monitor:
             bullet=shown.bullet,
             status_line=shown.status_line,
             addresses_answering=self._countdown.answering() if self._countdown else [],
+            held=why,
         )
 
     async def fail_over(self) -> None:
         """Fail over at an operator's word; returns once the decision is durable, the work goes on in the background.
 
+        It is also the word that a failover waits for after a script failed, and that gives up a failback which does.
+
         Raises:
             ConnectionStateError: the state does not allow it, or the source still answers: two machines would then
                 use one address.
         """
+        if await self._answered_hold("failing-over"):
+            return
         advance(self.request.source, self.state, "failover")
         answering = await self._probe()
         if answering:
@@ -101,10 +117,66 @@ class Monitor:
     async def fail_back(self) -> None:
         """Give the identity back; returns once the decision is durable, the work goes on in the background.
 
+        It is also the word that a failback waits for after a script failed, and that gives up a failover which does.
+
         Raises:
-            ConnectionStateError: this machine does not stand in for the source.
+            ConnectionStateError: this machine does not stand in for the source, or the source is on the network.
         """
+        if await self._answered_hold("failing-back"):
+            return
+        advance(self.request.source, self.state, "failback")
+        await self._check_source_is_off()
         await self._command("failback")
+
+    async def _answered_hold(self, state: MonitorState) -> bool:
+        """Whether an operator's command was the word that a held procedure waited for: it goes on, or is given up."""
+        held = self.journal.held()
+        if held is None:
+            return False
+        if self.state == state:
+            self.journal.release()
+            text = f"{self.request.source}: an operator lets the procedure go on after its {held.step} script"
+        elif self.state == "failing-back":
+            self.journal.end(held.step, "aborted", held.detail)
+            text = f"{self.request.source}: an operator gives failback up after its {held.step} script"
+        else:
+            return False  # failback of a held failover is failback
+        self._told.set()
+        self._events.record(EventCode.FAILOVER_PROCEEDS, text)
+        await self._save()
+        return True
+
+    async def _check_source_is_off(self) -> None:
+        """Refuse to give an address up while another machine answers for it.
+
+        Raises:
+            ConnectionStateError: what answers, and what to do.
+        """
+        probes = await asyncio.gather(*(self._also_elsewhere(item) for item in await self._held()))
+        answering = [address for address in probes if address]
+        if answering:
+            raise ConnectionStateError(
+                f"another machine on the network answers for {', '.join(answering)}, which this machine holds for "
+                f"{self.request.source!r}: disconnect the source from the network, fail back again, and connect it "
+                "when failback asks whether to continue or to stop monitoring"
+            )
+
+    async def _held(self) -> list[InterfaceAddress]:
+        """The source's addresses that this machine has; none when it cannot be asked."""
+        try:
+            own = (await self._host.identity.query()).addresses
+        except (BodydoubleError, OSError):
+            return []
+        bare = {item.address.partition("/")[0] for item in own}
+        return [item for item in self.request.addresses if item.address.partition("/")[0] in bare]
+
+    async def _also_elsewhere(self, item: InterfaceAddress) -> str:
+        """The address, if another machine answers for it; empty when none does, or the wire cannot be asked."""
+        try:
+            used = await self._host.identity.in_use(item.interface, item.address)
+        except (BodydoubleError, OSError):
+            return ""
+        return item.address.partition("/")[0] if used else ""
 
     async def decide(self, decision: FailbackDecision) -> None:
         """Continue or stop monitoring after failback.
@@ -143,7 +215,9 @@ class Monitor:
     async def run(self) -> None:
         """Do what each state asks for, until the monitor is stopped."""
         async with asyncio.TaskGroup() as tasks:
-            self._takeover = Takeover(self._host, self._events, self._stand_in, self.request, tasks)
+            self._takeover = Takeover(
+                self._host, self._events, self._mark, self.request, tasks=tasks, journal=self.journal
+            )
             while self.state != "stopped":
                 self._told.clear()
                 await self._save_until_durable()
@@ -154,18 +228,29 @@ class Monitor:
             case "monitoring" | "waiting-for-operator":
                 await self._watch()
             case "failing-over":
-                self._started(EventCode.FAILOVER_STARTED, "Failover")
-                if await takeover.fail_over(self._told) and self.state == "failing-over":
-                    self._move("assumed")
+                self.journal.enter("failover")
+                outcome = await takeover.fail_over(self._told)
+                if self.state == "failing-over":
+                    await self._ended(outcome)
             case "failing-back":
-                self._started(EventCode.FAILBACK_STARTED, "Failback")
-                await takeover.fail_back()
-                self._move("given-back")
+                self.journal.enter("failback")
+                await self._ended(await takeover.fail_back())
             case _:
                 await self._told.wait()
 
-    def _started(self, code: EventCode, what: str) -> None:
-        self._events.record(code, f"{what} of {self.request.source} started")
+    async def _ended(self, outcome: Outcome) -> None:
+        """Go on after a procedure has come to some end."""
+        over = self.state == "failing-over"
+        if outcome == "done":
+            undone = not over and self.journal.undoing is not None
+            self.journal.complete()
+            self._move("assumed" if over else "undone" if undone else "given-back")
+        elif outcome == "aborted":
+            script = next(event for event in SCRIPT_EVENTS if self.journal.state(event) == "aborted")
+            self.journal.enter("failback" if over else "failover", script)
+            self._move("aborted")
+        elif outcome == "held":
+            await self._told.wait()
 
     async def _save_until_durable(self) -> None:
         """Persist the state before acting on it, so that a restarted daemon picks the work up."""
@@ -179,6 +264,18 @@ class Monitor:
                 await asyncio.sleep(self.request.interval)
             else:
                 return
+
+    async def _keep_journal(self) -> None:
+        """Make the journal durable. A volume that refuses delays nobody: at worst a step is carried out twice."""
+        try:
+            await self._save()
+        except BodydoubleError as error:
+            if str(error) != self._not_kept:
+                self._not_kept = str(error)
+                text = f"{self.request.source}: the journal of failover cannot be kept: {error}"
+                self._events.record(EventCode.JOURNAL_NOT_KEPT, text)
+        else:
+            self._not_kept = ""
 
     # --- watching -------------------------------------------------------------------------------------------------
 

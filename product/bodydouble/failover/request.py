@@ -19,6 +19,7 @@ MAX_INTERVAL = 3600.0
 MAX_MISSED = 1000
 MAX_SCRIPT_TIMEOUT = 86_400.0
 
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 _NAME = re.compile(r"[^\s/\\?%#\x00-\x1f]{1,253}")
 
 
@@ -39,6 +40,7 @@ def check_request(request: MonitorRequest) -> None:
         raise InputError(f"script_timeout: expected more than 0, at most {limit} seconds, got {request.script_timeout}")
     _check_addresses(request.addresses)
     _check_scripts(request.scripts)
+    _check_script_options(request)
 
 
 def _check_addresses(addresses: list[InterfaceAddress]) -> None:
@@ -64,6 +66,23 @@ def _check_scripts(scripts: MonitorScripts) -> None:
                 paths.check(path)
         except PathError as error:
             raise InputError(f"scripts.{event}: {error}") from error
+
+
+def _check_script_options(request: MonitorRequest) -> None:
+    for event, options in request.script_options.items():
+        place = f"script_options.{event}"
+        if not getattr(request.scripts, event.replace("-", "_")):
+            raise InputError(f"{place}: there is no {event} script")
+        if options.timeout is not None and not 0 < options.timeout <= MAX_SCRIPT_TIMEOUT:
+            limit = f"{MAX_SCRIPT_TIMEOUT:.0f}"
+            raise InputError(f"{place}.timeout: expected more than 0, at most {limit} seconds, got {options.timeout}")
+        if any("\0" in argument for argument in options.arguments):
+            raise InputError(f"{place}.arguments: a NUL character cannot be passed")
+        for name, value in options.environment.items():
+            if not _VARIABLE.fullmatch(name) or "\0" in value:
+                raise InputError(f"{place}.environment: expected a variable's name and value, got {name!r}")
+            if name.upper().startswith("BODYDOUBLE_"):
+                raise InputError(f"{place}.environment: {name} is the product's own")
 
 
 def check_fits_host(request: MonitorRequest, identity: HostIdentity) -> None:

@@ -14,7 +14,7 @@ from bodydouble.failover.states import advance, check_deletable
 from bodydouble.vocabulary.events import EventCode
 
 if TYPE_CHECKING:
-    from bodydouble.failover.takeover import StandIn
+    from bodydouble.failover.takeover import Mark
     from bodydouble.ports import Host
     from bodydouble.state.events import EventLog
     from bodydouble.state.store import StateStore
@@ -37,15 +37,15 @@ class FailoverService:
         host: the host's ports.
         store: keeps the monitors and their states.
         events: the events log.
-        stand_in: called with the source's name before any of its addresses is added; returns when the mark "restore
-            required" is durable for that source's data.
+        mark: its mark is durable before any of the source's addresses is added.
     """
 
-    def __init__(self, host: Host, store: StateStore, events: EventLog, stand_in: StandIn) -> None:
+    def __init__(self, host: Host, store: StateStore, events: EventLog, mark: Mark) -> None:
         self._host = host
         self._store = store
         self._events = events
-        self._stand_in = stand_in
+        self._mark = mark
+        self._boot = ""
         self._running: dict[str, _Running] = {}
         self._group: asyncio.TaskGroup | None = None
         self._saving = asyncio.Lock()
@@ -59,29 +59,34 @@ class FailoverService:
             StateError: the saved monitors cannot be understood.
         """
         book = await self._store.load(BOOK, MonitorBook) or MonitorBook([])
+        self._boot = await self._present_boot()
         async with asyncio.TaskGroup() as self._group:
             for saved in book.monitors:
                 self._resume(saved)
             self.ready.set()
             await asyncio.Event().wait()
 
+    async def _present_boot(self) -> str:
+        try:
+            return (await self._host.identity.query()).boot
+        except (BodydoubleError, OSError):
+            return ""
+
     def _resume(self, saved: SavedMonitor) -> None:
-        # Who stood in begins failover anew: added names and addresses did not survive if the machine was rebooted.
-        self._start(SavedMonitor(saved.request, advance(saved.request.source, saved.state, "restart")))
+        # Who stood in goes through failover: added names and addresses did not survive if the machine was rebooted.
+        self._start(SavedMonitor(saved.request, advance(saved.request.source, saved.state, "restart"), saved.journal))
 
     def _start(self, saved: SavedMonitor) -> Monitor:
         if self._group is None:
             raise ConnectionStateError("the failover service is not running")
         source = saved.request.source
-        monitor = Monitor(
-            self._host, self._events, self._stand_in, save=self._save, request=saved.request, state=saved.state
-        )
+        monitor = Monitor(self._host, self._events, self._mark, save=self._save, saved=saved, boot=self._boot)
         self._running[source] = _Running(monitor, self._group.create_task(monitor.run(), name=f"monitor {source}"))
         return monitor
 
     async def _save(self) -> None:
         async with self._saving:
-            monitors = [SavedMonitor(item.monitor.request, item.monitor.state) for item in self._running.values()]
+            monitors = [item.monitor.saved() for item in self._running.values()]
             await self._store.save(BOOK, MonitorBook(monitors))
 
     # --- operators' actions ---------------------------------------------------------------------------------------

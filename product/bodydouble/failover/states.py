@@ -10,6 +10,9 @@
     failed-over           -- failback -->             failing-back
     failing-back          -- given back -->           failed-back
     failed-back           -- continue | stop -->      monitoring | stopped
+    failing-over          -- aborted -->              failing-back, to undo it
+    failing-back          -- undone -->               waiting-for-operator
+    failing-back          -- aborted -->              failing-over, to undo it
 
 Source: the application note, "Configure Failover and Begin Failure Monitoring" to "Restoring Your IIS Data"; manual
 intervention from later Double-Take guides.
@@ -32,6 +35,8 @@ MonitorStep = Literal[
     "assumed",
     "failback",
     "given-back",
+    "aborted",
+    "undone",
     "continue",
     "stop",
     "restart",
@@ -48,6 +53,10 @@ _NEXT: dict[tuple[MonitorState, MonitorStep], MonitorState] = {
     ("failing-over", "failback"): "failing-back",
     ("failed-over", "failback"): "failing-back",
     ("failing-back", "given-back"): "failed-back",
+    # A script whose policy is "abort" failed. What was done is undone by the other procedure.
+    ("failing-over", "aborted"): "failing-back",
+    ("failing-back", "undone"): "waiting-for-operator",
+    ("failing-back", "aborted"): "failing-over",
     ("failed-back", "continue"): "monitoring",
     ("failed-back", "stop"): "stopped",
     # Added names and addresses do not survive a reboot: whoever stood in assumes the identity again.

@@ -5,34 +5,50 @@ pre-failback script; name; addresses; post-failback script, as the guides of lat
 front of everything stands the durable mark that the source's data must be restored before it may replicate again,
 because from the first added address on clients may write newer data here.
 
-Every step may be repeated: a daemon that was restarted while it stood in goes through all of them again.
+Every step but a script may be repeated at will, and each is in the journal (`bodydouble.failover.journal`): a daemon
+that was restarted in the middle, or while it stood in, carries out what is not done or does not hold any more.
 """
 
 from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from bodydouble.errors import BodydoubleError, DuplicateIdentityError
+from bodydouble.failover import clearance
+from bodydouble.failover.scripts import ScriptRuns
 from bodydouble.vocabulary.events import EventCode
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from bodydouble.failover.journal import Journal
     from bodydouble.ports import Host
     from bodydouble.state.events import EventLog
-    from bodydouble.vocabulary.records import InterfaceAddress, MonitorRequest, ScriptResult
+    from bodydouble.vocabulary.records import HostIdentity, InterfaceAddress, MonitorRequest
+    from bodydouble.vocabulary.standing_in import ScriptEvent
 
-    StandIn = Callable[[str], Awaitable[None]]
-
-ScriptEvent = Literal["pre-failover", "post-failover", "pre-failback", "post-failback"]
+Outcome = Literal["done", "left", "held", "aborted"]
+"""How a procedure ended for now: complete; at an operator's word; waiting for one; given up, and to be undone."""
 
 ANNOUNCE_AGAIN = (1.0, 2.0, 4.0)
 """Seconds after the first gratuitous ARP at which it is repeated: a single broadcast may be lost."""
 
 STEP_TIMEOUT = 30.0
 """Seconds that one step at the host's identity may take before it counts as failed."""
+
+MARK = "mark"
+
+
+class Mark(Protocol):
+    """Marks that the data of a source is newer here than there."""
+
+    async def stand_in(self, source: str) -> Sequence[str]:
+        """Require, durably, that the source's data be restored; returns the sets of which that was not required yet."""
+
+    async def stand_down(self, source: str, sets: Sequence[str]) -> None:
+        """Require it no longer of these sets."""
 
 
 class Takeover:
@@ -41,51 +57,96 @@ class Takeover:
     Args:
         host: the host's ports.
         events: where each step is recorded.
-        stand_in: marks, durably, that the source's data must be restored.
+        mark: how the source's data is marked.
         request: the monitor's settings.
         tasks: owns the background repetitions of the announcement.
+        journal: how far the procedure is.
     """
 
     def __init__(
-        self, host: Host, events: EventLog, stand_in: StandIn, request: MonitorRequest, tasks: asyncio.TaskGroup
+        self,
+        host: Host,
+        events: EventLog,
+        mark: Mark,
+        request: MonitorRequest,
+        *,
+        tasks: asyncio.TaskGroup,
+        journal: Journal,
     ) -> None:
         self._host = host
         self._events = events
-        self._stand_in = stand_in
+        self._mark = mark
         self._request = request
         self._tasks = tasks
+        self._journal = journal
+        self._scripts = ScriptRuns(host, events, request, journal, self._report)
         self._repeats: dict[str, asyncio.Task[None]] = {}
         self._failures: dict[str, str] = {}
+        self._barred: set[str] = set()
         self.assuming = ""
 
     # --- failover -------------------------------------------------------------------------------------------------
 
-    async def fail_over(self, leave: asyncio.Event) -> bool:
-        """Assume the identity; steps that fail are tried again each interval until they succeed or ``leave`` is set.
+    async def fail_over(self, leave: asyncio.Event) -> Outcome:
+        """Assume the identity; steps that fail are tried again each interval until they succeed or ``leave`` is set."""
+        await self._begin(EventCode.FAILOVER_STARTED, EventCode.FAILOVER_RESUMED, "Failover")
+        ended = await self._prepare(leave) or await self._assume(leave)
+        if ended == "done":
+            self.assuming = ""
+            source = self._request.source
+            if self._journal.undoing is None:
+                self._events.record(EventCode.FAILOVER_COMPLETE, f"Failover of {source} is complete")
+            else:
+                text = f"Failback of {source} is undone: this machine stands in as before"
+                self._events.record(EventCode.FAILBACK_UNDONE, text)
+        return ended
 
-        Returns:
-            True when the whole identity is assumed, False when ``leave`` ended the attempts.
-        """
-        while not await self._attempt("mark the data as newer here", self._mark_standing_in):
-            # Without the mark a returning source would mirror over what clients write here: no address before it.
+    async def _prepare(self, leave: asyncio.Event) -> Outcome | None:
+        """What comes before the first address; None when the way is free."""
+        # Without the mark a returning source would mirror over what clients write here: no address before it.
+        mark = partial(self._step, MARK, "mark the data as newer here", self._mark_standing_in)
+        if not await self._until_done(mark, leave):
+            return "left"
+        if self._journal.undoing != "pre-failback":  # else its counterpart never ran
+            await self._run_pre_script("pre-failover", self._request.scripts.pre_failover)
+            if stop := self._stopped_at("pre-failover"):
+                return stop
+        clear = partial(self._attempt, "be sure that the identity may be assumed", self._clear)
+        return None if await self._until_done(clear, leave) else "left"
+
+    async def _assume(self, leave: asyncio.Event) -> Outcome:
+        """Addresses, name, post-failover script."""
+        while True:
+            missing = await self._assume_addresses(self._request.addresses)
+            # Who could take none of the addresses, because the source still has them, does not answer to its name
+            # either, and does not serve.
+            named = len(missing) < len(self._request.addresses) and await self._assume_name()
+            if len(self._barred) < len(self._request.addresses):
+                await self._run_post_script("post-failover", self._request.scripts.post_failover)
+                if stop := self._stopped_at("post-failover"):
+                    return stop
+            if named and not missing:
+                return "done"
             if await self._pause(leave):
-                return False
-        await self._run_pre_script("pre-failover", self._request.scripts.pre_failover)
-        missing = await self._assume_addresses(self._request.addresses)
-        # Who could take none of the addresses, because the source still has them, does not answer to its name either.
-        named = len(missing) < len(self._request.addresses) and await self._assume_name()
-        await self._run_post_script("post-failover", self._request.scripts.post_failover)
-        while missing or not named:
-            if await self._pause(leave):
-                return False
-            missing = await self._assume_addresses(missing)
-            named = named or (len(missing) < len(self._request.addresses) and await self._assume_name())
-        self.assuming = ""
-        self._events.record(EventCode.FAILOVER_COMPLETE, f"Failover of {self._request.source} is complete")
-        return True
+                return "left"
 
     async def _mark_standing_in(self) -> None:
-        await self._stand_in(self._request.source)
+        self._journal.marked += await self._mark.stand_in(self._request.source)
+
+    async def _unmark(self) -> bool:
+        return await self._step("unmark", "take the mark back", self._take_marks_back)
+
+    async def _take_marks_back(self) -> None:
+        """Nothing was written here: no client was sent here yet. What an earlier failover marked stays marked."""
+        await self._mark.stand_down(self._request.source, self._journal.marked)
+
+    async def _clear(self) -> None:
+        """Ask whoever has a say in it, once before the first address, whether the identity may be assumed."""
+        if self._journal.undoing is None and not self._holds_any():
+            await clearance.check(self._host, self._request)
+
+    def _holds_any(self) -> bool:
+        return any(self._journal.settled(_address_step(item)) for item in self._request.addresses)
 
     async def _assume_addresses(self, addresses: Sequence[InterfaceAddress]) -> list[InterfaceAddress]:
         """Add and announce addresses; returns those that could not be added."""
@@ -93,15 +154,19 @@ class Takeover:
         missing: list[InterfaceAddress] = []
         for item in addresses:
             self.assuming = item.address
-            done = await self._attempt(f"add address {item.address}", partial(self._add_address, item))
+            step = _address_step(item)
+            done = await self._step(step, f"add address {item.address}", partial(self._add_address, item))
             (added if done else missing).append(item)
         for item in added:
-            await self._attempt(f"announce address {item.address}", partial(self._announce, item))
+            step = _announcement_step(item)
+            await self._step(step, f"announce address {item.address}", partial(self._announce, item))
         return missing
 
     async def _add_address(self, item: InterfaceAddress) -> None:
         if await self._host.identity.in_use(item.interface, item.address):
+            self._barred.add(item.address)
             raise DuplicateIdentityError(f"another machine on the network still answers for {item.address}")
+        self._barred.discard(item.address)
         await self._host.identity.add_address(item.interface, item.address)
         self._events.record(EventCode.ADDRESS_ADDED, f"Address {item.address} added to {item.interface}")
 
@@ -126,7 +191,7 @@ class Takeover:
 
     async def _assume_name(self) -> bool:
         self.assuming = self._request.source
-        return await self._attempt(f"add name {self._request.source}", self._add_name)
+        return await self._step(self._name_step, f"add name {self._request.source}", self._add_name)
 
     async def _add_name(self) -> None:
         await self._host.identity.add_name(self._request.source)
@@ -134,23 +199,37 @@ class Takeover:
 
     # --- failback -------------------------------------------------------------------------------------------------
 
-    async def fail_back(self) -> None:
+    async def fail_back(self) -> Outcome:
         """Give the identity back; what cannot be removed is tried again each interval, lest two machines hold it."""
+        scripts, undoing = self._request.scripts, self._journal.undoing
         for item in self._request.addresses:
             self._stop_repeating(item.address)
-        await self._run_pre_script("pre-failback", self._request.scripts.pre_failback)
+        await self._begin(EventCode.FAILBACK_STARTED, EventCode.FAILBACK_RESUMED, "Failback")
+        if undoing != "pre-failover":  # nothing was started yet that it could stop
+            await self._run_pre_script("pre-failback", scripts.pre_failback)
+            if stop := self._stopped_at("pre-failback"):
+                return stop
         unnamed = await self._give_back_name()
         held = await self._give_back_addresses(self._request.addresses)
-        await self._run_post_script("post-failback", self._request.scripts.post_failback)
-        while held or not unnamed:
+        await self._run_post_script("post-failback", scripts.post_failback)
+        if stop := self._stopped_at("post-failback"):
+            return stop
+        unmarked = undoing != "pre-failover" or await self._unmark()
+        while held or not unnamed or not unmarked:
             await asyncio.sleep(self._request.interval)
             unnamed = unnamed or await self._give_back_name()
             held = await self._give_back_addresses(held)
+            unmarked = unmarked or await self._unmark()
         self.assuming = ""
-        self._events.record(EventCode.FAILBACK_COMPLETE, f"Failback of {self._request.source} is complete")
+        if undoing is None:
+            self._events.record(EventCode.FAILBACK_COMPLETE, f"Failback of {self._request.source} is complete")
+        else:
+            text = f"Failover of {self._request.source} is undone: this machine does not stand in, an operator decides"
+            self._events.record(EventCode.FAILOVER_UNDONE, text)
+        return "done"
 
     async def _give_back_name(self) -> bool:
-        return await self._attempt(f"remove name {self._request.source}", self._remove_name)
+        return await self._step(self._name_step, f"remove name {self._request.source}", self._remove_name)
 
     async def _remove_name(self) -> None:
         await self._host.identity.remove_name(self._request.source)
@@ -161,43 +240,86 @@ class Takeover:
         return [
             item
             for item in addresses
-            if not await self._attempt(f"remove address {item.address}", partial(self._remove_address, item))
+            if not await self._step(
+                _address_step(item), f"remove address {item.address}", partial(self._remove_address, item)
+            )
         ]
 
     async def _remove_address(self, item: InterfaceAddress) -> None:
         await self._host.identity.remove_address(item.interface, item.address)
         self._events.record(EventCode.ADDRESS_REMOVED, f"Address {item.address} removed from {item.interface}")
 
+    # --- after a restart ------------------------------------------------------------------------------------------
+
+    async def _begin(self, started: EventCode, resumed: EventCode, what: str) -> None:
+        """Say that the procedure begins; after a restart find out first what of it still holds."""
+        source = self._request.source
+        if not self._journal.inherited:
+            if not self._journal.steps():
+                self._events.record(started, f"{what} of {source} started")
+            return
+        identity = await self._own_identity()
+        held = {item.address.partition("/")[0] for item in identity.addresses} if identity else set()
+        ours = [item for item in self._request.addresses if item.address.partition("/")[0] in held]
+        rebooted = self._journal.booted_since()
+        if what == "Failover":
+            # A host that cannot tell its boots apart betrays one by what did not survive it.
+            rebooted = rebooted or (identity is not None and not ours and self._journal.added_addresses())
+            self._due_again(identity, ours, rebooted=rebooted)
+        self._journal.inherited = False
+        after = "a reboot of this machine" if rebooted else "a restart of the service"
+        self._events.record(resumed, f"{what} of {source} goes on after {after}")
+
+    def _due_again(self, identity: HostIdentity | None, ours: Sequence[InterfaceAddress], *, rebooted: bool) -> None:
+        """Find the steps of failover that have to be carried out once more.
+
+        The scripts among them only after a boot: the services that they started do not run then.
+        """
+        if rebooted:
+            self._journal.due_again(self._journal.steps())
+            return
+        gone = [item for item in self._request.addresses if item not in ours]
+        self._journal.due_again([MARK, *map(_address_step, gone), *map(_announcement_step, gone)])
+        names = [name.casefold() for name in identity.added_names] if identity else []
+        if self._request.source.casefold() not in names:
+            self._journal.due_again([self._name_step])
+
+    async def _own_identity(self) -> HostIdentity | None:
+        try:
+            return await self._host.identity.query()
+        except (BodydoubleError, OSError) as error:
+            self._report("look up this machine's names and addresses", str(error))
+            return None
+
     # --- scripts --------------------------------------------------------------------------------------------------
 
     async def _run_pre_script(self, event: ScriptEvent, path: str) -> None:
-        await self._run_script(event, path)
+        await self._scripts.run(event, path)
 
     async def _run_post_script(self, event: ScriptEvent, path: str) -> None:
-        await self._run_script(event, path)
+        await self._scripts.run(event, path)
 
-    async def _run_script(self, event: ScriptEvent, path: str) -> None:
-        """Run one script to its end. Whatever becomes of it is recorded, and the procedure goes on."""
-        if not path:
-            return
-        try:
-            result = await self._host.scripts.run(
-                path, [], await self._environment(event), self._request.script_timeout
-            )
-        except (BodydoubleError, OSError) as error:
-            self._report(f"{event} script {path}", str(error))
-        else:
-            self._events.record(EventCode.SCRIPT_ENDED, _script_text(event, path, result))
-
-    async def _environment(self, event: ScriptEvent) -> dict[str, str]:
-        try:
-            target = (await self._host.identity.query()).permanent_name
-        except (BodydoubleError, OSError) as error:
-            self._report("look up this machine's name", str(error))
-            target = ""
-        return {"BODYDOUBLE_SOURCE": self._request.source, "BODYDOUBLE_TARGET": target, "BODYDOUBLE_EVENT": event}
+    def _stopped_at(self, event: ScriptEvent) -> Literal["held", "aborted"] | None:
+        """What a script's failure makes of the procedure, None: it goes on."""
+        state = self._journal.state(event)
+        return state if state in ("held", "aborted") else None
 
     # --- steps ----------------------------------------------------------------------------------------------------
+
+    @property
+    def _name_step(self) -> str:
+        return f"name {self._request.source}"
+
+    async def _step(self, step: str, what: str, action: Callable[[], Awaitable[None]]) -> bool:
+        """Carry out one step that is not done yet, with its entry in the journal; False when it failed."""
+        if self._journal.settled(step):
+            return True
+        if what not in self._failures or self._journal.state(step) != "begun":  # not what is merely tried again
+            await self._journal.begin(step)
+        if not await self._attempt(what, action):
+            return False
+        self._journal.end(step)
+        return True
 
     async def _attempt(self, what: str, action: Callable[[], Awaitable[None]]) -> bool:
         """Carry out one step; a failure is recorded once, and again only when its reason changes."""
@@ -222,6 +344,13 @@ class Takeover:
             text = f"{self._request.source}: could not {what}: {reason}"
             self._events.record(EventCode.FAILOVER_STEP_FAILED, text)
 
+    async def _until_done(self, action: Callable[[], Awaitable[bool]], leave: asyncio.Event) -> bool:
+        """Try each interval until it succeeds; False when ``leave`` was set before."""
+        while not await action():
+            if await self._pause(leave):
+                return False
+        return True
+
     async def _pause(self, leave: asyncio.Event) -> bool:
         """Wait an interval; True as soon as ``leave`` is set."""
         try:
@@ -237,7 +366,9 @@ class Takeover:
             repeat.cancel()
 
 
-def _script_text(event: ScriptEvent, path: str, result: ScriptResult) -> str:
-    ending = "was stopped at its time-out" if result.timed_out else f"ended with exit code {result.exit_code}"
-    output = result.output.strip()
-    return f"{event} script {path} {ending}" + (f":\n{output}" if output else "")
+def _address_step(item: InterfaceAddress) -> str:
+    return f"address {item.address}"
+
+
+def _announcement_step(item: InterfaceAddress) -> str:
+    return f"announcement {item.address}"

@@ -475,17 +475,31 @@ class ReplicationService:
 
     # --- standing in, restoration, observation ---
 
-    async def stand_in(self, source: str) -> None:
+    async def stand_in(self, source: str) -> list[str]:
         """This machine takes over from ``source``: mark all its sets durably as restore required, end its sessions.
 
         Until a restoration clears the mark no 4.2 source replicates over what applications write here meanwhile.
+
+        Returns:
+            The sets that were not marked before.
         """
+        marked = []
         for replica in self.registry.of_source(source):
-            mirroring = replica.mirroring
+            mirroring, name = replica.mirroring, replica.record.replication_set.name
+            if not replica.record.restore_required:
+                marked.append(name)
             await self.registry.mark(replica)
-            name = replica.record.replication_set.name
             state = unfinished(replica.record, mirroring=mirroring)
             self.context.events.record(EventCode.RESTORE_REQUIRED, f"{source}: {name}: restore required{state}")
+        return marked
+
+    async def stand_down(self, source: str, sets: Sequence[str]) -> None:
+        """Nothing was written here in place of ``source``: take the mark back from ``sets``, which `stand_in` made."""
+        for replica in self.registry.of_source(source):
+            name = replica.record.replication_set.name
+            if name in sets and replica.record.restore_required:
+                await replica.change(restore_required=False)
+                self.context.events.record(EventCode.RESTORE_REQUIRED, f"{source}: {name}: restore no longer required")
 
     def stood_in_for(self) -> bool:
         """Whether a target says that data of this machine must be restored first: it stands in, or did."""

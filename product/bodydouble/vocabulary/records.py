@@ -12,6 +12,7 @@ import msgspec
 
 from bodydouble.vocabulary.applications import Uncovered  # noqa: TC001 - msgspec evaluates annotations
 from bodydouble.vocabulary.mapping import PathMapping  # noqa: TC001 - msgspec evaluates annotations
+from bodydouble.vocabulary.standing_in import ScriptEvent, ScriptOptions  # noqa: TC001 - msgspec evaluates annotations
 from bodydouble.vocabulary.statistics import ConnectionFigures, Figures, ReplicaFigures
 from bodydouble.vocabulary.tasks import OptionalCommand  # noqa: TC001 - msgspec evaluates annotations
 from bodydouble.vocabulary.transmission import (
@@ -35,12 +36,17 @@ class InterfaceAddress(Record, frozen=True):
 
 
 class HostIdentity(Record, frozen=True):
-    """Names and addresses of a host. ``primary_name`` is the active one; ``added_names`` are answered for as well."""
+    """Names and addresses of a host. ``primary_name`` is the active one; ``added_names`` are answered for as well.
+
+    Attributes:
+        boot: names the host's present run, from one boot to the next; empty when the host cannot tell.
+    """
 
     primary_name: str
     permanent_name: str
     added_names: list[str]
     addresses: list[InterfaceAddress]
+    boot: str = ""
 
 
 ServiceState = Literal[
@@ -455,6 +461,7 @@ class MonitorRequest(Record, frozen=True):
             ``interval * missed``.
         manual_intervention: wait for an operator instead of failing over at zero.
         script_timeout: seconds that each script may take.
+        script_options: arguments, environment, time limit and what a failure means, of each script by its event.
     """
 
     source: str
@@ -464,6 +471,7 @@ class MonitorRequest(Record, frozen=True):
     manual_intervention: bool = False
     scripts: MonitorScripts = MonitorScripts()
     script_timeout: float = 120.0
+    script_options: dict[ScriptEvent, ScriptOptions] = {}
 
 
 MonitorState = Literal[
@@ -485,6 +493,7 @@ class MonitorStatus(Record, frozen=True):
         time_to_fail: seconds left, None once failed over or when not monitoring.
         bullet: green; yellow once 25 % of the time-out has elapsed without a heartbeat; red at and after failover.
         status_line: the status bar's text.
+        held: why failover or failback waits for an operator's word, empty: it does not.
     """
 
     request: MonitorRequest
@@ -493,6 +502,7 @@ class MonitorStatus(Record, frozen=True):
     bullet: Bullet
     status_line: str
     addresses_answering: list[str] = []
+    held: str = ""
 
 
 class FailbackDecision(Record, frozen=True):

@@ -29,6 +29,7 @@ class SimIdentity:
             permanent_name=names.permanent,
             added_names=[name for name in held if name.upper() != names.permanent.upper()],
             addresses=self._machine.stack.addresses(),
+            boot=f"{self._machine.name} {self._machine.lives}",
         )
 
     async def add_name(self, name: str) -> None:

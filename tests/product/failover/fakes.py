@@ -119,13 +119,19 @@ class FakeIdentity:
         self.names: list[str] = []
         self.addresses = [InterfaceAddress(interface=ADAPTER, address="10.0.0.20/24")]
         self.failures: Counter[str] = Counter()
+        self.boots = 1
+        self.tells_boots = True
 
     async def query(self) -> HostIdentity:
         if self.failures["query"]:
             self.failures["query"] -= 1
             raise IdentityError("the names cannot be read")
         return HostIdentity(
-            primary_name="TARGET", permanent_name="TARGET", added_names=list(self.names), addresses=list(self.addresses)
+            primary_name="TARGET",
+            permanent_name="TARGET",
+            added_names=list(self.names),
+            addresses=list(self.addresses),
+            boot=f"boot {self.boots}" if self.tells_boots else "",
         )
 
     def _note(self, verb: str, what: str) -> None:
@@ -172,6 +178,7 @@ class FakeIdentity:
         return address in [item.address.partition("/")[0] for item in self.addresses]
 
     def reboot(self) -> None:
+        self.boots += 1
         self.names.clear()
         del self.addresses[1:]
 
@@ -327,7 +334,7 @@ class Target:
         self.events = EventLog(self.files, "/state", self.clock)
         await self.events.open()
         self.store = StateStore(self.files, "/state")
-        self.service = FailoverService(self.host, self.store, self.events, self._stand_in)
+        self.service = FailoverService(self.host, self.store, self.events, self)
         self._task = asyncio.create_task(self.service.run(), name="failover")
         waiting = asyncio.create_task(self.service.ready.wait(), name="ready")
         await asyncio.wait([self._task, waiting], return_when=asyncio.FIRST_COMPLETED)
@@ -335,11 +342,15 @@ class Target:
             self._task.result()
         return self.service
 
-    async def _stand_in(self, source: str) -> None:
+    async def stand_in(self, source: str) -> list[str]:
         if self.stand_in_failures:
             self.stand_in_failures -= 1
             raise FileSystemError("no_space", "/state/targets.json")
         self.log.append(f"stand-in {source}")
+        return ["web"]
+
+    async def stand_down(self, source: str, sets: Sequence[str]) -> None:
+        self.log.append(f"stand-down {source} {' '.join(sets)}")
 
     async def stop(self) -> None:
         if self._task is not None:

@@ -109,7 +109,7 @@ def test_indicators_while_the_source_is_online_follow_the_note() -> None:
 
 
 def test_indicators_while_failover_is_initiated_follow_the_note() -> None:
-    shown = indicators("failing-over", "WEB1", None, 3.0, "10.0.0.10/24")
+    shown = indicators("failing-over", "WEB1", None, 3.0, assuming="10.0.0.10/24")
     assert (shown.time_to_fail, shown.counter, shown.bullet) == (0.0, "0", "red")
     assert shown.status_line == "Assuming 10.0.0.10/24 of WEB1"
     assert shown.tray == RED_AND_GREEN

@@ -184,7 +184,12 @@ def test_scripts_are_told_source_target_and_event() -> None:
     async def play(target: Target) -> None:
         await failed_back(target)
         expected = [
-            {"BODYDOUBLE_SOURCE": SOURCE, "BODYDOUBLE_TARGET": "TARGET", "BODYDOUBLE_EVENT": event}
+            {
+                "BODYDOUBLE_SOURCE": SOURCE,
+                "BODYDOUBLE_TARGET": "TARGET",
+                "BODYDOUBLE_EVENT": event,
+                "BODYDOUBLE_ATTEMPT": "1",
+            }
             for event in ("pre-failover", "post-failover", "pre-failback", "post-failback")
         ]
         assert target.scripts.environments == expected
@@ -205,13 +210,14 @@ def test_no_address_is_added_before_the_restore_mark_is_durable() -> None:
 def test_the_state_is_durable_before_the_first_step() -> None:
     async def play(target: Target) -> None:
         saved: list[bytes] = []
-        target.service._stand_in = _keep(saved, target)
+        target.stand_in = _keep(saved, target)  # type: ignore[assignment, method-assign] # notes what is on disk by then
         await failed_over(target)
         assert b'"state":"failing-over"' in saved[0]
 
-    def _keep(saved: list[bytes], target: Target) -> Callable[[str], Awaitable[None]]:
-        async def stand_in(_source: str) -> None:
+    def _keep(saved: list[bytes], target: Target) -> Callable[[str], Awaitable[list[str]]]:
+        async def stand_in(_source: str) -> list[str]:
             saved.append(target.files.files["/state/monitors.json"])
+            return []
 
         return stand_in
 
@@ -402,7 +408,8 @@ def test_a_restarted_daemon_assumes_the_identity_again(reboot: bool) -> None:
         await target.in_state("failed-over")
         assert target.identity.holds(ADDRESS)
         assert target.identity.names == [SOURCE]
-        assert target.log.count("script /s/postover") == 2
+        assert target.log.count("script /s/postover") == (2 if reboot else 1)
+        assert target.texts().count("a reboot of this machine" if reboot else "a restart of the service") == 1
 
     scenario(play)
 

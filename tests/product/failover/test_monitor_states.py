@@ -24,7 +24,8 @@ def test_an_identity_is_left_only_through_failback(history: list[MonitorStep]) -
         except ConnectionStateError:
             continue
         if before in HOLDING and state not in HOLDING:
-            assert (before, step, state) == ("failing-back", "given-back", "failed-back")
+            assert before == "failing-back"
+            assert (step, state) in {("given-back", "failed-back"), ("undone", "waiting-for-operator")}
 
 
 @pytest.mark.parametrize("state", STATES)

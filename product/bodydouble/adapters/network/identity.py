@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bodydouble.adapters.network import arp
@@ -28,6 +29,7 @@ class LinuxIdentity:
 
     def __init__(self, executor: Executor, *, netbios: bool, permanent: str = "") -> None:
         self._permanent = permanent or socket.gethostname()
+        self._boot = _present_boot()
         self._book = AddressBook(executor)
         self._names = NameService(self._permanent, self._book) if netbios else None
 
@@ -52,6 +54,7 @@ class LinuxIdentity:
             permanent_name=self._permanent,
             added_names=self._names.added if self._names is not None else [],
             addresses=await self._book.all(),
+            boot=self._boot,
         )
 
     async def add_name(self, name: str) -> None:
@@ -102,6 +105,19 @@ class LinuxIdentity:
     async def in_use(self, interface: str, address: str) -> bool:
         """See the port."""
         return await arp.in_use(interface, _bare(address))
+
+
+def _present_boot() -> str:
+    """The kernel's boot and the start of the host's first process: a container has the kernel of its host.
+
+    Source: proc(5), ``/proc/sys/kernel/random/boot_id`` and ``/proc/pid/stat``, field 22.
+    """
+    try:
+        kernel = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        started = Path("/proc/1/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return ""
+    return f"{kernel} {started}"
 
 
 def _bare(address: str) -> str:

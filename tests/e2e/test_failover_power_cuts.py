@@ -1,0 +1,110 @@
+"""The target loses its power, or its daemon, at every boundary of a failover and a failback, one run for each.
+
+Every run ends with one owner of the source's identity, the site running on exactly one machine, and the order that a
+client left on the stand-in on the source; and no script that came to its end runs again for no reason.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.e2e.standing_in import Boundaries, Story
+
+from bodydouble.failover.journal import Journal
+from bodydouble.failover.monitor import Monitor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Plant = Callable[[pytest.MonkeyPatch], None]
+
+PARTS = 8
+FEWEST = 80
+"""A run has more boundaries than that; fewer mean that the proxies see nothing any more."""
+
+
+@cache
+def boundaries_of_a_run() -> list[int]:
+    """Every boundary, save for one after a call that is at once the boundary before the next call."""
+    labels = Story().run().labels
+    following = [*labels[1:], ""]
+    return [
+        number
+        for number, (label, then) in enumerate(zip(labels, following, strict=True))
+        if not (label.startswith("after") and then.startswith("before"))
+    ]
+
+
+def check_scripts(seen: Boundaries) -> None:
+    """A script runs again only when its end is not known, or when the machine was booted since (failover's)."""
+    latest: dict[str, tuple[int, str, bool]] = {}
+    for event, attempt, boot, ended in seen.scripts:
+        if event in latest:
+            before, earlier_boot, came_to_its_end = latest[event]
+            booted = boot != earlier_boot and event.endswith("failover")
+            assert booted or not came_to_its_end or end_was_not_durable(seen), f"{event} ran again: {seen.scripts}"
+            assert attempt > before, f"{event} was not told that it runs again: {seen.scripts}"
+        latest[event] = attempt, boot, ended
+    assert sorted(latest) == ["post-failback", "post-failover", "pre-failback", "pre-failover"]
+    assert all(ended for _, _, ended in latest.values())
+
+
+def end_was_not_durable(seen: Boundaries) -> bool:
+    """Whether the cut came between a script's end and the journal's word of it."""
+    assert seen.chosen is not None
+    passed = seen.labels[: seen.chosen + 1]
+    ends = [index for index, label in enumerate(passed) if label.startswith("after script")]
+    return bool(ends) and "after Rename monitors.json.new" not in passed[ends[-1] :]
+
+
+def cut_at(number: int, *, kill: bool) -> None:
+    story = Story(number, kill=kill)
+    try:
+        check_scripts(story.run())
+    except AssertionError as error:
+        where = story.boundaries.labels[number] if number < len(story.boundaries.labels) else "nowhere"
+        raise AssertionError(f"cut at boundary {number}, {where}: {error}") from error
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize("kill", [False, True], ids=["power cut", "daemon killed"])
+def test_no_boundary_of_failover_and_failback_leaves_two_owners_or_loses_anything(part: int, *, kill: bool) -> None:
+    numbers = boundaries_of_a_run()
+    assert len(numbers) > FEWEST
+    for number in numbers[part::PARTS]:
+        cut_at(number, kill=kill)
+
+
+def no_journal(patch: pytest.MonkeyPatch) -> None:
+    async def nothing(_self: Monitor) -> None:
+        """The defect: a step is not written down."""
+
+    patch.setattr(Monitor, "_keep_journal", nothing)
+
+
+def boots_are_not_told_apart(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Journal, "booted_since", lambda _self: False)
+    patch.setattr(Journal, "added_addresses", lambda _self: False)
+
+
+def what_is_gone_is_not_done_again(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Journal, "due_again", lambda _self, _steps: None)
+
+
+@pytest.mark.parametrize("kill", [False, True], ids=["power cut", "daemon killed"])
+@pytest.mark.parametrize("plant", [no_journal, boots_are_not_told_apart, what_is_gone_is_not_done_again])
+def test_a_defect_of_the_journal_is_seen_by_the_enumeration(
+    plant: Plant, *, kill: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kill and plant is not no_journal:
+        pytest.skip("the machine runs on: addresses, names and services hold")
+    plant(monkeypatch)
+    with pytest.raises(AssertionError, match="cut at boundary"):
+        cut_everywhere(kill=kill)
+
+
+def cut_everywhere(*, kill: bool) -> None:
+    for number in boundaries_of_a_run():
+        cut_at(number, kill=kill)
