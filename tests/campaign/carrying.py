@@ -106,8 +106,9 @@ class Carrying:
     def end(self, replica: Replica, *, complete: bool) -> None:
         """They were; ``complete``: for the first time, and nobody's hands were in the replica."""
         bodies, self._bodies = self._bodies or [], None
+        done = [bodies[at] for at in self._done]
         for at, body in enumerate(bodies):
-            if not isinstance(body, Operation) or at in self._done or not (self._mirroring or complete):
+            if not isinstance(body, Operation) or body in done or not (self._mirroring or complete):
                 continue
             if not self._passed_over(replica, bodies, at):
                 self._problem(f"{_named(body)} was not carried out, and the replica has {body.path}")
@@ -161,7 +162,7 @@ class Carrying:
         same = self._at >= 0 and isinstance(self._bodies[self._at], RemoveTree | Orphans)  # it removes many
         begin = self._at if same else self._at + 1
         again = [at for at in range(begin) if at in self._done] if self._mirroring else []
-        return [*range(begin, len(self._bodies)), *again]
+        return [*again, *range(begin, len(self._bodies))]
 
     def _explains(self, body: Body, operation: AnyOperation) -> bool:
         if isinstance(body, RemoveTree | Orphans):

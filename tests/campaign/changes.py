@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 ROOT = "C:/data"
 OUTSIDE = "C:/out"
 
-_NAMES = ["a", "b", "C", "d"]
+_NAMES = ["a", "b", "C", "d", "A"]
 _DEEP = st.lists(st.sampled_from(_NAMES), min_size=1, max_size=3).map(lambda parts: "/".join([ROOT, *parts]))
 _FLAT = st.sampled_from(_NAMES).map(lambda name: f"{ROOT}/{name}")
 _PATHS = st.one_of(_FLAT, _FLAT, _DEEP, _DEEP, st.sampled_from([f"{OUTSIDE}/a", f"{OUTSIDE}/b"]))

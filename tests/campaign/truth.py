@@ -36,8 +36,12 @@ _KINDS = {
 def untrue(operation: AnyOperation, volume: Volume) -> str:
     """What about ``operation`` is not so on ``volume``, in words; empty when it says what is there.
 
-    Of renames and removals nobody can say it afterwards: they count as untrue, a mirror sends none.
+    Of renames and removals nobody can say it afterwards: they count as untrue, a mirror sends none. A rename that
+    changes nothing but the case of a name is true where it is called so.
     """
+    if isinstance(operation, Rename) and operation.path.upper() == operation.new_path.upper():
+        named = volume.stat(operation.new_path)
+        return "" if named is not None and named.path == operation.new_path else "nothing is called so"
     entry = volume.stat(operation.path)
     if entry is None:
         return "nothing is there"

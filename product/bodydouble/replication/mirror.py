@@ -305,11 +305,22 @@ class Mirror:
             await self._orphans.make_room(there.entry, mark)
             self._put_unless_touched(RemoveTree(path), mark)
             there = None
+        self._spell(here, there, mark)
         if here.kind == "directory":
             return [_Directory(here, there, mark)]
         if self._selection.selects(path):
             await self._match(here, there, mark)
         return []
+
+    def _spell(self, here: Entry, there: ListedEntry | None, mark: int) -> None:
+        """Give what the replica has the source's name, where the two differ in case only."""
+        path, name = here.path, paths.name(here.path)
+        if there is None or paths.name(there.entry.path) == name or path in self._selection.roots:
+            return
+        if self._touches.since(path, mark):
+            self._again(path)  # under which name it is there now nobody knows
+        elif self._selection.selects(path) or here.kind == "directory":
+            self._outlet.put(Rename(paths.join(paths.parent(path), paths.name(there.entry.path)), path))
 
     async def _match(self, here: Entry, there: ListedEntry | None, mark: int) -> None:
         """Make a file or a symbolic link equal."""

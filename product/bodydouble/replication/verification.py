@@ -209,7 +209,8 @@ class Verification:
             words = (
                 ""
                 if there is None
-                else difference(here, there.entry, self._kept, times=self._is_still(here.path))
+                else self._misspelt(here, there)
+                or difference(here, there.entry, self._kept, times=self._is_still(here.path))
                 or await self._hidden(here, there)
             )
         except FileSystemError as error:
@@ -223,12 +224,22 @@ class Verification:
             self._find(Difference(here.path, "missing", "a directory"))
             self._count(missing=1)
         elif words:
-            self._find(Difference(here.path, "different", words), shallow=there.entry.directory)
+            shallow = there.entry.directory and not self._misspelt(here, there)
+            self._find(Difference(here.path, "different", words), shallow=shallow)
             self._count(different=1)
+
+    def _misspelt(self, here: Entry, there: ListedEntry) -> str:
+        """How the target spells a name that differs in case only; roots have the name that their mapping gives them."""
+        name = paths.name(there.entry.path)
+        return (
+            "" if name == paths.name(here.path) or here.path in self._selection.roots else f"there it is called {name}"
+        )
 
     async def _judge_file(self, here: Entry, there: ListedEntry | None, mark: int) -> None:
         try:
-            words = "" if there is None else difference(here, there.entry, self._kept) or await self._bytes(here, there)
+            words = "" if there is None else self._misspelt(here, there) or difference(here, there.entry, self._kept)
+            if there is not None and not words:
+                words = await self._bytes(here, there)
         except FileSystemError as error:
             self._unreadable(here.path, error)
             return

@@ -206,9 +206,9 @@ class NtfsVolume(Volume):
         link, other = self._file(operation.existing), self._tree.find(operation.path)
         if link.parent is None or link.stream:
             raise FileSystemError("denied", operation.existing, "a stream has no other name")
-        done = MakeHardLink(operation.path, self._tree.path(link))
+        existing = self._tree.path(link)
         if other is not None and other.node is link.node:
-            return done, other
+            return MakeHardLink(self._tree.path(other), existing), other
         if len(link.node.others) + 2 > MOST_LINKS:
             raise FileSystemError("denied", operation.existing, f"a file has at most {MOST_LINKS} names")
         parent, name = self._parent(operation.path), operation.path.rpartition("/")[2]
@@ -216,7 +216,7 @@ class NtfsVolume(Volume):
         if other is not None:
             self._make_way(link.node, other, operation.path)
         new = self._put(self._tree.new_link(parent, name, link.node))
-        return MakeHardLink(self._tree.path(new), done.existing), new
+        return MakeHardLink(self._tree.path(new), existing), new
 
     def names(self, path: str) -> tuple[str, ...]:
         """The paths of all names of a file; ``not_found``."""

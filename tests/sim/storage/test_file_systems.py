@@ -290,6 +290,16 @@ def test_hard_links_are_names_of_one_file(clock: Clock, kind: str) -> None:
     assert volume.free_space() == volume.capacity
 
 
+def test_giving_a_file_a_name_that_it_has_already_tells_of_the_name_as_it_is_spelled(volume: NtfsVolume) -> None:
+    put(volume, "C:/a", b"")
+    volume.hard_link("C:/a", "C:/b")
+    told: list[AnyOperation] = []
+    volume.add_observer(told.append)
+    volume.apply([MakeHardLink("C:/B", "C:/A")])
+    assert told == [MakeHardLink("C:/b", "C:/a")]
+    assert volume.names("C:/a") == ("C:/a", "C:/b")
+
+
 @pytest.mark.behaviour("Microsoft: CreateHardLink (1023 links)")
 def test_a_file_has_at_most_1023_names(volume: NtfsVolume) -> None:
     put(volume, "C:/a", b"")
