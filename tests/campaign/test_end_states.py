@@ -173,6 +173,21 @@ def test_directory_made_while_a_mirror_begins_takes_the_place_of_a_junction_of_t
     assert differences(pair.source.picture(), pair.target.picture()) == []
 
 
+def test_files_that_a_mirror_found_equal_survive_a_power_cut_once_it_is_complete(pair: Workload) -> None:
+    volume, path = pair.target.volumes["C"], f"{ROOT}/a"
+    entry, data = volume.stat(path), volume.read(path)
+    assert entry is not None
+    pair.watch.carrying.handed = True
+    volume.apply([Write(path, 0, b"?" * len(data), 1)], durable=True)
+    volume.apply([Write(path, 0, data, entry.mtime_ns)])  # by hand, as the source has it, and in the cache only
+    pair.watch.carrying.handed = False
+    pair.run(pair._order_mirror())
+    pair.wait_for("the mirror", lambda: codes(pair.source).count(EventCode.MIRROR_COMPLETE) < 2)
+    pair.target.power_off(hard=True)
+    assert volume.read(path) == data
+    pair.target.power_on()
+
+
 @pytest.mark.parametrize("side", ["source", "target"])
 @pytest.mark.parametrize("seconds", [-7200, 86_400])
 def test_a_clock_that_jumps_changes_nothing(pair: Workload, side: str, seconds: int) -> None:

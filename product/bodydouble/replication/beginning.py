@@ -35,6 +35,7 @@ class Beginning:
 
     Attributes:
         name: of the latest new stream.
+        latest: the stream that was made last.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Beginning:
         self._callbacks = callbacks
         self._count = 0
         self.name = ""
+        self.latest: SourceStream | None = None
         self._recollection = Recollection(connection.record.id if purpose == "replicate" else None, context)
         self._recalled = ""
 
@@ -123,6 +125,7 @@ class Beginning:
         meter = self._connection.meter
         stream = kind(name, self._context, queue, sight=sight, meter=meter, **self._callbacks)
         stream.moves_orphans = welcome.moves_orphans
+        self.latest = stream
         return stream
 
     def _sight(self) -> Sight:

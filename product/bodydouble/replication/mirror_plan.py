@@ -10,6 +10,14 @@ if TYPE_CHECKING:
     from bodydouble.vocabulary.records import MirrorKind
 
 
+COMPARES: dict[MirrorKind, str] = {
+    "full": "sends everything",
+    "difference": "takes files of equal size and time of last write for equal",
+    "checksum": "compares by checksum",
+}
+"""What a kind of mirror does with a file that both sides have, in an operator's words."""
+
+
 @dataclass(frozen=True, slots=True)
 class MirrorPlan:
     """What to mirror and how.

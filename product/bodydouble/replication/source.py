@@ -16,6 +16,7 @@ from bodydouble.replication.dialling import answer_of, dial
 from bodydouble.replication.figures import Meter
 from bodydouble.replication.mirror import MirrorError
 from bodydouble.replication.mirror_control import MirrorControl
+from bodydouble.replication.mirror_plan import COMPARES
 from bodydouble.replication.protocol import (
     Ack,
     AnyMessage,
@@ -513,8 +514,10 @@ class SourceConnection:
         if whole:
             self.mirrors.run_script("start" if begins else "complete")
             code = EventCode.MIRROR_STARTED if begins else EventCode.MIRROR_COMPLETE
-            kept = f"; {left} files are newer on the target and were left alone" if left and not begins else ""
-            self._event(code, f"{self.where}: mirror {'started' if begins else 'complete'}{kept}")
+            kept = f"; {left} files are newer on the target and were left alone" if left else ""
+            latest = self._beginning.latest
+            how = f"; it {COMPARES[latest.mirror_kind]}" if begins and latest else kept
+            self._event(code, f"{self.where}: mirror {'started' if begins else 'complete'}{how}")
         if whole and not begins:
             self._report_orphans("")
             self.completed.set()

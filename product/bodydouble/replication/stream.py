@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from bodydouble.replication.sight import Sight
     from bodydouble.replication.verification import Findings
     from bodydouble.vocabulary.operations import AnyOperation
-    from bodydouble.vocabulary.records import MirrorState
+    from bodydouble.vocabulary.records import MirrorKind, MirrorState
     from bodydouble.vocabulary.tasks import TaskRequest
     from bodydouble.vocabulary.verification import VerificationOptions
 
@@ -71,6 +71,7 @@ class SourceStream:
         left: files that mirrors left alone because they are newer on the target.
         moves_orphans: the target has a directory for orphans.
         orphans: what the latest mirror found that only the target has, and what it ordered about it.
+        mirror_kind: how the latest mirror compares.
         mirror_bytes: contents of files that mirrors have queued.
         lags: when what is queued was made.
     """
@@ -91,9 +92,9 @@ class SourceStream:
         self.queue = SourceQueue(context.settings.queue_bytes, context.settings.disk_queue_bytes)
         self.halted = ""
         self.selection = sight.selection
-        self.applied = 0
-        self.mirroring = False
+        self.applied, self.mirroring = 0, False
         self.mirror_stopped = ""
+        self.mirror_kind: MirrorKind = "full"
         self.moves_orphans = False
         self.orphans = (KEEP, OrphanFinds())
         self.left = LeftFiles(sight.selection.key)
@@ -108,10 +109,8 @@ class SourceStream:
         self._closed = self._whole = self._opening = False
         self.failure: Exception | None = None
         self.dropped_operations = False
-        self._failed = asyncio.Event()
-        self._ended = asyncio.Event()
-        self._calm = asyncio.Event()
-        self._acknowledged = asyncio.Event()
+        self._failed, self._ended = asyncio.Event(), asyncio.Event()
+        self._calm, self._acknowledged = asyncio.Event(), asyncio.Event()
         self._answers: dict[int, asyncio.Future[AnyMessage]] = {}
         self._touches = Touches(self.selection.key)
         self._mirror: Mirror | None = None
@@ -381,6 +380,7 @@ class SourceStream:
             self._touches.note_everything()
         for body in self.queue.unacknowledged():
             self._touches.note(body)  # what is on its way may make size and time of a stale file look right
+        self.mirror_kind = plan.kind
         self._mirror = Mirror(self, self._sight.files, self.selection, self._touches, left=self.left, plan=plan)
         self._complete_at = None
         self._whole = plan.whole or (self.mirroring and self._whole)

@@ -14,6 +14,7 @@ from bodydouble.replication.mirror_control import options_of
 from bodydouble.replication.standing import heard
 from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.mirror import AS_CONNECTED, MirrorOrder
+from bodydouble.vocabulary.operations import Write
 from bodydouble.vocabulary.records import ConnectRequest, MirrorScripts, ScriptResult
 
 if TYPE_CHECKING:
@@ -76,6 +77,29 @@ def test_after_a_restart_the_automatic_remirror_is_of_its_own_kind() -> None:
             await until(lambda: source.state() == "replicating")
             written = [each.path for each in target.volume.applied if type(each).__name__ == "Write"]
             assert len(written) == 5, "a mirror of differences would have sent nothing"
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(("remirror", "found"), [("difference", False), ("checksum", True)])
+def test_what_nobody_recorded_and_changed_neither_size_nor_time_is_found_by_checksum_only(
+    remirror: str, found: bool
+) -> None:
+    async def scenario() -> None:
+        source, target = pair()
+        async with running(source, target):
+            await protect(source, target.service.port, remirror=remirror)
+            await mirrored(source, target)
+            await until(lambda: source.service.connections()[0].queue_operations == 0)
+            await source.stop()
+            before = source.volume.get(f"{ROOT}/0")
+            assert before is not None
+            source.volume.change(Write(f"{ROOT}/0", 0, b"y", before.mtime))
+            await source.start()
+            await until(lambda: source.state() == "replicating")
+            assert same(source, target) == found
+            started = [event.text for event in source.events.after(0) if event.code == EventCode.MIRROR_STARTED][-1]
+            assert ("checksum" if found else "equal size and time of last write") in started
 
     run(scenario())
 
