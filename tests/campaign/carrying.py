@@ -108,10 +108,16 @@ class Carrying:
         bodies, self._bodies = self._bodies or [], None
         done = [bodies[at] for at in self._done]
         for at, body in enumerate(bodies):
-            if not isinstance(body, Operation) or body in done or not (self._mirroring or complete):
+            if not isinstance(body, Operation) or self._is_among(body, done) or not (self._mirroring or complete):
                 continue
             if not self._passed_over(replica, bodies, at):
                 self._problem(f"{_named(body)} was not carried out, and the replica has {body.path}")
+
+    def _is_among(self, body: Body, done: Sequence[Body]) -> bool:
+        """Whether an operation was done, perhaps under another name of its file."""
+        volume, own = self._target.volumes["C"], getattr(body, "path", "")
+        alike = [each.path for each in done if isinstance(each, Operation) and is_same_change(each, body)]
+        return any(path.upper() == own.upper() or is_one_file(volume, path, own) for path in alike)
 
     def _passed_over(self, replica: Replica, bodies: Sequence[Body], at: int) -> bool:
         """Whether an operation could not be carried out, or need not be."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tests.campaign.changes import ROOT
 
-from bodydouble.replication import stream
+from bodydouble.replication import translate
 from bodydouble.replication.applier import Applier
 from bodydouble.replication.directory_times import DirectoryTimes
 from bodydouble.replication.mirror import Mirror
@@ -17,7 +17,6 @@ from bodydouble.replication.replica import Replica
 from bodydouble.replication.stream import SourceStream
 from bodydouble.replication.target_queue import TargetQueue
 from bodydouble.replication.touches import FileWatch, Touches
-from bodydouble.replication.translate import Translation, translate
 from bodydouble.vocabulary.operations import Metadata, Operation, SetMetadata, SetTimes, Truncate
 from bodydouble_sim.ports.file_system import SimFileSystem
 from bodydouble_sim.storage.attached_filter import AttachedFilter
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
     from bodydouble.replication.groups import Window
     from bodydouble.replication.protocol import Item, ListedEntry
-    from bodydouble.replication.rules import Selection
     from bodydouble.vocabulary.operations import AnyOperation, Entry
 
     Plant = Callable[[pytest.MonkeyPatch], None]
@@ -103,12 +101,8 @@ def hidden_from_the_stream(patch: pytest.MonkeyPatch) -> None:
 
 def lost_on_the_way_into_the_stream(patch: pytest.MonkeyPatch) -> None:
     """Some changes are taken for nothing."""
-
-    def forgetting(operation: AnyOperation, selection: Selection, *, carried: bool = False) -> Translation:
-        done = translate(operation, selection, carried=carried)
-        return Translation() if isinstance(operation, Truncate) else done
-
-    patch.setattr(stream, "translate", forgetting)
+    split = translate._split
+    patch.setattr(translate, "_split", lambda each: [] if isinstance(each, Truncate) else split(each))
 
 
 def times_of_before(patch: pytest.MonkeyPatch) -> None:
@@ -203,7 +197,11 @@ PLANTS: dict[str, Planted] = {
     for each in (
         Planted(swapped, (), "is carried out as"),
         Planted(acknowledged_too_early, ("fall_with_a_full_queue",), "acknowledged|nothing says why"),
-        Planted(applied_twice, ("fall",), "earlier state|never had|not what the source was|removed as an orphan"),
+        Planted(
+            applied_twice,
+            ("fall",),
+            "earlier state|never had|not what the source was|removed as an orphan|recorded as applied",
+        ),
         Planted(dropped_at_reconnect, ("restart", "pull_the_cable"), "is carried out as"),
         Planted(mirrored_over_newer, ("write_while_it_is_mirrored",), "that is not what the source has"),
         Planted(exhausted_in_silence, ("flood",), "lacks|is not in its stream"),
