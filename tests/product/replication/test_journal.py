@@ -303,3 +303,33 @@ def test_mutated_bytes_never_pass_for_records(data: st.DataObject) -> None:
 def test_zeros_are_no_record_behind_any_checksum() -> None:
     assert framing.decode_record(bytes(100), 0, 0) is None
     assert framing.decode_record(bytes(100), 0, zlib.crc32(b"")) is None
+
+
+def test_long_records_are_read_once_and_what_was_read_too_early_again() -> None:
+    async def scenario() -> None:
+        volume = CuttableVolume()
+        journal = a_journal(volume, segment_bytes=1 << 30)
+        await journal.begin("stream")
+        made = await append_some(journal, 6, 700_000)
+        read, original = [], volume.read
+
+        async def counted(path: str, offset: int, size: int, stream: str = "") -> bytes:
+            content = await original(path, offset, size, stream)
+            read.append(len(content))
+            return content
+
+        volume.read = counted  # type: ignore[method-assign]
+        reader = journal.reader(0)
+        assert await reader.read(1 << 30, 6) == made
+        assert sum(read) < 1.3 * sum(map(len, made))
+        # What lies behind the last record now is the beginning of an append that fails, and goes.
+        (path,) = [entry.path for entry in await volume.list_directory(STATE)]
+        await volume.apply([Write(path, journal.size, b"\0\0\0\x28torn" + bytes(60), 1)])
+        segment = reader._segment
+        assert segment is not None
+        assert await segment.next() is None
+        journal._unsure = True
+        made += await append_some(journal, 2, 40)
+        assert [await segment.next(), await segment.next()] == made[6:]
+
+    asyncio.run(scenario())

@@ -60,6 +60,10 @@ class SegmentReader:
             await self._fill()
             frame = self._parse()
         if frame is None:
+            self._window.clear()  # what was read before the file went on may have become something else
+            await self._fill()
+            frame = self._parse()
+        if frame is None:
             return None
         self.offset, self.crc = self._window_at + frame.end, frame.crc
         return frame.payload
@@ -69,13 +73,14 @@ class SegmentReader:
 
     async def _fill(self) -> None:
         """Have the whole record at the offset in the window, as far as the file goes."""
-        self._window = bytearray()
+        del self._window[: self.offset - self._window_at]
         self._window_at = self.offset
-        wanted = RECORD_OVERHEAD
+        wanted = record_bytes(self._window, 0) or RECORD_OVERHEAD
         while len(self._window) < wanted:
             at = self.offset + len(self._window)
-            piece = await self._file_system.read(self.path, at, _READ_BYTES)
+            size = max(_READ_BYTES, wanted - len(self._window))
+            piece = await self._file_system.read(self.path, at, size)
             self._window += piece
-            if len(piece) < _READ_BYTES:
+            if len(piece) < size:
                 return
             wanted = record_bytes(self._window, 0) or 0
