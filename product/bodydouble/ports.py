@@ -106,7 +106,7 @@ class ResumedAttachment(FilterAttachment, Protocol):
     """Several sinks' hold, which are told of what happened earlier before they are told what happens now."""
 
     async def caught_up(self) -> None:
-        """Tell the sinks of everything until now. From then on they are told of all that happens, as others are.
+        """Tell the sinks of all that others were told of by now. From then on they are told what happens with those.
 
         Raises:
             FilterError: not everything is kept any more, with the reason; they are told of nothing more.

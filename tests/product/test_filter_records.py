@@ -132,11 +132,12 @@ def test_lengths_that_cannot_be_are_refused(raw: bytes) -> None:
 class Memory:
     """The program's end of a ring, as far as a test needs one."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: int = SIZE) -> None:
+        self.size = size
         self.fd = os.memfd_create("ring")
-        os.ftruncate(self.fd, PAGE + SIZE)
+        os.ftruncate(self.fd, PAGE + size)
         self._put(0, MAGIC)
-        self._put(8, SIZE)
+        self._put(8, size)
         self.head = 0
         self.bell = os.eventfd(0, os.EFD_NONBLOCK)
 
@@ -144,7 +145,7 @@ class Memory:
         os.pwrite(self.fd, number.to_bytes(8, "little"), at)
 
     def append(self, raw: bytes) -> None:
-        os.pwrite(self.fd, raw, PAGE + self.head % SIZE)
+        os.pwrite(self.fd, raw, PAGE + self.head % self.size)
         self.move(self.head + len(raw))
 
     def move(self, head: int) -> None:
