@@ -76,7 +76,7 @@ class FileSystem(Protocol):
         """
 
     async def flush(self, path: str) -> None:
-        """Return once all that was applied before, on the volume that holds ``path``, survives power loss.
+        """Return once all that was applied before, at and beneath ``path`` and on its volume, survives power loss.
 
         Raises:
             FileSystemError: the volume could not write. What was applied without ``durable`` and not flushed since is

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
+import subprocess
 import sys
 import threading
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bodydouble.adapters.linux import LinuxHostSettings, ScriptsSettings, open_host
-from bodydouble.adapters.posix import durability
+from bodydouble.adapters.posix import durability, tree
 from bodydouble.adapters.services import CommandService
 from bodydouble.errors import FileSystemError, FilterError, IdentityError, InputError, ServiceError
 from bodydouble.vocabulary.operations import CreateFile, MakeHardLink, Metadata, SetMetadata, Truncate, Write
@@ -113,6 +114,28 @@ def test_batch_over_many_files_syncs_the_volume_instead(tmp_path: Path, monkeypa
         assert len(volumes) == 1
 
     run(case)
+
+
+@pytest.mark.root
+def test_flush_reaches_the_volumes_that_are_mounted_beneath(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inner, devices = tmp_path / "a volume", []
+    inner.mkdir()
+    monkeypatch.setattr(tree, "syncfs", lambda fd: devices.append(os.fstat(fd).st_dev))
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", inner], check=True)
+    try:
+        volumes = [tmp_path.stat().st_dev, inner.stat().st_dev]
+
+        async def case(host: Host) -> None:
+            await host.file_system.apply([CreateFile(f"{inner}/f", NOTHING, 0)], durable=False)
+            await host.file_system.flush(f"{tmp_path}")
+            assert devices == volumes
+            devices.clear()
+            await host.file_system.flush(f"{inner}")
+            assert devices == volumes[1:]
+
+        run(case)
+    finally:
+        subprocess.run(["umount", inner], check=True)
 
 
 def test_metadata_of_another_platform_is_refused(tmp_path: Path) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 from pathlib import Path
 
 from bodydouble.adapters.posix.backing import DIRECTORY
 from bodydouble.adapters.posix.libc import syncfs, unmount
+from bodydouble.adapters.posix.volumes import unescaped
 
 #: The file system type that the filter's mounts show in /proc/mounts.
 TYPE = "fuse.bodydouble"
@@ -30,14 +30,10 @@ def _topmost(root: str) -> tuple[str | None, str]:
     found: tuple[str | None, str] = None, ""
     for line in Path("/proc/self/mountinfo").read_bytes().splitlines():
         fields, _, tail = line.partition(b" - ")
-        if _unescaped(fields.split()[4]) == os.fsencode(root):
+        if unescaped(fields.split()[4]) == os.fsencode(root):
             kind, source = tail.split()[:2]
-            found = kind.decode(), _unescaped(source).decode()
+            found = kind.decode(), unescaped(source).decode()
     return found
-
-
-def _unescaped(field: bytes) -> bytes:
-    return re.sub(rb"\\([0-7]{3})", lambda match: bytes([int(match[1], 8)]), field)
 
 
 def is_dead(root: str) -> bool:

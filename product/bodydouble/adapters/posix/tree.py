@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat as modes
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from bodydouble.adapters.posix.backing import DIRECTORY
@@ -14,7 +14,7 @@ from bodydouble.adapters.posix.extended import place_in
 from bodydouble.adapters.posix.libc import open_beneath, syncfs
 from bodydouble.adapters.posix.metadata import entry_of, replicable
 from bodydouble.adapters.posix.names import link_target, speakable
-from bodydouble.adapters.posix.volumes import capabilities_of
+from bodydouble.adapters.posix.volumes import capabilities_of, mounted_beneath
 from bodydouble.errors import FileSystemError
 from bodydouble.vocabulary import paths
 
@@ -154,6 +154,9 @@ class Tree:
     def flush(self, path: str) -> None:
         """Make everything on the volume of ``path`` (or of its nearest existing ancestor) survive power loss.
 
+        The same for volumes that are mounted beneath: what is applied there is flushed by nobody else. One that cannot
+        be opened holds nothing that was applied.
+
         A descriptor that is opened now still hears of write-back errors before, unless somebody else asked first.
 
         Raises:
@@ -161,6 +164,11 @@ class Tree:
         """
         with on_path(path), self._nearest(path) as fd:
             syncfs(fd)
+        for place in mounted_beneath(path):
+            with on_path(place), suppress(PermissionError, FileNotFoundError, NotADirectoryError):
+                held = self.open_directory(place)
+                with _closing(held):
+                    syncfs(held)
 
     @contextmanager
     def _nearest(self, path: str) -> Iterator[int]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+from pathlib import Path
 
 from bodydouble.adapters.posix.extended import ACCESS_LIST
 from bodydouble.adapters.posix.libc import volume_kind
@@ -17,6 +19,19 @@ from bodydouble.vocabulary.capabilities import LARGEST, Capabilities
 _FAT, _EXFAT, _RAMFS = 0x4D44, 0x2011BAB0, 0x858458F6
 _SPACES = {"user.": "user.bodydouble", "trusted.": "trusted.bodydouble", "system.posix_acl_": ACCESS_LIST}
 _CAPABILITY = "security.capability"
+
+
+def mounted_beneath(path: str) -> list[str]:
+    """The directories beneath ``path`` on which other volumes are mounted, by the path that leads there."""
+    root = os.fsencode(path.rstrip("/")) + b"/"
+    table = Path("/proc/self/mountinfo").read_bytes().splitlines()
+    found = dict.fromkeys(unescaped(line.split(b" ", 5)[4]) for line in table)
+    return [os.fsdecode(each) for each in found if each.startswith(root) and each != root]
+
+
+def unescaped(field: bytes) -> bytes:
+    """A field of the kernel's table of mounts as it is."""
+    return re.sub(rb"\\([0-7]{3})", lambda match: bytes([int(match[1], 8)]), field)
 
 
 def capabilities_of(fd: int) -> Capabilities:
