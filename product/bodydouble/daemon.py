@@ -33,6 +33,14 @@ if TYPE_CHECKING:
     from bodydouble.ports import Host
 
 
+ANSWER_SECONDS = 0.2
+"""What is being answered when an operator orders the end gets so long."""
+
+
+class _ShutdownError(Exception):
+    """An operator ordered the end."""
+
+
 class DaemonSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Settings of one daemon.
 
@@ -70,13 +78,16 @@ class Daemon:
         self.replication = ReplicationService(
             host, settings.replication, store, self.events, trust=self.trust, pairing=self.pairing
         )
-        self.restoration = RestorationService(self.replication)
+        self.restoration = RestorationService(self.replication, store)
         self.failover = FailoverService(host, store, self.events, self.replication)
         self.guard = Guard(host, settings.guard, store, self.events, self.replication.stood_in_for)
         self.statistics_log = StatisticsLog(
             host.file_system, store.directory, host.clock, self.events, settings.statistics
         )
-        self.statistics = StatisticsRing(host.clock, self.replication, self.failover, self.statistics_log)
+        self.statistics = StatisticsRing(
+            host.clock, self.replication, self.failover, self.statistics_log, self.restoration
+        )
+        self._ended = asyncio.Event()
         backends = Backends(
             host,
             self.events,
@@ -87,12 +98,13 @@ class Daemon:
             self.statistics,
             self.trust,
             self.pairing,
+            self._shut_down,
         )
         self.control = ControlServer(settings.control, build_app(backends, settings.control.token), self.trust)
         self.ready = asyncio.Event()
 
     async def run(self) -> None:
-        """Serve until cancelled.
+        """Serve until cancelled, or until an operator orders the end.
 
         A component that fails stops the others, and its error leaves here.
 
@@ -108,17 +120,27 @@ class Daemon:
             await self._serve(writer)
         except BaseExceptionGroup as group:
             error = _first(group)
-            reason = f": {error}"
-            raise error from None
+            if not isinstance(error, _ShutdownError):
+                reason = f": {error}"
+                raise error from None
         finally:
             self.ready.clear()
             self.events.record(EventCode.SERVICE_STOPPED, f"Bodydouble stopped{reason}")
             await _end(writer)
 
+    def _shut_down(self) -> None:
+        """An operator orders the end; who ordered it is answered first."""
+        asyncio.get_running_loop().call_later(ANSWER_SECONDS, self._ended.set)
+
+    async def _until_ended(self) -> None:
+        await self._ended.wait()
+        raise _ShutdownError
+
     async def _serve(self, writer: asyncio.Task[None]) -> None:
         """Start the services in the order in which they need each other, then wait."""
         async with asyncio.TaskGroup() as group:
             group.create_task(_outlast(writer), name="events log guard")
+            group.create_task(self._until_ended(), name="shutdown")
             await self.trust.load()
             group.create_task(self.guard.run(), name="guard")
             await self.guard.ready.wait()  # a second owner is off the network before anything else is done
@@ -127,6 +149,7 @@ class Daemon:
             await self.replication.ready.wait()
             group.create_task(self.failover.run(), name="failover")
             await self.failover.ready.wait()
+            await self.restoration.load()
             group.create_task(self.statistics.run(), name="statistics")
             group.create_task(self.statistics_log.run(), name="statistics log")
             group.create_task(self.control.run(), name="control")
@@ -148,7 +171,8 @@ async def _end(writer: asyncio.Task[None]) -> None:
 
 
 def _first(error: BaseException) -> BaseException:
-    """The first error inside nested groups."""
+    """The first error inside nested groups; an order to end counts only by itself."""
     while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
+        others = [each for each in error.exceptions if not isinstance(each, _ShutdownError)]
+        error = others[0] if others else error.exceptions[0]
     return error

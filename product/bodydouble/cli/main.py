@@ -16,6 +16,7 @@ from bodydouble.cli import (
     chngname,
     connection,
     daemon,
+    dtcl,
     failover,
     guard,
     installation,
@@ -166,7 +167,9 @@ for _command in (
     failover.failback,
     guard.guard,
     restoration.restore,
+    restoration.restorations,
     services.service,
+    dtcl.dtcl,
     scripts.script,
     chngname.chngname,
 ):

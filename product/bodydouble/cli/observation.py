@@ -12,6 +12,7 @@ from bodydouble.cli.session import Command, Session, examples, pass_session
 
 if TYPE_CHECKING:
     from bodydouble.control.client import ControlClient
+    from bodydouble.vocabulary.records import DaemonStatus
 
 FOLLOW_PERIOD = 1.0
 """Seconds between two looks; the Failover Control Center of the application note refreshes as often."""
@@ -25,6 +26,11 @@ def status(session: Session) -> None:
     if session.json:
         output.print_json(seen)
         return
+    print_status(seen)
+
+
+def print_status(seen: DaemonStatus) -> None:
+    """A machine at a glance, for people."""
     identity = seen.identity
     added = f", also answering as {', '.join(identity.added_names)}" if identity.added_names else ""
     click.echo(output.plain(f"bodydouble {seen.version} on {identity.primary_name}{added}"))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bodydouble.cli.session import Session
     from bodydouble.vocabulary.applications import Uncovered
     from bodydouble.vocabulary.guard import GuardStatus
+    from bodydouble.vocabulary.options import DaemonOption
     from bodydouble.vocabulary.orphans import OrphanReport
     from bodydouble.vocabulary.records import (
         ConnectionStatus,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         TargetState,
     )
     from bodydouble.vocabulary.records import Progress as Done
+    from bodydouble.vocabulary.restoration import Restorable
     from bodydouble.vocabulary.sets import Explanation, SetSize
     from bodydouble.vocabulary.verification import VerificationDetails, VerificationReport
 
@@ -286,6 +288,16 @@ def known_table(known: Mapping[str, str]) -> Table:
     return table
 
 
+def restorable_table(found: Sequence[Restorable]) -> Table:
+    """What may be restored."""
+    table = _table("Restorable from here", "Original source", "Replication set", "Restore", "Rules")
+    for item in found:
+        state = "required" if item.required else "possible" if item.complete else "not yet: no mirror completed"
+        rules = "\n".join(rule_words(rule) for rule in item.replication_set.rules)
+        _row(table, item.original_source, item.replication_set.name, state, rules)
+    return table
+
+
 def restorations_table(restorations: Sequence[RestorationStatus]) -> Table:
     """Restorations."""
     table = _table(
@@ -300,9 +312,25 @@ def restorations_table(restorations: Sequence[RestorationStatus]) -> Table:
             request.replication_set,
             f"{request.restore_to}:{request.port}",
             item.state,
-            _progress(item.progress),
+            _progress(item.progress) + _ending(item),
             item.detail,
         )
+    return table
+
+
+def _ending(item: RestorationStatus) -> str:
+    """What is left to do, by an estimate, or was left undone on purpose."""
+    left = f", {item.left_alone} left alone" if item.left_alone else ""
+    remaining = item.progress.remaining if item.state == "running" else None
+    return left if remaining is None else f", about {remaining:.0f} s left{left}"
+
+
+def options_table(options: Sequence[DaemonOption]) -> Table:
+    """A daemon's options."""
+    table = _table("Options", "Name", "Value", "While it runs")
+    for item in options:
+        value = "none" if item.value is None else item.value
+        _row(table, item.name, value, "can be changed" if item.changeable else "")
     return table
 
 
@@ -333,12 +361,15 @@ def progress_bar(what: str) -> Iterator[Callable[[Done], None]]:
     if not sys.stderr.isatty():
         yield lambda _done: None
         return
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn())
+    left = TextColumn("{task.fields[left]}", markup=False)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), left)
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(what, total=None)
+        task = progress.add_task(what, total=None, left="")
 
         def update(done: Done) -> None:
-            progress.update(task, completed=done.bytes_done, total=done.bytes_total or None)
+            end = "" if done.remaining is None else f", about {done.remaining:.0f} s left"
+            files = f"{done.files_done}/{done.files_total} files{end}"
+            progress.update(task, completed=done.bytes_done, total=done.bytes_total or None, left=files)
 
         yield update
 

@@ -1,4 +1,4 @@
-"""``restore``: the Restoration Manager."""
+"""``restore`` and ``restorations``: the Restoration Manager."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
-from bodydouble.cli import output
+from bodydouble.cli import output, reconnection
 from bodydouble.cli.session import (
     Command,
     Session,
@@ -21,6 +21,7 @@ from bodydouble.errors import ConnectionStateError
 from bodydouble.vocabulary.records import MirrorKind, OrphanAction, RestoreRequest
 
 if TYPE_CHECKING:
+    from bodydouble.cli.reconnection import Reconnect
     from bodydouble.control.client import ControlClient
     from bodydouble.vocabulary.records import RestorationStatus
 
@@ -34,6 +35,7 @@ REPLICATION_PORT = 6320
         "bodydouble --host target restore WEB1 IIS --to 10.0.0.10 --wait",
         "bodydouble restore WEB1 IIS --to rebuilt --orphans keep",
         r"bodydouble restore WEB1 IIS --to rebuilt --map C:\InetPub=E:\InetPub",
+        "bodydouble --host target restore WEB1 IIS --to 10.0.0.10 --reconnect --to-token-file source.token",
     ),
 )
 @click.argument("original_source")
@@ -42,11 +44,14 @@ REPLICATION_PORT = 6320
 @click.option("--port", type=click.IntRange(1, 65535), default=REPLICATION_PORT, show_default=True)
 @click.option("--mirror", "kind", type=click.Choice(get_args(MirrorKind)), default="checksum", show_default=True)
 @click.option("--newer-only", is_flag=True, help="Leave files alone that are newer on the receiving machine.")
+@click.option("--missing-only", is_flag=True, help="Leave every file alone that is there: overwrite none.")
 @click.option("--orphans", type=click.Choice(get_args(OrphanAction)), default="delete", show_default=True)
 @click.option("--orphan-age", metavar="AGE", help="Only orphans not written to for so long (90s, 12h, 7d).")
 @click.option("--map", "maps", multiple=True, metavar="PATH=PATH", help="Restore PATH of the set elsewhere.")
 @click.option("--base", default="", metavar="DIR", help="Restore everything else beneath DIR.")
+@click.option("--no-calculate", is_flag=True, help="Begin at once, without counting files and bytes first.")
 @click.option("--wait", is_flag=True, help="Return when the restoration is complete.")
+@reconnection.options
 @pass_session
 def restore(
     session: Session,
@@ -57,16 +62,22 @@ def restore(
     port: int,
     kind: MirrorKind,
     newer_only: bool,
+    missing_only: bool,
     orphans: OrphanAction,
     orphan_age: str | None,
     maps: tuple[str, ...],
     base: str,
+    no_calculate: bool,
     wait: bool,
+    reconnect: Reconnect | None,
 ) -> None:
     """Restore REPLICATION_SET of ORIGINAL_SOURCE from this machine, which stood in for it.
 
-    Keep users off the data until the restoration is complete.
+    Keep users off the data until the restoration is complete. Once it is, the source mirrors over this machine again,
+    so that what was left alone there counts from then on.
     """
+    if reconnect is not None:
+        reconnect.check(session)
     request = RestoreRequest(
         original_source=original_source,
         replication_set=replication_set,
@@ -78,20 +89,47 @@ def restore(
         orphan_age=0.0 if orphan_age is None else age_argument(orphan_age),
         mapping=mapping_argument(maps),
         base=path_argument(base) if base else "",
+        missing_only=missing_only,
+        calculate=not no_calculate,
     )
 
     async def action(client: ControlClient) -> RestorationStatus:
         status = await client.restore(request)
-        return await _until_complete(client, status) if wait else status
+        return await _until_complete(client, status) if wait or reconnect is not None else status
 
     output.show(session, [session.talk(action)], output.restorations_table)
+    if reconnect is not None:
+        reconnection.reconnect(session, request, reconnect)
+
+
+@click.command(
+    cls=Command,
+    epilog=examples(
+        "bodydouble --host target restorations",
+        "bodydouble --host target restorations --available",
+        "bodydouble --host target restorations --stop 1",
+    ),
+)
+@click.option("--available", is_flag=True, help="What could be restored from this machine.")
+@click.option("--stop", "number", type=click.IntRange(1), help="Stop the restoration with this number.")
+@pass_session
+def restorations(session: Session, available: bool, number: int | None) -> None:
+    """List the restorations from this machine, with their progress."""
+    if available and number is not None:
+        raise click.UsageError("--available and --stop contradict each other")
+    if available:
+        output.show(session, session.talk(lambda client: client.restorable()), output.restorable_table)
+    elif number is not None:
+        output.show(session, [session.talk(lambda client: client.stop_restoration(number))], output.restorations_table)
+    else:
+        output.show(session, session.talk(lambda client: client.restorations()), output.restorations_table)
 
 
 async def _until_complete(client: ControlClient, status: RestorationStatus) -> RestorationStatus:
     """Wait for the end.
 
     Raises:
-        ConnectionStateError: the restoration failed, or its daemon was restarted and no longer knows it.
+        ConnectionStateError: the restoration failed or was stopped.
     """
     with output.progress_bar(f"Restoring {status.request.replication_set}") as update:
         while status.state == "running":
@@ -99,9 +137,10 @@ async def _until_complete(client: ControlClient, status: RestorationStatus) -> R
             await asyncio.sleep(POLL)
             found = [item for item in await client.restorations() if item.id == status.id]
             if not found:
-                raise ConnectionStateError(f"restoration {status.id} is gone: the daemon was restarted; restore again")
+                raise ConnectionStateError(f"restoration {status.id} is gone; restore again")
             status = found[0]
         update(status.progress)
-    if status.state == "failed":
-        raise ConnectionStateError(f"the restoration failed: {status.detail}")
+    if status.state != "complete":
+        word = "failed" if status.state == "failed" else "was stopped"
+        raise ConnectionStateError(f"the restoration {word}: {status.detail}")
     return status

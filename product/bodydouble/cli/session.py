@@ -71,13 +71,21 @@ class Session:
         """
         return asyncio.run(self._talk(action))
 
-    async def _talk(self, action: Action[T]) -> T:
+    async def client(self, token: str | None = None) -> ControlClient:
+        """A client of the daemon; ``token`` is used instead of what the options name.
+
+        Raises:
+            InputError: no usable token file is named, or the daemon is not known.
+            UnreachableError: it had to be asked for its certificate and did not answer.
+        """
         if self.config is not None and self.host is None:
             local = local_daemon(self.config)
-            client = ControlClient(local.host, self.port or local.port, self._token(local.token), local.certificate)
-        else:
-            client = ControlClient(*self.place, self._token(None), await self._certificate())
-        async with client:
+            token = token or self._token(local.token)
+            return ControlClient(local.host, self.port or local.port, token, local.certificate)
+        return ControlClient(*self.place, token or self._token(None), await self._certificate())
+
+    async def _talk(self, action: Action[T]) -> T:
+        async with await self.client() as client:
             try:
                 return await action(client)
             except UnreachableError as error:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from bodydouble.control.client import ControlClient
-    from bodydouble.vocabulary.statistics import Figures, ReplicaFigures
+    from bodydouble.vocabulary.statistics import Figures, ReplicaFigures, RestorationFigures
 
 POLL = 1.0
 """Seconds between two looks; samples are taken as often."""
@@ -46,7 +46,7 @@ _HEAD = (
 @pass_session
 def statistics(session: Session, count: int | None, connection: int | None, file: Path | None) -> None:
     """Show the figures of each second: a line for each connection, for all together, and for each replica here."""
-    printer = _Printer(session, connection)
+    printer = SamplePrinter(session, connection)
     if file is not None:
         for number, sample in enumerate(_read(file)):
             if count is None or number < count:
@@ -59,7 +59,7 @@ def statistics(session: Session, count: int | None, connection: int | None, file
             raise
 
 
-async def _follow(client: ControlClient, printer: _Printer, count: int | None) -> None:
+async def _follow(client: ControlClient, printer: SamplePrinter, count: int | None) -> None:
     shown, after = 0, -1.0
     while count is None or shown < count:
         for sample in await client.statistics(after, limit=None if shown else 1):
@@ -96,7 +96,7 @@ def _read(file: Path) -> Iterator[Sample]:
         click.echo(f"bodydouble: {file}: {lost} lines are no samples, torn by a power cut perhaps", err=True)
 
 
-class _Printer:
+class SamplePrinter:
     """Prints samples.
 
     Args:
@@ -110,6 +110,7 @@ class _Printer:
         self._lines = 0
 
     def show(self, sample: Sample) -> None:
+        """Print one."""
         if self._connection is not None:
             wanted = tuple(each for each in sample.connections if each.id == self._connection)
             sample = msgspec.structs.replace(sample, connections=wanted)
@@ -120,6 +121,8 @@ class _Printer:
             self._line(_figures(sample, name, figures))
         for replica in sample.replicas if self._connection is None else ():
             self._line(_replica(sample, replica))
+        for restoration in sample.restorations if self._connection is None else ():
+            self._line(_restoration(sample, restoration))
 
     def _rows(self, sample: Sample) -> Iterable[tuple[str, Figures]]:
         rows: list[tuple[str, Figures]] = [
@@ -151,6 +154,15 @@ def _replica(sample: Sample, replica: ReplicaFigures) -> str:
         f"{sample.time:%Y-%m-%d %H:%M:%S}  {name:<32}  applied {replica.applied:,}, "
         f"{replica.operations_queued:,} operations ({_size(replica.queue_bytes)}) wait to be applied"
     )
+
+
+def _restoration(sample: Sample, restoration: RestorationFigures) -> str:
+    name = f"restoration {restoration.id} to {restoration.target}"
+    left = "" if restoration.remaining is None else f", {restoration.remaining:,.0f} s left"
+    files = f"{restoration.files_done:,} of {restoration.files_total:,} files"
+    size = f"{_size(restoration.bytes_done)} of {_size(restoration.bytes_total)}"
+    sent = f"{_size(restoration.sent_bytes)} on the wire"
+    return f"{sample.time:%Y-%m-%d %H:%M:%S}  {name:<32}  {files}, {size}, {sent}{left}"
 
 
 def _size(size: float) -> str:

@@ -16,8 +16,10 @@ from bodydouble.control import (
     failover,
     guard,
     observation,
+    options,
     pairing,
     replication_sets,
+    restoration,
     services,
     verification,
 )
@@ -50,6 +52,7 @@ async def openapi(_backends: Backends) -> dict[str, Any]:
 OPERATIONS: tuple[Operation, ...] = (
     *operations_of(observation, replication_sets, connections, verification, pairing, failover, guard, services),
     *operations_of(chngname),
+    *operations_of(restoration, options),
     openapi,
 )
 """Every operation. One that is declared in a module of its own is served and described once the module stands here."""

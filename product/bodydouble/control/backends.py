@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bodydouble.control.statistics import StatisticsRing
     from bodydouble.failover.service import FailoverService
     from bodydouble.guard.service import Guard
@@ -30,3 +32,5 @@ class Backends:
     statistics: StatisticsRing
     trust: Trust
     pairing: Pairing
+    shutdown: Callable[[], None]
+    """Ends the daemon in good order, once what is being answered has been answered."""

@@ -19,6 +19,7 @@ from bodydouble.vocabulary.active_name import ActiveNameStatus, NewActiveName
 from bodydouble.vocabulary.applications import Uncovered
 from bodydouble.vocabulary.guard import GuardStatus
 from bodydouble.vocabulary.mirror import AS_CONNECTED, MirrorOrder
+from bodydouble.vocabulary.options import DaemonOption, OptionValue
 from bodydouble.vocabulary.orphans import OrphanReport, OrphanRequest
 from bodydouble.vocabulary.records import (
     AcceptRequest,
@@ -43,6 +44,7 @@ from bodydouble.vocabulary.records import (
     ServiceStatus,
     TargetConnectionStatus,
 )
+from bodydouble.vocabulary.restoration import Restorable
 from bodydouble.vocabulary.sets import Explanation, SetName, SetSize
 from bodydouble.vocabulary.tasks import TaskReceipt, TaskRequest
 from bodydouble.vocabulary.transmission import TransmissionOptions
@@ -217,6 +219,10 @@ class ControlClient:
         """Queue nothing more on a connection; what is queued is still sent, and then a mirror is due."""
         return await self._call("POST", f"connections/{id_}/replication/stop", ConnectionStatus)
 
+    async def flush_queue(self, id_: int) -> ConnectionStatus:
+        """Drop what a connection has queued; nothing is replicated until a mirror."""
+        return await self._call("DELETE", f"connections/{id_}/queue", ConnectionStatus)
+
     async def start_replication(self, id_: int) -> ConnectionStatus:
         """Replicate again, beginning with a mirror."""
         return await self._call("POST", f"connections/{id_}/replication/start", ConnectionStatus)
@@ -343,12 +349,34 @@ class ControlClient:
     # --- restoration ----------------------------------------------------------------------------------------------
 
     async def restorations(self) -> list[RestorationStatus]:
-        """Restorations begun since the daemon started."""
+        """The latest hundred restorations from this machine."""
         return await self._call("GET", "restorations", list[RestorationStatus])
 
     async def restore(self, request: RestoreRequest) -> RestorationStatus:
         """Begin a restoration; answers before it is complete."""
         return await self._call("POST", "restorations", RestorationStatus, request)
+
+    async def stop_restoration(self, id_: int) -> RestorationStatus:
+        """Stop a restoration that runs; the set stays restore required."""
+        return await self._call("DELETE", f"restorations/{id_}", RestorationStatus)
+
+    async def restorable(self) -> list[Restorable]:
+        """What may be restored from this machine."""
+        return await self._call("GET", "restorable", list[Restorable])
+
+    # --- options, and the daemon itself ---------------------------------------------------------------------------
+
+    async def options(self) -> list[DaemonOption]:
+        """The settings of replication that are in force."""
+        return await self._call("GET", "options", list[DaemonOption])
+
+    async def set_option(self, name: str, value: str) -> DaemonOption:
+        """Change an option until the daemon is started again."""
+        return await self._call("PUT", f"options/{quote(name, safe='')}", DaemonOption, OptionValue(value))
+
+    async def shutdown(self) -> None:
+        """End the daemon in good order; returns before that is done."""
+        await self._send("POST", "shutdown")
 
     # --- services -------------------------------------------------------------------------------------------------
 

@@ -53,6 +53,12 @@ async def order_mirror(backends: Backends, id_: ConnectionId, order: MirrorWord)
     return await backends.replication.orders.order_mirror(the_connection(id_, backends.replication), order)
 
 
+@delete("connections/{id}/queue")
+async def flush_queue(backends: Backends, id_: ConnectionId) -> ConnectionStatus:
+    """Drop what is queued and not acknowledged; nothing is replicated until a mirror."""
+    return await backends.replication.orders.flush(the_connection(id_, backends.replication))
+
+
 @put("connections/{id}/route")
 async def reroute(backends: Backends, id_: ConnectionId, body: RouteChange) -> ConnectionStatus:
     """Reach the target by another address."""

@@ -1,4 +1,4 @@
-"""The control API's operations on monitors, failover and failback, and on restorations."""
+"""The control API's operations on monitors, failover and failback."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from bodydouble.vocabulary.records import (
     FailbackDecision,
     MonitorRequest,
     MonitorStatus,
-    RestorationStatus,
-    RestoreRequest,
 )
 
 if TYPE_CHECKING:
@@ -57,18 +55,6 @@ async def failback(backends: Backends, source: Source) -> MonitorStatus:
 async def decide(backends: Backends, source: Source, body: FailbackDecision) -> MonitorStatus:
     """Continue or stop monitoring after failback."""
     return await backends.failover.decide(_monitored(source, backends.failover), body)
-
-
-@get("restorations")
-async def restorations(backends: Backends) -> list[RestorationStatus]:
-    """Restorations begun since the daemon started."""
-    return backends.restoration.restorations()
-
-
-@post("restorations")
-async def restore(backends: Backends, body: RestoreRequest) -> RestorationStatus:
-    """Begin a restoration; answers before it is complete."""
-    return await backends.restoration.restore(body)
 
 
 def _monitored(source: str, service: FailoverService) -> str:

@@ -35,6 +35,13 @@ _REPLICA = (
     ("replica_queue_operations", "operations_queued", "Operations received and not yet applied."),
     ("replica_queue_bytes", "queue_bytes", "Bytes received and not yet applied."),
 )
+_RESTORATION = (
+    ("restoration_files_done", "files_done", "Files that a restoration has looked at and, where needed, sent."),
+    ("restoration_files_known", "files_total", "Files that a restoration knows of so far."),
+    ("restoration_bytes_done", "bytes_done", "Bytes of the files done."),
+    ("restoration_bytes_known", "bytes_total", "Bytes of the files known."),
+    ("restoration_sent_bytes", "sent_bytes", "Bytes that a restoration wrote to the network, before TLS."),
+)
 Family = tuple[str, str, str, list[tuple[dict[str, str], float]]]
 
 
@@ -50,6 +57,7 @@ def exposition(sample: Sample, monitors: Iterable[MonitorStatus], uncovered: int
         _family("info", "gauge", "The daemon's version.", [({"version": __version__}, 1.0)]),
         *_connections(sample),
         *_replicas(sample),
+        *_restorations(sample),
         _family(
             "applied_here_total", "counter", "Operations of sources that this machine applied as a target.",
             [({}, sample.operations_applied)],
@@ -101,6 +109,23 @@ def _replicas(sample: Sample) -> list[Family]:
     ]
     states = [({**label, "state": each.state}, 1.0) for label, each in zip(labels, sample.replicas, strict=True)]
     return [_family("replica_state", "gauge", "1 for the state that a replica here is in.", states), *found]
+
+
+def _restorations(sample: Sample) -> list[Family]:
+    """Those that run."""
+    labels = [
+        {"restoration": str(each.id), "source": each.original_source, "replication_set": each.replication_set}
+        for each in sample.restorations
+    ]
+    return [
+        _family(
+            name,
+            "gauge",
+            text,
+            [(label, getattr(each, field)) for label, each in zip(labels, sample.restorations, strict=True)],
+        )
+        for name, field, text in _RESTORATION
+    ]
 
 
 def _family(name: str, kind: str, text: str, samples: list[tuple[dict[str, str], float]]) -> Family:

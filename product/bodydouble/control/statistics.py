@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bodydouble.failover.service import FailoverService
     from bodydouble.ports import WallClock
     from bodydouble.replication.service import ReplicationService
+    from bodydouble.restore.service import RestorationService
 
 PERIOD = 1.0
 KEPT = 3_600
@@ -45,6 +46,7 @@ class StatisticsRing:
         replication: gives the figures.
         failover: gives Time to Fail.
         log: where samples are written as well.
+        restoration: gives the restorations that run.
     """
 
     def __init__(
@@ -53,11 +55,13 @@ class StatisticsRing:
         replication: ReplicationService,
         failover: FailoverService,
         log: StatisticsLog | None = None,
+        restoration: RestorationService | None = None,
     ) -> None:
         self._clock = clock
         self._replication = replication
         self._failover = failover
         self._log = log
+        self._restoration = restoration
         self._samples: deque[Sample] = deque(maxlen=KEPT)
         self._lines = 0
 
@@ -96,6 +100,7 @@ class StatisticsRing:
             total=_rated(total, None if before is None else before.total, seconds),
             connections=tuple(_rated(each, earlier.get(each.id), seconds) for each in connections),
             replicas=tuple(replicas),
+            restorations=() if self._restoration is None else tuple(self._restoration.figures()),
         )
 
     def _keep(self, sample: Sample) -> None:

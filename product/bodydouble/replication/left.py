@@ -38,9 +38,14 @@ class LeftFiles:
         """How many there are."""
         return len(self._paths)
 
-    def add(self, path: str) -> bool:
-        """A mirror left ``path`` alone; False when there are too many to remember."""
-        if len(self._paths) >= self._limit:
+    def add(self, path: str, *, unlimited: bool = False) -> bool:
+        """A mirror left ``path`` alone; False when there are too many to remember.
+
+        Args:
+            path: of the file.
+            unlimited: so many are expected: the mirror leaves alone whatever is there.
+        """
+        if len(self._paths) >= self._limit and not unlimited:
             return False
         self._paths[self._key(path)] = path
         return True

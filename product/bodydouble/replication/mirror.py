@@ -302,6 +302,9 @@ class Mirror:
                 await self._orphan(there.entry, mark, leftover=leftover)
             return []
         if there is not None and there.entry.kind != here.kind:
+            if self._plan.missing_only:
+                self._leave(here)
+                return []
             await self._orphans.make_room(there.entry, mark)
             self._put_unless_touched(RemoveTree(path), mark)
             there = None
@@ -357,20 +360,21 @@ class Mirror:
         return True
 
     def _leaves_alone(self, here: Entry, there: ListedEntry | None) -> bool:
-        """Whether a file is newer on the target and stays so; then its names stay apart or together as they are."""
-        if (
-            not self._plan.newer_only
-            or here.kind != "file"
-            or there is None
-            or not is_newer(there.entry, here, self._kept)
-        ):
+        """Whether the target's file is to stay as it is; then its names stay apart or together as they are."""
+        if there is None:
             return False
-        if self._touches.since(here.path, self._plan.begun):
+        newer = self._plan.newer_only and here.kind == "file" and is_newer(there.entry, here, self._kept)
+        if not (newer or self._plan.missing_only) or self._touches.since(here.path, self._plan.begun):
             return False  # the application's last write is on its way there
-        if not self._left.add(here.path):
-            raise TooManyNewerError(f"more than {MAX_LEFT} files are newer on the target: it is no replica of these")
-        self._skip(here)
+        self._leave(here)
         return True
+
+    def _leave(self, here: Entry) -> None:
+        """Note what the target is to keep."""
+        if not self._left.add(here.path, unlimited=self._plan.missing_only):
+            raise TooManyNewerError(f"more than {MAX_LEFT} files are newer on the target: it is no replica of these")
+        if here.kind != "directory":
+            self._skip(here)
 
     def _strays(self, here: Entry, there: Entry) -> tuple[bool, str | None]:
         """Whether the replica's file has a name that is not this one's, and which, if this mirror met it.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -25,13 +25,14 @@ SCRIPT_TIMEOUT = 300.0
 
 @dataclass(frozen=True, slots=True)
 class MirrorOptions:
-    """How a mirror of everything goes; see `ConnectRequest`."""
+    """How a mirror of everything goes; see `ConnectRequest`, and `RestoreRequest` for ``missing_only``."""
 
     kind: MirrorKind
     orphans: OrphanAction
     newer_only: bool = False
     calculate: bool = False
     orphan_age: float = 0.0
+    missing_only: bool = False
 
 
 def options_of(request: ConnectRequest, order: MirrorOrder, *, trusted: bool, automatic: bool = False) -> MirrorOptions:
@@ -69,18 +70,28 @@ class MirrorControl:
     Args:
         connection: whose.
         context: the daemon's surroundings.
+
+    Attributes:
+        missing_only: leave everything alone that the target has; a restoration may be ordered so.
     """
 
     def __init__(self, connection: SourceConnection, context: Context) -> None:
         self._connection = connection
         self._context = context
+        self.missing_only = False
         self._scripts = 0
         self._order = AS_CONNECTED
 
     def options(self, *, trusted: bool, automatic: bool = False) -> MirrorOptions:
         """How the next mirror goes; what was ordered holds for one."""
         order, self._order = self._order, AS_CONNECTED
-        return options_of(self._connection.record.request, order, trusted=trusted, automatic=automatic)
+        options = options_of(self._connection.record.request, order, trusted=trusted, automatic=automatic)
+        return replace(options, missing_only=self.missing_only)
+
+    @property
+    def why_left(self) -> str:
+        """Why a mirror leaves files alone."""
+        return "are there" if self.missing_only else "are newer on the target"
 
     def run_script(self, moment: Literal["start", "stop", "complete"]) -> None:
         """A mirror of everything starts, was stopped, or is complete: begin what is to be run then."""
@@ -107,6 +118,20 @@ class MirrorControl:
             stream.halt("an operator stopped replication")
         else:
             self._event(EventCode.REPLICATION_STOPPED, "an operator stopped replication")
+
+    def flush(self) -> None:
+        """Drop what is queued, and replicate nothing until a mirror.
+
+        Raises:
+            ConnectionStateError: nothing is queued, and nothing would be.
+        """
+        connection, stream = self._connection, self._connection.stream
+        if stream is None or not stream.alive:
+            raise ConnectionStateError(f"connection {connection.record.id} is {connection.state}: there is no queue")
+        connection.note(msgspec.structs.replace(connection.record, replication_stopped=True))
+        dropped = f"{len(stream.queue)} operations"
+        self._event(EventCode.REPLICATION_STOPPED, f"an operator flushed the queue, {dropped} were dropped")
+        stream.fail(ConnectionStateError("an operator flushed the queue"))
 
     @property
     def halt_code(self) -> EventCode:

@@ -29,6 +29,7 @@ class MirrorPlan:
         begun: the moment, in `Touches`, from which operations count as during this mirror.
         directories: those of which only attributes and security are to be sent.
         newer_only: leave files alone that are newer on the target, unless applications changed them meanwhile.
+        missing_only: leave everything alone that the target has, likewise.
         whole: these are all roots of the set.
         calculate: count files and bytes before anything else.
     """
@@ -39,5 +40,6 @@ class MirrorPlan:
     begun: int = 0
     directories: list[str] = field(default_factory=list)
     newer_only: bool = False
+    missing_only: bool = False
     whole: bool = True
     calculate: bool = False

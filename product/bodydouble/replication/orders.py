@@ -60,6 +60,18 @@ class Orders:
         await self._service.save_connections()
         return connection.status()
 
+    async def flush(self, id_: int) -> ConnectionStatus:
+        """Drop what is queued; a mirror is due then.
+
+        Raises:
+            InputError: there is no such connection.
+            ConnectionStateError: it has no queue now.
+        """
+        connection = self._service.connection(id_)
+        connection.mirrors.flush()
+        await self._service.save_connections()
+        return connection.status()
+
     def transmission(self, id_: int) -> TransmissionOptions:
         """How the connection transmits.
 

@@ -514,7 +514,7 @@ class SourceConnection:
         if whole:
             self.mirrors.run_script("start" if begins else "complete")
             code = EventCode.MIRROR_STARTED if begins else EventCode.MIRROR_COMPLETE
-            kept = f"; {left} files are newer on the target and were left alone" if left else ""
+            kept = f"; {left} files {self.mirrors.why_left} and were left alone" if left else ""
             latest = self._beginning.latest
             how = f"; it {COMPARES[latest.mirror_kind]}" if begins and latest else kept
             self._event(code, f"{self.where}: mirror {'started' if begins else 'complete'}{how}")

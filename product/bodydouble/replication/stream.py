@@ -365,10 +365,10 @@ class SourceStream:
         """Mirror everything from now on. Only while none runs."""
         self._queue_operation(MirrorStart())
         self.left.clear()
-        roots = list(self.selection.roots)
         plan = MirrorPlan(
-            options.kind, self._policy(options), roots, newer_only=options.newer_only, calculate=options.calculate
-        )
+            options.kind, self._policy(options), list(self.selection.roots), newer_only=options.newer_only,
+            calculate=options.calculate, missing_only=options.missing_only,
+        )  # fmt: skip
         self._begin(plan)
 
     def _policy(self, options: MirrorOptions) -> OrphanPolicy:

@@ -2,60 +2,126 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from bodydouble.errors import ConnectionStateError, InputError
+import msgspec
+
+from bodydouble.errors import BodydoubleError, ConnectionStateError, InputError
 from bodydouble.replication.contact import ConnectionRecord
 from bodydouble.replication.mapping import check_mapping
 from bodydouble.replication.service import normal_mapping
 from bodydouble.replication.sight import ReplicaSight
 from bodydouble.replication.source import SourceConnection
 from bodydouble.vocabulary.events import EventCode
-from bodydouble.vocabulary.records import ConnectRequest, Progress, RestorationStatus, RestoreRequest
+from bodydouble.vocabulary.records import ConnectRequest, Progress, RestorationStatus
+from bodydouble.vocabulary.restoration import Restorable
+from bodydouble.vocabulary.statistics import RestorationFigures
 
 if TYPE_CHECKING:
     from bodydouble.replication.replica import Replica
     from bodydouble.replication.service import ReplicationService
+    from bodydouble.state.store import StateStore
+    from bodydouble.vocabulary.records import RestorationState, RestoreRequest
 
 KEPT = 100
+BOOK = "restorations"
+"""Name of the state file."""
+
+
+class RestorationBook(msgspec.Struct, frozen=True):
+    """The restorations that are kept; numbers are never used twice."""
+
+    next_id: int
+    restorations: list[RestorationStatus]
 
 
 @dataclass(slots=True)
 class _Restoration:
     """One restoration and how it goes."""
 
-    id: int
-    request: RestoreRequest
-    replica: Replica
-    state: Literal["running", "complete", "failed"] = "running"
-    progress: Progress = field(default_factory=Progress)
-    detail: str = ""
+    latest: RestorationStatus
+    replica: Replica | None = None
     connection: SourceConnection | None = None
+    task: asyncio.Task[None] | None = field(default=None, repr=False)
+    stopped: bool = False
 
     def status(self) -> RestorationStatus:
-        stream = None if self.connection is None else self.connection.stream
+        """As it is now."""
+        if self.connection is not None:
+            self._look(self.connection)
+        return self.latest
+
+    def _look(self, connection: SourceConnection) -> None:
+        stream = connection.stream
         if stream is not None:
-            self.progress = stream.mirror_progress
-        return RestorationStatus(
-            id=self.id, request=self.request, state=self.state, progress=self.progress, detail=self.detail
-        )
+            self._note(progress=stream.mirror_progress, left_alone=len(stream.left))
+        if self.latest.state == "running":
+            self._note(detail=connection.detail)
+
+    def _note(self, **fields: object) -> None:
+        self.latest = msgspec.structs.replace(self.latest, **fields)
+
+    @property
+    def request(self) -> RestoreRequest:
+        """What was asked for."""
+        return self.latest.request
+
+    @property
+    def where(self) -> str:
+        """The restoration in words."""
+        return f"{self.request.replication_set} to {self.request.restore_to}"
 
 
 class RestorationService:
     """Mirrors a replica back to the machine that the data came from, or to another one.
 
     While it runs, and until it is complete, the set is marked restore required, so that the source cannot mirror a
-    half restored state over the good one. Users stay off meanwhile.
+    half restored state over the good one. Users stay off meanwhile. A restoration that runs when the daemon ends, or
+    loses its power, is begun again by the next one: what has arrived is found to be there and is not sent again.
 
     Args:
         replication: holds the replicas and owns the tasks.
+        store: keeps the restorations.
     """
 
-    def __init__(self, replication: ReplicationService) -> None:
+    def __init__(self, replication: ReplicationService, store: StateStore) -> None:
         self._replication = replication
+        self._store = store
         self._restorations: dict[int, _Restoration] = {}
         self._next_id = 1
+        self._saving = asyncio.Lock()
+
+    async def load(self) -> None:
+        """Take up what the daemon before left; replication has to run.
+
+        Raises:
+            StateError: the saved restorations cannot be understood.
+        """
+        book = await self._store.load(BOOK, RestorationBook)
+        if book is None:
+            return
+        self._next_id = book.next_id
+        for status in book.restorations:
+            self._restorations[status.id] = restoration = _Restoration(status)
+            if status.state == "running":
+                await self._take_up(restoration)
+
+    async def _take_up(self, restoration: _Restoration) -> None:
+        """Begin again what a restart interrupted; if that cannot be, it has failed."""
+        request = restoration.request
+        replica = self._replication.registry.find(request.original_source, request.replication_set)
+        if replica is not None and not replica.record.restore_required:
+            await self._end(restoration, "complete")  # the mark goes when everything has arrived, and only then
+            return
+        try:
+            await self._begin(restoration)
+        except BodydoubleError as error:
+            await self._end(restoration, "failed", f"not begun again after a restart: {error}")
+            return
+        text = f"{restoration.where}: restoration begun again after a restart of the daemon"
+        self._event(EventCode.RESTORE_STARTED, text)
 
     async def restore(self, request: RestoreRequest) -> RestorationStatus:
         """Begin a restoration; it runs on by itself.
@@ -64,58 +130,141 @@ class RestorationService:
             InputError: this machine holds no such replica, or the mapping does not fit it.
             ConnectionStateError: the replica was never complete, or a restoration of it is running.
         """
+        if request.newer_only and request.missing_only:
+            raise InputError("newer_only and missing_only contradict each other: expected at most one")
+        status = RestorationStatus(
+            id=self._next_id, request=normal_mapping(request), state="running", progress=Progress()
+        )
+        restoration = _Restoration(status)
+        await self._begin(restoration)
+        self._next_id = max(self._next_id, status.id) + 1
+        self._restorations[status.id] = restoration
+        self._forget_oldest()
+        await self._save()
+        self._event(EventCode.RESTORE_STARTED, f"{restoration.where}: restoration started")
+        return restoration.status()
+
+    async def _begin(self, restoration: _Restoration) -> None:
+        replica = self._replica(restoration.request)
+        replica.restoring = True
+        try:
+            await self._replication.registry.mark(replica)
+            restoration.replica = replica
+            now = self._replication.context.host.clock.now()
+            restoration.latest = msgspec.structs.replace(restoration.latest, started=now, progress=Progress())
+            name = f"bodydouble-restoration-{restoration.latest.id}"
+            restoration.task = self._replication.spawn(self._run(restoration), name)
+        except BaseException:
+            replica.restoring = False
+            raise
+
+    def _replica(self, request: RestoreRequest) -> Replica:
         replica = self._replication.registry.find(request.original_source, request.replication_set)
         if replica is None:
             raise InputError(f"no replica of {request.original_source}'s {request.replication_set!r} on this machine")
-        request = normal_mapping(request)
         check_mapping(replica.selection.roots, request.mapping, request.base, replica.key)
         if not replica.record.ever_complete:
             raise ConnectionStateError("the replica's mirror never completed: restoring from it would lose data")
         if replica.restoring:
             raise ConnectionStateError(f"a restoration of {request.replication_set!r} is running")
-        replica.restoring = True
-        try:
-            await self._replication.registry.mark(replica)
-            restoration = _Restoration(self._next_id, request, replica)
-            self._replication.spawn(self._run(restoration), f"bodydouble-restoration-{restoration.id}")
-        except BaseException:
-            replica.restoring = False
-            raise
-        self._next_id += 1
-        self._restorations[restoration.id] = restoration
-        self._forget_oldest()
+        return replica
+
+    async def stop(self, id_: int) -> RestorationStatus:
+        """Restore no further. What has arrived stays; the set stays restore required.
+
+        Raises:
+            InputError: there is no such restoration.
+            ConnectionStateError: it does not run.
+        """
+        restoration = self._restorations.get(id_)
+        if restoration is None:
+            raise InputError(f"no restoration {id_}")
+        task = restoration.task
+        if restoration.latest.state != "running" or task is None:
+            raise ConnectionStateError(f"restoration {id_} is {restoration.latest.state}: it cannot be stopped")
+        restoration.stopped = True
+        task.cancel()
+        await asyncio.wait([task])
         return restoration.status()
+
+    # --- what there is --------------------------------------------------------------------------------------------
 
     def restorations(self) -> list[RestorationStatus]:
         """The latest hundred, oldest first."""
         return [each.status() for each in self._restorations.values()]
 
+    def restorable(self) -> list[Restorable]:
+        """What may be restored from here."""
+        return [
+            Restorable(
+                original_source=replica.record.source,
+                replication_set=replica.record.replication_set,
+                required=replica.record.restore_required,
+                complete=replica.record.ever_complete,
+            )
+            for replica in self._replication.registry.replicas()
+        ]
+
+    def figures(self) -> list[RestorationFigures]:
+        """Those that run, for the statistics."""
+        return [_figures(each) for each in self._restorations.values() if each.latest.state == "running"]
+
     def _forget_oldest(self) -> None:
-        ended = [each.id for each in self._restorations.values() if each.state != "running"]
+        ended = [id_ for id_, each in self._restorations.items() if each.latest.state != "running"]
         for id_ in ended[: max(0, len(self._restorations) - KEPT)]:
             del self._restorations[id_]
 
+    async def _save(self) -> None:
+        async with self._saving:
+            await self._store.save(BOOK, RestorationBook(self._next_id, self.restorations()))
+
+    # --- one restoration ------------------------------------------------------------------------------------------
+
     async def _run(self, restoration: _Restoration) -> None:
-        events = self._replication.context.events
-        text = f"{restoration.request.replication_set} to {restoration.request.restore_to}"
-        events.record(EventCode.RESTORE_STARTED, f"{text}: restoration started")
-        connection = self._connection(restoration)
-        restoration.connection = connection
+        connection = restoration.connection = self._connection(restoration)
+        replica = restoration.replica
         try:
             await connection.run()
+        except asyncio.CancelledError:
+            if not restoration.stopped:
+                raise  # the daemon ends: the next one takes it up
         finally:
-            restoration.replica.restoring = False
             restoration.status()
             restoration.connection = None
-            if restoration.state != "complete":
-                restoration.state = "failed"
-                restoration.detail = connection.detail or "the daemon stopped"
-                events.record(EventCode.RESTORE_FAILED, f"{text}: {restoration.detail}")
+            assert replica is not None, "it was begun"
+            replica.restoring = False
+        if restoration.latest.state != "running":
+            return
+        if not replica.record.restore_required:
+            await self._end(restoration, "complete")
+        elif restoration.stopped:
+            await self._end(restoration, "stopped", "an operator stopped it")
+        else:
+            await self._end(restoration, "failed", connection.detail)
+
+    async def _end(self, restoration: _Restoration, state: RestorationState, detail: str = "") -> None:
+        restoration.latest = msgspec.structs.replace(
+            restoration.latest, state=state, detail=detail, ended=self._replication.context.host.clock.now()
+        )
+        code = {
+            "complete": EventCode.RESTORE_COMPLETE,
+            "failed": EventCode.RESTORE_FAILED,
+            "stopped": EventCode.RESTORE_STOPPED,
+        }[state]
+        left = f"; {restoration.latest.left_alone} files were left alone" if restoration.latest.left_alone else ""
+        why = f": {detail}" if detail else ""
+        self._event(code, f"{restoration.where}: restoration {state}{left}{why}")
+        await self._save()
+
+    def _event(self, code: EventCode, text: str) -> None:
+        self._replication.context.events.record(code, text)
 
     def _connection(self, restoration: _Restoration) -> SourceConnection:
         request, replica = restoration.request, restoration.replica
+        assert replica is not None, "it was begun"
+        place = replica.place
         record = ConnectionRecord(
-            id=restoration.id,
+            id=restoration.latest.id,
             request=ConnectRequest(
                 replication_set=request.replication_set,
                 target=request.restore_to,
@@ -126,33 +275,49 @@ class RestorationService:
                 orphans=request.orphans,
                 mapping=request.mapping,
                 base=request.base,
+                calculate=request.calculate,
             ),
         )
 
         async def restored() -> None:
-            await self._complete(restoration)
+            await self._complete(restoration, replica)
 
-        context = self._replication.context
-        return SourceConnection(
+        context, kept = self._replication.context, replica.record.replication_set
+        connection = SourceConnection(
             context,
             record,
             "restore",
-            lambda: replica.record.replication_set,
+            lambda: kept,
             _nothing_to_save,
             on_restored=restored,
-            find_sight=lambda: ReplicaSight(context, replica.place, request.mapping, request.base),
+            find_sight=lambda: ReplicaSight(context, place, request.mapping, request.base),
         )
+        connection.mirrors.missing_only = request.missing_only
+        return connection
 
-    async def _complete(self, restoration: _Restoration) -> None:
+    async def _complete(self, restoration: _Restoration, replica: Replica) -> None:
         """The other side has everything durably: clear the mark, and only then let go of the connection."""
-        await restoration.replica.change(restore_required=False)
+        await replica.change(restore_required=False)
         restoration.status()
-        restoration.state = "complete"
-        request = restoration.request
-        self._replication.context.events.record(
-            EventCode.RESTORE_COMPLETE, f"{request.replication_set} to {request.restore_to}: restoration complete"
-        )
+        await self._end(restoration, "complete")
+
+
+def _figures(restoration: _Restoration) -> RestorationFigures:
+    status = restoration.status()
+    request, done = status.request, status.progress
+    return RestorationFigures(
+        id=status.id,
+        original_source=request.original_source,
+        replication_set=request.replication_set,
+        target=f"{request.restore_to}:{request.port}",
+        files_done=done.files_done,
+        files_total=done.files_total,
+        bytes_done=done.bytes_done,
+        bytes_total=done.bytes_total,
+        sent_bytes=0 if restoration.connection is None else restoration.connection.sent_bytes,
+        remaining=done.remaining,
+    )
 
 
 def _nothing_to_save() -> None:
-    """A restoration is not persisted: after a restart the operator begins it again, and the mark still stands."""
+    """Of a restoration its request is kept, not how far its stream is."""

@@ -13,7 +13,12 @@ import msgspec
 from bodydouble.vocabulary.applications import Uncovered  # noqa: TC001 - msgspec evaluates annotations
 from bodydouble.vocabulary.mapping import PathMapping  # noqa: TC001 - msgspec evaluates annotations
 from bodydouble.vocabulary.standing_in import ScriptEvent, ScriptOptions  # noqa: TC001 - msgspec evaluates annotations
-from bodydouble.vocabulary.statistics import ConnectionFigures, Figures, ReplicaFigures
+from bodydouble.vocabulary.statistics import (
+    ConnectionFigures,
+    Figures,
+    ReplicaFigures,
+    RestorationFigures,
+)
 from bodydouble.vocabulary.tasks import OptionalCommand  # noqa: TC001 - msgspec evaluates annotations
 from bodydouble.vocabulary.transmission import (
     TransmissionOptions,
@@ -323,7 +328,9 @@ class RestoreRequest(Record, frozen=True):
             original source had it, however the stand-in was mapped.
         base: as in `ConnectRequest`.
         newer_only: leave what is newer on the receiving side.
+        missing_only: leave every file that is there, whatever is in it; only what is missing is restored.
         orphan_age: as in `ConnectRequest`.
+        calculate: count files and bytes first, so that the progress has a whole and an end.
     """
 
     original_source: str
@@ -336,16 +343,33 @@ class RestoreRequest(Record, frozen=True):
     base: str = ""
     newer_only: bool = False
     orphan_age: Age = 0.0
+    missing_only: bool = False
+    calculate: bool = True
+
+
+RestorationState = Literal["running", "complete", "failed", "stopped"]
+"""``stopped``: by an operator. Unless it is complete, the set stays *restore required*."""
 
 
 class RestorationStatus(Record, frozen=True):
-    """A restoration: ``running``, ``complete`` or ``failed`` (then ``detail`` says why)."""
+    """A restoration.
+
+    Attributes:
+        id: counts from 1 on each machine that restores, and never repeats.
+        detail: why it failed; while it runs, why it does not go on.
+        started: when it began; after a restart of the daemon, when it began again.
+        ended: None while it runs.
+        left_alone: files that stay as they are on the receiving side, because they are newer or simply there.
+    """
 
     id: int
     request: RestoreRequest
-    state: Literal["running", "complete", "failed"]
+    state: RestorationState
     progress: Progress
     detail: str = ""
+    started: datetime | None = None
+    ended: datetime | None = None
+    left_alone: int = 0
 
 
 # --- paired machines --------------------------------------------------------------------------------------------------
@@ -534,6 +558,7 @@ class Sample(Record, frozen=True):
         total: as a source, all connections together.
         connections: each of them.
         replicas: as a target.
+        restorations: those that run, as the machine that is restored from.
     """
 
     at: float
@@ -547,6 +572,7 @@ class Sample(Record, frozen=True):
     total: Figures = Figures()
     connections: tuple[ConnectionFigures, ...] = ()
     replicas: tuple[ReplicaFigures, ...] = ()
+    restorations: tuple[RestorationFigures, ...] = ()
 
 
 class DaemonStatus(Record, frozen=True):

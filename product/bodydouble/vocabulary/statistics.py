@@ -83,3 +83,31 @@ class ReplicaFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     applied: int = 0
     operations_queued: int = 0
     queue_bytes: int = 0
+
+
+class RestorationFigures(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Figures of a restoration that runs.
+
+    Attributes:
+        id: its number.
+        original_source: whose data.
+        replication_set: which of it.
+        target: the machine that receives it.
+        files_done: looked at and, where needed, sent.
+        files_total: known so far.
+        bytes_done: of those files, sent or found to be there.
+        bytes_total: known so far.
+        sent_bytes: written to the network, before TLS.
+        remaining: seconds that are left, by an estimate.
+    """
+
+    id: int
+    original_source: str
+    replication_set: str
+    target: str
+    files_done: int = 0
+    files_total: int = 0
+    bytes_done: int = 0
+    bytes_total: int = 0
+    sent_bytes: int = 0
+    remaining: float | None = None

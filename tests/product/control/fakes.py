@@ -361,6 +361,7 @@ class Served:
                 self.statistics,
                 self.trust,
                 self.pairing,
+                lambda: None,
             ),
             token,
         )

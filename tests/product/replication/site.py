@@ -64,7 +64,7 @@ class Site:
         self.service = ReplicationService(
             self.host, self.settings, store, self.events, trust=self.trust, pairing=self.pairing
         )
-        self.restoration = RestorationService(self.service)
+        self.restoration = RestorationService(self.service, store)
         self.running.append(self)
         self.task = asyncio.create_task(self.service.run(), name=f"site-{self.name}")
         ready = asyncio.create_task(self.service.ready.wait(), name="ready")
@@ -72,6 +72,7 @@ class Site:
         if self.task.done():
             ready.cancel()
             self.task.result()
+        await self.restoration.load()
 
     async def stop(self) -> None:
         if self in self.running:
