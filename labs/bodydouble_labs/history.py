@@ -60,7 +60,8 @@ MarkKind = Literal["step", "fault", "heal", "event", "service", "phase", "mirror
 class Mark(msgspec.Struct, frozen=True):
     """Something that happened at an instant (or, with ``until``, over a span) on a host: a step, a fault, an event.
 
-    ``protection`` names the one of several protections that it is about; empty: none in particular.
+    ``code`` is a product event's code, or a step's number. ``protection`` names the one of several protections that it
+    is about; empty: none in particular.
     """
 
     at: float
@@ -83,12 +84,16 @@ class QueueSample(msgspec.Struct, frozen=True):
 
 
 class ServiceSample(msgspec.Struct, frozen=True):
-    """A service's state as seen at an instant; equal consecutive samples may be left out."""
+    """A service's state as seen at an instant; equal consecutive samples may be left out.
+
+    ``step`` is the number of the step that was being made, counted from 1: much may happen within one instant.
+    """
 
     at: float
     host: str
     service: str
     state: str
+    step: int = 0
 
 
 class PowerSpan(msgspec.Struct, frozen=True):
@@ -136,6 +141,63 @@ class ReplicaSample(msgspec.Struct, frozen=True):
     present: list[str]
 
 
+class Answered(msgspec.Struct, frozen=True):
+    """A machine was heard answering for a name or an address, from ``at`` until ``until``, and no other between.
+
+    To answer is to reply to an ARP or name query, to object to another's claim, or to send packets from the address.
+    """
+
+    identity: str
+    owner: str
+    at: float
+    until: float
+
+
+class Claim(msgspec.Struct, frozen=True):
+    """A machine was heard claiming a name (a registration) or an address (a gratuitous ARP)."""
+
+    at: float
+    identity: str
+    owner: str
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """What a machine is on the network, as somebody in front of it sees it.
+
+    Attributes:
+        active_name: the name that counts on the machine itself now.
+        names: computer names that it answers for; None where the body cannot tell.
+        addresses: those that it uses, without prefix length.
+        on_network: it has power, and a cable is in.
+    """
+
+    active_name: str = ""
+    names: list[str] | None = []
+    addresses: list[str] = []
+    on_network: bool = False
+
+
+class IdentitySample(msgspec.Struct, frozen=True):
+    """The identities of all servers, looked at in one go in a step; equal consecutive samples are left out."""
+
+    at: float
+    hosts: dict[str, Identity]
+    step: int = 0
+
+
+class MonitorSample(msgspec.Struct, frozen=True):
+    """What the Failover Control Center of ``host`` shows of the monitor of ``source`` (its computer name)."""
+
+    at: float
+    host: str
+    source: str
+    state: str
+    time_to_fail: float | None
+    bullet: str
+    status_line: str
+    step: int = 0
+
+
 class OrderViolation(msgspec.Struct, frozen=True):
     """An instant at which the replica equalled no prefix of the source's operations."""
 
@@ -157,6 +219,10 @@ class History:
     samples: list[QueueSample] = field(default_factory=list)
     services: list[ServiceSample] = field(default_factory=list)
     power: list[PowerSpan] = field(default_factory=list)
+    identities: list[IdentitySample] = field(default_factory=list)
+    monitors: list[MonitorSample] = field(default_factory=list)
+    answers: list[Answered] = field(default_factory=list)
+    claims: list[Claim] = field(default_factory=list)
     replica_samples: list[ReplicaSample] = field(default_factory=list)
     order_violations: list[OrderViolation] = field(default_factory=list)
     order_watched: bool = False
@@ -193,5 +259,7 @@ class History:
         return whole
 
 
-_SHARED = ("marks", "samples", "services", "power", "warnings", "lab_errors")
+_SHARED = (
+    "marks", "samples", "services", "power", "identities", "monitors", "answers", "claims", "warnings", "lab_errors",
+)  # fmt: skip
 """What is seen of hosts and network, whichever protection they belong to."""

@@ -10,8 +10,13 @@ import pytest
 
 from bodydouble.vocabulary.events import EventCode
 from bodydouble_labs.history import (
+    Answered,
+    Claim,
     History,
+    Identity,
+    IdentitySample,
     Mark,
+    MonitorSample,
     PowerSpan,
     QueueSample,
     ReplicaSample,
@@ -50,8 +55,10 @@ STEPS: list[tuple[float, dict[str, Any]]] = [
     (301.0, {"step": "The target stands in", "wait_for": "failed-over", "within": 60}),
     (475.0, {"step": "Keep the source off the network", "on": "source", "network": "disconnect"}),
     (REPAIR, {"step": "Repair the source", "on": "source", "power": "on", "phase": "liveness"}),
+    (490.0, {"step": "Set the IIS services of the source to manual", "on": "source", "startup": "manual"}),
     (FAILBACK, {"step": "Fail back", "failback": "source"}),
     (506.0, {"step": "Put the source on the network", "on": "source", "network": "connect"}),
+    (508.5, {"step": "Continue monitoring", "decide": "continue"}),
     (512.0, {"step": "Restore", "restore": "source"}),
     (SERVICES - 2, {"step": "Start the IIS services on the source", "on": "source", "services": "start"}),
     (545.0, {"step": "Connect again", "protect": "connection"}),
@@ -124,6 +131,10 @@ def make_history() -> History:
     ]
     history.replica_samples = _replica_samples(history.records)
     history.order_checked = 4212
+    history.identities = _identities()
+    history.monitors = _monitors()
+    history.answers = _answers()
+    history.claims = [Claim(FAILED_OVER, "10.0.0.10", "target"), Claim(507.0, "10.0.0.10", "source")]
     history.trees = {host: _tree(history.records) for host in ("source", "target")}
     return history
 
@@ -179,7 +190,10 @@ def _stores(records: list[WrittenRecord]) -> list[Request]:
 
 
 def _marks() -> list[Mark]:
-    marks = [Mark(at, "step", str(step.get("on", "")), str(step["step"]), until=at + 1.5) for at, step in STEPS]
+    marks = [
+        Mark(at, "step", str(step.get("on", "")), str(step["step"]), code=number, until=at + 1.5)
+        for number, (at, step) in enumerate(STEPS, 1)
+    ]
     marks += [
         Mark(0.0, "phase", "", "prepare"),
         Mark(CUT, "fault", "source", "power-loss"),
@@ -230,7 +244,54 @@ def _services() -> list[ServiceSample]:
         (FAILED_OVER - 0.1, "target", "running"),
         (FAILBACK + 0.5, "target", "stopped"),
     ]
-    return [ServiceSample(at, host, name, state) for at, host, state in changes for name in SERVICE_NAMES]
+    return [ServiceSample(at, host, name, state, step_at(at)) for at, host, state in changes for name in SERVICE_NAMES]
+
+
+def step_at(at: float) -> int:
+    """The number of the step that is being made at an instant."""
+    return sum(begins <= at for begins, _ in STEPS)
+
+
+def _identities() -> list[IdentitySample]:
+    source = Identity("SOURCE", ["SOURCE"], ["10.0.0.10"], on_network=True)
+    target = Identity("TARGET", ["TARGET"], ["10.0.0.20"], on_network=True)
+    both = Identity("TARGET", ["TARGET", "SOURCE"], ["10.0.0.20", "10.0.0.10"], on_network=True)
+    unplugged = Identity("SOURCE", ["SOURCE"], ["10.0.0.10"])
+    changes = [
+        (3.0, source, target),
+        (13.0, unplugged, target),
+        (81.0, source, target),
+        (CUT + 0.1, Identity(), target),
+        (FAILED_OVER, Identity(), both),
+        (REPAIR + 1, unplugged, both),
+        (FAILBACK + 1, unplugged, target),
+        (507.0, source, target),
+    ]
+    return [IdentitySample(at, {"source": s, "target": t}, step_at(at)) for at, s, t in changes]
+
+
+def _monitors() -> list[MonitorSample]:
+    shown: list[tuple[float, str, float | None, str, str]] = [
+        (141.0, "monitoring", 25.0, "green", "Monitoring SOURCE"),
+        (312.0, "monitoring", 13.0, "yellow", "Monitoring SOURCE"),
+        (325.4, "failing-over", 0.0, "red", "Assuming 10.0.0.10 of SOURCE"),
+        (FAILED_OVER, "failed-over", None, "red", "Monitoring has continued; standing in for SOURCE"),
+        (FAILBACK + 1, "failed-back", None, "red", "SOURCE failed back; continue or stop monitoring"),
+        (509.0, "monitoring", 25.0, "green", "Monitoring SOURCE"),
+    ]
+    return [
+        MonitorSample(at, "target", "SOURCE", state, left, bullet, line, step_at(at))
+        for at, state, left, bullet, line in shown
+    ]
+
+
+def _answers() -> list[Answered]:
+    return [
+        Answered("10.0.0.20", "target", 1.0, END),
+        Answered("10.0.0.10", "source", 1.0, CUT),
+        Answered("10.0.0.10", "target", FAILED_OVER, FAILBACK),
+        Answered("10.0.0.10", "source", 507.5, END),
+    ]
 
 
 def _replica_samples(records: list[WrittenRecord]) -> list[ReplicaSample]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from bodydouble_labs.checkers import availability, convergence, loss, procedure, write_order
+from bodydouble_labs.checkers import availability, convergence, loss, one_owner, procedure, runbook, write_order
 from bodydouble_labs.checkers.check import Check, Verdict
 from bodydouble_labs.checkers.views import views
 
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["CHECKERS", "Check", "Verdict", "run_checkers"]
 
 CHECKERS: Mapping[str, Checker] = {
-    module.NAME: module.check for module in (procedure, write_order, convergence, loss, availability)
+    module.NAME: module.check
+    for module in (procedure, runbook, write_order, convergence, loss, availability, one_owner)
 }
 """Every checker by the name of its check, in the order in which they are listed."""
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from bodydouble_labs.history import History, Tree
+    from bodydouble_labs.history import History, Identity, Tree
     from bodydouble_labs.scenario.model import Scenario
     from bodydouble_labs.scenario.steps import FaultStep
 
@@ -98,6 +98,9 @@ class LabHost(Protocol):
 
     async def snapshot(self, root: str) -> Tree:
         """The tree beneath a Windows path as it is on the volume now, read beside the product."""
+
+    async def identity(self) -> Identity:
+        """What the host is on the network, as the operator sees it at the console."""
 
     async def service_states(self) -> Mapping[str, str]:
         """Short service name to state, as the operator sees them at the console; empty when the host is off."""

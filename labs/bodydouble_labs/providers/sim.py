@@ -100,5 +100,4 @@ async def _drive(stage: SimStage, main: Callable[[Stage], Awaitable[None]]) -> N
     try:
         await stage.client.spawn(on_the_client(), name="lab-main")
     finally:
-        stage.stop_watching_order()
-        stage.check_silence()
+        stage.close()

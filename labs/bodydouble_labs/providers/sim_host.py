@@ -11,7 +11,7 @@ from bodydouble.daemon import Daemon, DaemonSettings
 from bodydouble.security.trust import CERTIFICATE_FILE, read_shown
 from bodydouble.vocabulary.paths import normalise
 from bodydouble_labs.errors import FaultError, LabError
-from bodydouble_labs.history import Tree, TreeEntry
+from bodydouble_labs.history import Identity, Tree, TreeEntry
 from bodydouble_labs.providers.base import CommandResult, ControlAddress
 from bodydouble_labs.providers.sim_order import VolumeWitness
 from bodydouble_labs.providers.sim_wire import WireWitness
@@ -160,6 +160,18 @@ class SimHost:
     async def put_file(self, path: str, data: bytes) -> None:
         """Save a file."""
         self.machine.put_file(path, data)
+
+    async def identity(self) -> Identity:
+        """Names and addresses of the running system; nothing of one that is off."""
+        machine = self.machine
+        if not machine.powered:
+            return Identity()
+        return Identity(
+            active_name=machine.system.names.active,
+            names=[name for name in machine.netbios.names() if "<" not in name],
+            addresses=[item.address.partition("/")[0] for item in machine.stack.addresses()],
+            on_network=self.connected,
+        )
 
     async def service_states(self) -> Mapping[str, str]:
         """The services' states, nothing when the machine is off."""

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from bodydouble.vocabulary.paths import normalise
 from bodydouble_labs.errors import FaultError
 from bodydouble_labs.history import History
+from bodydouble_labs.owners import OwnerLog
 from bodydouble_labs.providers.sim_faults import SimFaults
+from bodydouble_labs.providers.sim_hearing import listen
 from bodydouble_labs.providers.sim_host import SimHost
 from bodydouble_labs.providers.sim_network import build_routers, build_segments, plug_in
 from bodydouble_labs.providers.sim_order import OrderWatch, SourceStates, VolumeWitness
@@ -50,6 +52,8 @@ class SimStage:
         everyone = {**machines, client: self.client, **self._routers}
         self.network_faults = SimFaults(world, everyone, scenario.timeline)
         self._began = world.loop.time()
+        self._owners = OwnerLog(self.history, self.elapsed)
+        self._named = {machine: name for name, machine in everyone.items() if name in scenario.hosts}
         self._states: dict[str, SourceStates] = {}
         self._protections = scenario.protections
         self._watches: dict[str, Callable[[], None]] = {}
@@ -93,6 +97,8 @@ class SimStage:
         for host in self.hosts.values():
             await host.machine.wait_booted()
         self._began = self._world.loop.time()
+        for segment in self.segments.values():
+            listen(segment, self._named, self._owners)
 
     # --- the client's view ------------------------------------------------------------------------------------------
 
@@ -147,8 +153,13 @@ class SimStage:
         for name in list(self._watches) if protection is None else [protection]:
             self._watches.pop(name, lambda: None)()
 
-    def check_silence(self) -> None:
-        """At the end: machines that are still without power must have been silent; else an error of the lab."""
+    def close(self) -> None:
+        """At the end: stop watching, write down what was heard last.
+
+        A machine that is still without power and was not silent is an error of the lab.
+        """
+        self.stop_watching_order()
+        self._owners.close()
         for host in self.hosts.values():
             try:
                 host.check_silence()

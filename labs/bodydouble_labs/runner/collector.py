@@ -9,11 +9,13 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from bodydouble.errors import ControlError
-from bodydouble_labs.history import Mark, QueueSample, ReplicaSample, ServiceSample
+from bodydouble_labs.history import IdentitySample, Mark, MonitorSample, QueueSample, ReplicaSample, ServiceSample
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from bodydouble.vocabulary.records import MonitorStatus
+    from bodydouble_labs.history import Identity
     from bodydouble_labs.providers.base import LabHost, Stage
     from bodydouble_labs.runner.console import Console
     from bodydouble_labs.runner.wiring import Wiring
@@ -35,6 +37,12 @@ class Collector:
         self._last_event: dict[str, int] = {}
         self._last_sample: dict[str, float] = {}
         self._services: dict[tuple[str, str], str] = {}
+        self.step = 0
+        """The number of the step that is being made."""
+        self._identities: dict[str, Identity] = {}
+        self._monitors: dict[tuple[str, str], tuple[object, ...]] = {}
+        self.monitored: dict[str, None] = {}
+        """The protections whose source is monitored."""
         self.replicas: dict[str, None] = {}
         """The protections that have a replica to look at."""
 
@@ -47,18 +55,61 @@ class Collector:
     async def collect(self) -> None:
         """Read everything once."""
         async with self._lock:
+            await self._read_states()
             for host in self._stage.hosts.values():
-                await self._read_services(host)
                 if self._wiring.reachable(host.name):
                     await self._read_daemon(host)
             for protection in self.replicas:
                 await self._read_replica(protection)
 
-    async def services(self) -> None:
-        """Read the services' states only."""
+    async def states(self) -> None:
+        """Read what the consoles and the Failover Control Center show at the end of a step."""
         async with self._lock:
-            for host in self._stage.hosts.values():
-                await self._read_services(host)
+            await self._read_states()
+            for host in self._monitoring():
+                await self._read_monitors(host)
+
+    async def _read_states(self) -> None:
+        for host in self._stage.hosts.values():
+            await self._read_services(host)
+        at = self._stage.elapsed()
+        hosts = {name: await host.identity() for name, host in self._stage.hosts.items()}
+        if hosts != self._identities:
+            self._identities = hosts
+            self._stage.history.identities.append(IdentitySample(at, hosts, self.step))
+
+    def _monitoring(self) -> list[LabHost]:
+        """The hosts that were told to monitor and can be asked."""
+        names = dict.fromkeys(self._scenario.protections[name].monitor.on for name in self.monitored)
+        return [self._stage.hosts[name] for name in names if self._wiring.reachable(name)]
+
+    async def _read_monitors(self, host: LabHost) -> None:
+        try:
+            listed = await self._console.of(host).monitors()
+        except ControlError:
+            return
+        for status in listed:
+            self.monitor_seen(host.name, status)
+
+    def monitor_seen(self, host: str, status: MonitorStatus) -> None:
+        """Write down what is shown of a monitor; equal consecutive samples (but for the counting) are left out."""
+        source = status.request.source
+        shown = (status.state, status.bullet, status.status_line, status.time_to_fail is None)
+        if self._monitors.get((host, source)) == shown:
+            return
+        self._monitors[host, source] = shown
+        self._stage.history.monitors.append(
+            MonitorSample(
+                at=self._stage.elapsed(),
+                host=host,
+                source=source,
+                state=status.state,
+                time_to_fail=status.time_to_fail,
+                bullet=status.bullet,
+                status_line=status.status_line,
+                step=self.step,
+            )
+        )
 
     async def _read_services(self, host: LabHost) -> None:
         states = await host.service_states() if self._wiring.powered(host.name) else {}
@@ -67,7 +118,8 @@ class Collector:
             state = states.get(service, "off")
             if self._services.get((host.name, service)) != state:
                 self._services[host.name, service] = state
-                self._stage.history.services.append(ServiceSample(self._stage.elapsed(), host.name, service, state))
+                sample = ServiceSample(self._stage.elapsed(), host.name, service, state, self.step)
+                self._stage.history.services.append(sample)
 
     async def _read_daemon(self, host: LabHost) -> None:
         try:

@@ -138,6 +138,7 @@ async def _monitor(bench: Bench) -> None:
         scripts=MonitorScripts(**paths),
     )
     await asked("creating the monitor", bench.console.of(host).create_monitor(request))
+    bench.collector.monitored[bench.protection] = None
 
 
 def _addresses(bench: Bench, target: LabHost, source: HostSpec) -> list[InterfaceAddress]:
@@ -158,6 +159,7 @@ async def _monitor_status(bench: Bench) -> MonitorStatus:
     if status is None:
         raise UnmetError(f"the monitor of {name} has disappeared from {spec.on}")
     bench.last_seen = f"monitor {status.state}: {status.status_line}"
+    bench.collector.monitor_seen(spec.on, status)
     if status.state in ("failing-over", "failed-over"):
         bench.stage.stop_watching_order(bench.protection)
     return status

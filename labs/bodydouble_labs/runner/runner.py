@@ -129,13 +129,14 @@ class Runner:
         began = self._stage.elapsed()
         self._protection = self._scenario.protection_of(step)
         bench = self.bench.of(self._protection)
+        self.bench.collector.step = number
         self._tell(number, step)
         ticking = asyncio.create_task(self._tick(number, step), name=f"lab-progress-{number}")
         bench.last_seen = ""
         try:
             async with asyncio.timeout(_limit(step)) as limit:
                 await ACTIONS[action_of(step)](bench, step)
-            await self.bench.collector.services()
+            await self.bench.collector.states()
         except TimeoutError as error:
             if not limit.expired():
                 raise
@@ -144,7 +145,7 @@ class Runner:
             raise type_of(error)(f"step {number}, {title_of(step)}: {error}") from error
         finally:
             ticking.cancel()
-            bench.mark(Mark(began, "step", host_of(step), title_of(step), until=self._stage.elapsed()))
+            bench.mark(Mark(began, "step", host_of(step), title_of(step), number, self._stage.elapsed()))
 
     async def _tick(self, number: int, step: AnyStep) -> None:
         while True:

@@ -16,10 +16,12 @@ def test_every_checker_passes_a_good_run(history: History, scenario: Scenario) -
     listed = run_checkers(history, scenario)
     assert [(check.name, check.verdict) for check in listed] == [
         ("procedure", "pass"),
+        ("runbook", "pass"),
         ("write-order", "pass"),
         ("convergence", "pass"),
         ("loss", "pass"),
         ("availability", "pass"),
+        ("one-owner", "pass"),
     ]
 
 
@@ -50,4 +52,4 @@ def test_a_timeline_that_was_broken_off_is_invalid(history: History, scenario: S
     history.marks = [mark for mark in history.marks if mark.text != "Take the final trees"]
     check = run_checkers(history, scenario)[0]
     assert (check.name, check.verdict) == ("procedure", "invalid")
-    assert "after 16 of 17 steps" in check.detail
+    assert "after 18 of 19 steps" in check.detail

@@ -132,7 +132,7 @@ def test_a_record_torn_by_the_power_cut_is_drawn_as_lost_like_the_checker_says(
 def test_steps_are_numbered_in_order_of_time_with_the_notes_place(history: History, scenario: Scenario) -> None:
     history.marks.reverse()
     steps = timeline(history, scenario).steps
-    assert [step.number for step in steps] == list(range(1, 18))
+    assert [step.number for step in steps] == list(range(1, 20))
     assert (steps[3].mark.text, steps[3].note) == ("Reconnect the source", "Install, step 9")
 
 

@@ -26,7 +26,7 @@ from bodydouble.vocabulary.records import (
     RestoreRequest,
     Sample,
 )
-from bodydouble_labs.history import History, Tree, TreeEntry
+from bodydouble_labs.history import History, Identity, Tree, TreeEntry
 from bodydouble_labs.providers.base import CommandResult, ControlAddress
 from bodydouble_labs.runner.console import Console
 
@@ -96,6 +96,11 @@ class FakeHost:
 
     async def snapshot(self, root: str) -> Tree:
         return {root: TreeEntry(True, 0, "", 0, "", 0)}
+
+    async def identity(self) -> Identity:
+        on = self.powered and self.connected
+        names, addresses = ([self.computer_name], [self.address]) if self.powered else ([], [])
+        return Identity(self.computer_name if self.powered else "", names, addresses, on)
 
     async def service_states(self) -> Mapping[str, str]:
         return dict(self.services) if self.powered else {}

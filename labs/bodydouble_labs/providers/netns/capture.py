@@ -13,6 +13,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from types import TracebackType
 
@@ -31,10 +32,15 @@ _NANOSECONDS = struct.pack("<HHB3xI", 9, 1, 9, 0)
 
 
 class Capture:
-    """Hears what passes on an interface while it is entered."""
+    """Hears what passes on an interface while it is entered.
+
+    Attributes:
+        listener: is given every frame.
+    """
 
     def __init__(self, interface: str, path: Path | None) -> None:
         """Hear ``interface`` of this network namespace, and write what is heard to ``path`` if there is one."""
+        self.listener: Callable[[bytes], None] = lambda _frame: None
         self._interface = interface
         self._path = path
         self._file: BinaryIO | None = None
@@ -70,6 +76,7 @@ class Capture:
             except BlockingIOError:
                 return
             self._heard[frame[_SENDER]] += 1
+            self.listener(frame)
             self._keep(frame, _stamp(ancillary))
 
     def _keep(self, frame: bytes, at: int) -> None:

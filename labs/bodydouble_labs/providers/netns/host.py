@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING, Final
 
 from bodydouble.errors import InputError
 from bodydouble.security.trust import CERTIFICATE_FILE, read_shown
 from bodydouble_labs.errors import FaultError, LabError
+from bodydouble_labs.history import Identity
 from bodydouble_labs.providers.base import CommandResult, ControlAddress
 from bodydouble_labs.providers.netns import door
 from bodydouble_labs.providers.netns.configuration import CONTROL_PORT, configuration
@@ -79,7 +81,7 @@ class NetnsHost:
             service_pack=service_pack,
         )
         self._port = f"port{number}-{name}"[:LONGEST_NAME]
-        self._mac = f"02:bd:00:00:00:{number:02x}"
+        self.mac = f"02:bd:00:00:00:{number:02x}"
         self._cable = True
         self._machine: PoweredMachine | None = None
         self._up: PoweredMachine | None = None  # the machine while its system runs: neither booting nor going down
@@ -112,7 +114,7 @@ class NetnsHost:
         self.check_silence()
         self.paths.make()
         machine = self._machine = await PoweredMachine.switch_on(self._plan, self.paths.logs / "init.log")
-        await self._wire.plug_in(Plug(self._port, self._mac, self._cable), machine.namespaces_of)
+        await self._wire.plug_in(Plug(self._port, self.mac, self._cable), machine.namespaces_of)
         await machine.order(Order("boot"))
         self._up = machine
 
@@ -125,7 +127,7 @@ class NetnsHost:
         machine = self._powered()
         self._up = None
         await self._wire.cut(self._port)
-        self._silent_since = self._capture.frames_from(self._mac)
+        self._silent_since = self._capture.frames_from(self.mac)
         await machine.kill()
         await self._wire.unplug(self._port)
         self._machine = None
@@ -141,7 +143,7 @@ class NetnsHost:
             FaultError: frames with the host's MAC address were heard while it had no power.
         """
         before, self._silent_since = self._silent_since, None
-        frames = self._capture.frames_from(self._mac) - before if before is not None else 0
+        frames = self._capture.frames_from(self.mac) - before if before is not None else 0
         if frames:
             raise FaultError(f"{self.name} was heard on the wire {frames} times while it had no power")
 
@@ -241,6 +243,24 @@ class NetnsHost:
             raise LabError(f"{self.name}: saving {path} took longer than {WRITE_TIMEOUT:.0f} s") from None
         if process.returncode:
             raise LabError(f"{self.name}: cannot save {path}: {errors.decode(errors='replace').strip()}")
+
+    async def identity(self) -> Identity:
+        """What ``hostname`` and ``ipconfig`` show; which names the product answers to, only the wire can tell.
+
+        Raises:
+            LabError: the system is up and does not answer.
+        """
+        machine = self._up
+        if machine is None:
+            return Identity(names=None)
+        try:
+            shown = [(await self.command(line)).output for line in ("hostname", "ipconfig")]
+        except LabError:
+            if self._up is not machine:  # it went down while it was asked
+                return Identity(names=None)
+            raise
+        addresses = re.findall(r"IP Address[ .]*: (\d+\.\d+\.\d+\.\d+)", shown[1])
+        return Identity(shown[0].strip().upper(), None, addresses, self._cable)
 
     async def service_states(self) -> Mapping[str, str]:
         """The services' states; a service that is not installed is left out, a host that is not up has none.

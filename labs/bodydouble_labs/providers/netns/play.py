@@ -13,6 +13,7 @@ from bodydouble.adapters.pinger import IcmpPinger
 from bodydouble_labs.providers.netns import kernel
 from bodydouble_labs.providers.netns.capture import Capture
 from bodydouble_labs.providers.netns.configuration import DISPLAY_NAMES, draw_token, tokens
+from bodydouble_labs.providers.netns.hearing import WireHearing, probe
 from bodydouble_labs.providers.netns.host import NetnsHost
 from bodydouble_labs.providers.netns.names import NameQuery
 from bodydouble_labs.providers.netns.plan import HOST_DIRECTORY, MOUNT_POINT
@@ -101,8 +102,16 @@ async def _perform(
         await _power_on(hosts)
         stage = NetnsStage(hosts, scenario.protections, names, pinger, SystemClock())
         stack.callback(stage.leave)
+        capture.listener = WireHearing({host.mac: name for name, host in hosts.items()}, stage.owners).heard
+        probing = asyncio.create_task(probe(wire.segment, [host.address for host in hosts.values()]), name="ARP probes")
+        stack.push_async_callback(_end, probing)
         await main(stage)
         return stage.elapsed()
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
 
 
 async def _power_on(hosts: Mapping[str, NetnsHost]) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from bodydouble_labs.errors import FaultError
 from bodydouble_labs.history import History
+from bodydouble_labs.owners import OwnerLog
 from bodydouble_labs.providers.netns.replica import ReplicaWatch
 from bodydouble_labs.providers.netns.volume import IntactRecords
 
@@ -46,6 +47,7 @@ class NetnsStage:
         self._names = names
         self._loop = asyncio.get_running_loop()
         self._began = self._loop.time()
+        self.owners = OwnerLog(self.history, self.elapsed)
         self._protections = protections
         self._watches: dict[str, ReplicaWatch] = {}
 
@@ -85,6 +87,7 @@ class NetnsStage:
     def leave(self) -> None:
         """End what runs on the stage; a host heard on the wire while it had no power is an error of the lab."""
         self.stop_watching_order()
+        self.owners.close()
         for host in self._hosts.values():
             try:
                 host.check_silence()
