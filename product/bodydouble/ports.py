@@ -1,6 +1,6 @@
 """The ports: all that the product asks of the host it runs on. Everything else is plain asyncio.
 
-A host body (Linux adapters, the simulated Windows) implements these ten protocols; `Host` carries one of each.
+A host body (Linux adapters, the simulated Windows) implements these eleven protocols; `Host` carries one of each.
 Tests in ``tests/conformance`` hold every implementation to the text below. Paths are in product form (see
 `bodydouble.vocabulary.operations`). No method blocks the event loop.
 """
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from bodydouble.vocabulary.applications import ApplicationDirectory
     from bodydouble.vocabulary.capabilities import Capabilities
+    from bodydouble.vocabulary.inventory import HostFacts
     from bodydouble.vocabulary.operations import AnyOperation, Entry
     from bodydouble.vocabulary.records import HostIdentity, ScriptResult, ServiceStatus
 
@@ -317,11 +318,23 @@ class Applications(Protocol):
         """
 
 
+class Inventory(Protocol):
+    """What the host is, and what is installed on it."""
+
+    async def facts(self) -> HostFacts:
+        """The system, its role, services and applications, as they are now.
+
+        Raises:
+            ServiceError: something of it is there and cannot be read.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
     """One of each port: what a host body hands to the product.
 
-    Without `Applications` where nobody knows of any; without `ActiveName` where the name cannot be changed.
+    Without `Applications` where nobody knows of any; without `ActiveName` where the name cannot be changed; without
+    `Inventory` where nobody can say what the host is.
     """
 
     file_system: FileSystem
@@ -334,3 +347,4 @@ class Host:
     entropy: Entropy
     applications: Applications | None = None
     active_name: ActiveName | None = None
+    inventory: Inventory | None = None

@@ -13,6 +13,7 @@ from bodydouble.adapters.applications import ConfiguredApplications
 from bodydouble.adapters.clock import SystemClock
 from bodydouble.adapters.entropy import SystemEntropy
 from bodydouble.adapters.fuse.filter import FuseFilter
+from bodydouble.adapters.inventory import LinuxInventory
 from bodydouble.adapters.network.active_name import LinuxActiveName
 from bodydouble.adapters.no_filter import NoFilter
 from bodydouble.adapters.pinger import IcmpPinger
@@ -128,6 +129,7 @@ async def open_host(settings: LinuxHostSettings, state_directory: str = "") -> A
             entropy=SystemEntropy(),
             applications=ConfiguredApplications(directories),
             active_name=active_name,
+            inventory=LinuxInventory(settings.services),
         )
 
 

@@ -25,6 +25,7 @@ from bodydouble.cli import (
     openapi,
     orphans,
     pairing,
+    preflight,
     replication,
     restoration,
     scripts,
@@ -172,6 +173,7 @@ for _command in (
     dtcl.dtcl,
     scripts.script,
     chngname.chngname,
+    preflight.preflight,
 ):
     cli.add_command(_command)
 

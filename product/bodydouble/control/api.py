@@ -15,6 +15,7 @@ from bodydouble.control import (
     connections,
     failover,
     guard,
+    inventory,
     observation,
     options,
     pairing,
@@ -51,7 +52,7 @@ async def openapi(_backends: Backends) -> dict[str, Any]:
 
 OPERATIONS: tuple[Operation, ...] = (
     *operations_of(observation, replication_sets, connections, verification, pairing, failover, guard, services),
-    *operations_of(chngname),
+    *operations_of(chngname, inventory),
     *operations_of(restoration, options),
     openapi,
 )

@@ -18,6 +18,7 @@ from bodydouble.security.tls import HTTP_PROTOCOL, certificate_of, client_contex
 from bodydouble.vocabulary.active_name import ActiveNameStatus, NewActiveName
 from bodydouble.vocabulary.applications import Uncovered
 from bodydouble.vocabulary.guard import GuardStatus
+from bodydouble.vocabulary.inventory import HostInventory
 from bodydouble.vocabulary.mirror import AS_CONNECTED, MirrorOrder
 from bodydouble.vocabulary.options import DaemonOption, OptionValue
 from bodydouble.vocabulary.orphans import OrphanReport, OrphanRequest
@@ -405,6 +406,12 @@ class ControlClient:
     async def reset_active_name(self) -> ActiveNameStatus:
         """Have the machine run under its own name again; 409 when it does."""
         return await self._call("DELETE", "active-name", ActiveNameStatus)
+
+    # --- before a failover ----------------------------------------------------------------------------------------
+
+    async def inventory(self) -> HostInventory:
+        """What the machine is and has, for a preflight."""
+        return await self._call("GET", "inventory", HostInventory)
 
     # --- one request ----------------------------------------------------------------------------------------------
 

@@ -11,8 +11,8 @@ from bodydouble.errors import InputError
 from bodydouble.profiles.profile import Profile, ProfileService
 
 _ADMIN = ProfileService(name="IISADMIN", display_name="IIS Admin Service", part="always")
-_FTP = ProfileService(name="MSFTPSVC", display_name="FTP Publishing Service")
-_WEB = ProfileService(name="W3SVC", display_name="World Wide Web Publishing Service")
+_FTP = ProfileService(name="MSFTPSVC", display_name="FTP Publishing Service", needs=("IISADMIN",))
+_WEB = ProfileService(name="W3SVC", display_name="World Wide Web Publishing Service", needs=("IISADMIN",))
 
 IIS_4 = Profile(
     name="iis4",
@@ -24,8 +24,8 @@ IIS_4 = Profile(
         _ADMIN,
         ProfileService(name="cisvc", display_name="Content Index"),
         _FTP,
-        ProfileService(name="SMTPSVC", display_name="Microsoft SMTP Service", part="if chosen"),
-        ProfileService(name="NNTPSVC", display_name="Microsoft NNTP Service", part="if chosen"),
+        ProfileService(name="SMTPSVC", display_name="Microsoft SMTP Service", needs=("IISADMIN",), part="if chosen"),
+        ProfileService(name="NNTPSVC", display_name="Microsoft NNTP Service", needs=("IISADMIN",), part="if chosen"),
         _WEB,
     ),
     directories=("<drive>:/InetPub",),
@@ -47,12 +47,14 @@ IIS_5 = Profile(
             name="SMTPSVC",
             display_name="Simple Mail Transport Protocol (SMTP)",
             other_names=("Microsoft SMTP Service", "Simple Mail Transport Protocol"),
+            needs=("IISADMIN",),
             part="if chosen",
         ),
         ProfileService(
             name="NNTPSVC",
             display_name="Network News Transport Protocol (NNTP)",
             other_names=("Microsoft NNTP Service", "Network News Transport Protocol"),
+            needs=("IISADMIN",),
             part="if chosen",
         ),
         _WEB,

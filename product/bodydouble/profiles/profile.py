@@ -23,12 +23,14 @@ class ProfileService(msgspec.Struct, frozen=True, kw_only=True):
         name: its short name, which is the same in every language and release.
         display_name: what the console calls it.
         other_names: further names that it goes by, such as the note's on another release.
+        needs: short names of those that it depends on: they start with it, and it stops with them.
         part: ``always``: nothing runs without it; ``usually``: unless others are chosen; ``if chosen``: only then.
     """
 
     name: str
     display_name: str
     other_names: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
     part: Part = "usually"
 
     def is_called(self, name: str) -> bool:

@@ -36,11 +36,11 @@ class SimApplications:
 
     async def directories(self) -> list[ApplicationDirectory]:
         """See the port."""
-        metabase = _metabase(self._system)
+        metabase = metabase_of(self._system)
         return [] if metabase is None else directories_of(metabase)
 
 
-def _metabase(system: WindowsSystem) -> Metabase | None:
+def metabase_of(system: WindowsSystem) -> Metabase | None:
     """The metabase; None where IIS is not installed.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The ten ports of a simulated Windows machine in one `bodydouble.ports.Host`."""
+"""The eleven ports of a simulated Windows machine in one `bodydouble.ports.Host`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from bodydouble_sim.ports.entropy import SimEntropy
 from bodydouble_sim.ports.file_filter import SimFileFilter
 from bodydouble_sim.ports.file_system import SimFileSystem
 from bodydouble_sim.ports.identity import SimIdentity
+from bodydouble_sim.ports.inventory import SimInventory
 from bodydouble_sim.ports.pinger import SimPinger
 from bodydouble_sim.ports.scripts import SimScripts
 from bodydouble_sim.ports.services import SimServices
@@ -34,4 +35,5 @@ def compose(machine: WindowsMachine) -> Host:
         entropy=SimEntropy(machine.world.random(f"secrets:{machine.name}")),
         applications=SimApplications(machine.system),
         active_name=SimActiveName(machine.system),
+        inventory=SimInventory(machine.system),
     )
