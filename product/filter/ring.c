@@ -2,7 +2,8 @@
  *
  * One page of numbers, then the records. Positions count bytes since the beginning and never go back; a record lies at its
  * position modulo the size and never wraps, a PAD fills what is left. `bodydouble/adapters/fuse/ring.py` is the other side
- * and knows the same layout.
+ * and knows the same layout. The rest of the page, and what it makes this memory longer by, are its own: notes that are to
+ * last as long as the records (`notes.py`).
  *
  * A full ring holds nobody up: what does not fit is dropped and counted, and the daemon, which finds the count changed,
  * knows that only a mirror can tell what happened.

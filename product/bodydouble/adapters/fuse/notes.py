@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 _PLACES = 64
+_MOST_BYTES = 16 << 20
 _MOST_NAME = PAGE - 8
 
 
@@ -33,7 +34,7 @@ class NotesMemory:
 
     def __init__(self, memory: int, ring_bytes: int) -> None:
         self._begin = PAGE + ring_bytes
-        self._size = PAGE + ring_bytes // 16 // PAGE * PAGE
+        self._size = PAGE + min(ring_bytes // 16 // PAGE * PAGE, _MOST_BYTES)
         whole = self._begin + _PLACES * self._size
         if os.fstat(memory).st_size < whole:
             os.ftruncate(memory, whole)
@@ -84,7 +85,8 @@ class NotesMemory:
 
     def _take(self, place: int, name: str) -> None:
         encoded = name.encode()[:_MOST_NAME]
-        words = self._words(place)
-        words[:] = memoryview(bytes(8 * len(words))).cast("Q")
+        if self._page(place)[8]:  # somebody had it before
+            words = self._words(place)
+            words[:] = memoryview(bytes(8 * len(words))).cast("Q")
         self._page(place)[8 : 8 + len(encoded)] = encoded
         self._size_of_name(place)[0] = len(encoded)
