@@ -24,6 +24,7 @@ from bodydouble.replication.service import ReplicationService
 from bodydouble.replication.settings import ReplicationSettings
 from bodydouble.restore.service import RestorationService
 from bodydouble.security.pairing import Pairing
+from bodydouble.security.tokens import Tokens
 from bodydouble.security.trust import Trust
 from bodydouble.state.events import EventLog
 from bodydouble.state.store import StateStore
@@ -88,6 +89,7 @@ class Daemon:
             host.clock, self.replication, self.failover, self.statistics_log, self.restoration
         )
         self._ended = asyncio.Event()
+        self.tokens = Tokens(settings.control.token, store, host.entropy, host.clock, self.events)
         backends = Backends(
             host,
             self.events,
@@ -99,8 +101,9 @@ class Daemon:
             self.trust,
             self.pairing,
             self._shut_down,
+            self.tokens,
         )
-        self.control = ControlServer(settings.control, build_app(backends, settings.control.token), self.trust)
+        self.control = ControlServer(settings.control, build_app(backends), self.trust)
         self.ready = asyncio.Event()
 
     async def run(self) -> None:
@@ -144,6 +147,7 @@ class Daemon:
             await self.trust.load()
             group.create_task(self.guard.run(), name="guard")
             await self.guard.ready.wait()  # a second owner is off the network before anything else is done
+            await self.tokens.load()
             group.create_task(self.replication.run(), name="replication")
             # Failover may have to mark sources at once, in the state that the replication service loads first.
             await self.replication.ready.wait()

@@ -32,6 +32,7 @@ from bodydouble.cli import (
     services,
     sets,
     statistics,
+    tokens,
     verification,
 )
 from bodydouble.cli.session import Group, Session, examples
@@ -171,6 +172,7 @@ for _command in (
     restoration.restorations,
     services.service,
     dtcl.dtcl,
+    tokens.token,
     scripts.script,
     chngname.chngname,
     preflight.preflight,

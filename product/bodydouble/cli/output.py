@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from bodydouble.vocabulary.records import Progress as Done
     from bodydouble.vocabulary.restoration import Restorable
     from bodydouble.vocabulary.sets import Explanation, SetSize
+    from bodydouble.vocabulary.tokens import Token
     from bodydouble.vocabulary.verification import VerificationDetails, VerificationReport
 
 PIPE_WIDTH = 240
@@ -277,6 +278,15 @@ def peers_table(peers: Sequence[Peer]) -> Table:
     for item in peers:
         roles = " and ".join(f"{role} of ours" for role in item.roles)
         _row(table, item.name, roles, item.state, f"{item.since:%Y-%m-%d %H:%M:%S}", item.fingerprint)
+    return table
+
+
+def tokens_table(tokens: Sequence[Token]) -> Table:
+    """Who may ask the daemon."""
+    table = _table("Tokens", "Name", "Role", "Made")
+    for item in tokens:
+        made = "in the configuration" if item.created is None else f"{item.created:%Y-%m-%d %H:%M} UTC"
+        _row(table, item.name, item.role, made)
     return table
 
 

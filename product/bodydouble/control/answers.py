@@ -127,20 +127,24 @@ def not_found(what: str) -> HTTPException:
     return HTTPException(HTTPStatus.NOT_FOUND, what)
 
 
-async def _refused(_request: Request, error: Exception) -> Response:
+REFUSALS = (BodydoubleError, HTTPException, ClientDisconnect)
+"""What ends a request without being a defect."""
+
+
+def refusal(error: Exception) -> Response:
+    """The answer to a request that ended with one of `REFUSALS`."""
+    if isinstance(error, HTTPException):
+        return error_response(error.status_code, error.detail, error.headers)
+    if isinstance(error, ClientDisconnect):
+        return error_response(HTTPStatus.BAD_REQUEST, "the request ended early")
     status = next((code for kind, code in _STATUS if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
     if status == HTTPStatus.INTERNAL_SERVER_ERROR:
         _log.error("a request failed: %s", error)
     return error_response(status, str(error))
 
 
-async def _http_error(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    return error_response(error.status_code, error.detail, error.headers)
-
-
-async def _gone(_request: Request, _error: Exception) -> Response:
-    return error_response(HTTPStatus.BAD_REQUEST, "the request ended early")
+async def _refused(_request: Request, error: Exception) -> Response:
+    return refusal(error)
 
 
 async def _defect(_request: Request, _error: Exception) -> Response:
@@ -148,9 +152,4 @@ async def _defect(_request: Request, _error: Exception) -> Response:
     return error_response(HTTPStatus.INTERNAL_SERVER_ERROR, "internal error; the daemon's log has the details")
 
 
-EXCEPTION_HANDLERS: dict[Any, Callable[..., Any]] = {
-    BodydoubleError: _refused,
-    HTTPException: _http_error,
-    ClientDisconnect: _gone,
-    Exception: _defect,
-}
+EXCEPTION_HANDLERS: dict[Any, Callable[..., Any]] = {**dict.fromkeys(REFUSALS, _refused), Exception: _defect}

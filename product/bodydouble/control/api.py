@@ -22,6 +22,7 @@ from bodydouble.control import (
     replication_sets,
     restoration,
     services,
+    tokens,
     verification,
 )
 from bodydouble.control.access import TokenGate
@@ -51,17 +52,27 @@ async def openapi(_backends: Backends) -> dict[str, Any]:
 
 
 OPERATIONS: tuple[Operation, ...] = (
-    *operations_of(observation, replication_sets, connections, verification, pairing, failover, guard, services),
-    *operations_of(chngname, inventory),
-    *operations_of(restoration, options),
+    *operations_of(chngname),
+    *operations_of(connections),
+    *operations_of(failover),
+    *operations_of(guard),
+    *operations_of(inventory),
+    *operations_of(observation),
+    *operations_of(options),
+    *operations_of(pairing),
+    *operations_of(replication_sets),
+    *operations_of(restoration),
+    *operations_of(services),
+    *operations_of(tokens),
+    *operations_of(verification),
     openapi,
 )
 """Every operation. One that is declared in a module of its own is served and described once the module stands here."""
 
 
-def build_app(backends: Backends, token: str) -> ASGIApp:
-    """The ASGI application, closed to everybody without ``token``."""
-    return TokenGate(serve(OPERATIONS, backends), token)
+def build_app(backends: Backends) -> ASGIApp:
+    """The ASGI application, closed to everybody without a token."""
+    return TokenGate(serve(OPERATIONS, backends), backends.tokens, backends.events)
 
 
 def serve(operations: tuple[Operation, ...], backends: Backends) -> ASGIApp:

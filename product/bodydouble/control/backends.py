@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
+
+from bodydouble.control.audit import Audit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,11 +18,12 @@ if TYPE_CHECKING:
     from bodydouble.replication.service import ReplicationService
     from bodydouble.restore.service import RestorationService
     from bodydouble.security.pairing import Pairing
+    from bodydouble.security.tokens import Tokens
     from bodydouble.security.trust import Trust
     from bodydouble.state.events import EventLog
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Backends:
     """The daemon's services, for the handlers of the routes."""
 
@@ -34,3 +38,9 @@ class Backends:
     pairing: Pairing
     shutdown: Callable[[], None]
     """Ends the daemon in good order, once what is being answered has been answered."""
+    tokens: Tokens
+
+    @cached_property
+    def audit(self) -> Audit:
+        """Notes who changes what."""
+        return Audit(self.events)

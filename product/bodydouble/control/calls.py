@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import Response
 from starlette.routing import Route
 
+from bodydouble.control.access import CALLER
 from bodydouble.control.answers import (
     JSON,
+    REFUSALS,
     answer,
+    error_response,
     read_body,
     read_path,
     read_query,
+    refusal,
     refuse_unknown,
 )
 
@@ -37,9 +41,38 @@ def routes(operations: Iterable[Operation], backends: Backends) -> list[Route]:
 
 def _route(path: str, by_method: dict[str, Operation], backends: Backends) -> Route:
     async def endpoint(request: Request) -> Response:
-        return await _carry_out(by_method["GET" if request.method == "HEAD" else request.method], backends, request)
+        operation = by_method["GET" if request.method == "HEAD" else request.method]
+        return await (_audited if operation.changes else _allowed)(operation, backends, request)
 
     return Route(path, endpoint, methods=list(by_method))
+
+
+async def _audited(operation: Operation, backends: Backends, request: Request) -> Response:
+    status: int | None = None
+    try:
+        response = await _refusing(operation, backends, request)
+        status = response.status_code
+    except Exception:
+        status = HTTPStatus.INTERNAL_SERVER_ERROR
+        raise
+    finally:
+        backends.audit.note(request, request.scope[CALLER], status)
+    return response
+
+
+async def _refusing(operation: Operation, backends: Backends, request: Request) -> Response:
+    try:
+        return await _allowed(operation, backends, request)
+    except REFUSALS as error:
+        return refusal(error)
+
+
+async def _allowed(operation: Operation, backends: Backends, request: Request) -> Response:
+    """The one place where roles are looked at."""
+    role = request.scope[CALLER].holder.role
+    if operation.role == "admin" and role != "admin":
+        return error_response(HTTPStatus.FORBIDDEN, f"a token with the role {role} may look, and change nothing")
+    return await _carry_out(operation, backends, request)
 
 
 async def _carry_out(operation: Operation, backends: Backends, request: Request) -> Response:

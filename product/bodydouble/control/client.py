@@ -48,6 +48,7 @@ from bodydouble.vocabulary.records import (
 from bodydouble.vocabulary.restoration import Restorable
 from bodydouble.vocabulary.sets import Explanation, SetName, SetSize
 from bodydouble.vocabulary.tasks import TaskReceipt, TaskRequest
+from bodydouble.vocabulary.tokens import IssuedToken, Token, TokenRequest
 from bodydouble.vocabulary.transmission import TransmissionOptions
 from bodydouble.vocabulary.verification import (
     VerificationDetails,
@@ -346,6 +347,20 @@ class ControlClient:
     async def accept_pairing(self, request: AcceptRequest) -> Peer:
         """Pair with the machine that offers a code; returns when both have pinned each other."""
         return await self._call("POST", "pairing/accept", Peer, request)
+
+    # --- tokens ---------------------------------------------------------------------------------------------------
+
+    async def tokens(self) -> list[Token]:
+        """Who may ask the daemon, and what."""
+        return await self._call("GET", "tokens", list[Token])
+
+    async def create_token(self, request: TokenRequest) -> IssuedToken:
+        """Make a token; nobody tells its secret again."""
+        return await self._call("POST", "tokens", IssuedToken, request)
+
+    async def revoke_token(self, name: str) -> None:
+        """Let a token be valid no more."""
+        await self._send("DELETE", f"tokens/{quote(name, safe='')}")
 
     # --- restoration ----------------------------------------------------------------------------------------------
 

@@ -23,8 +23,10 @@ _SCHEME = "token"
 _REFUSALS = {
     400: ("WrongRequest", "The request is wrong; the text names the place, what was expected and what to do."),
     401: ("NoToken", "No valid token was shown."),
+    403: ("Forbidden", "The token's role does not allow it."),
     404: ("NotFound", "There is no such thing."),
     409: ("Conflict", "It does not fit the present state; the text says which state, and what to do first."),
+    429: ("TooOften", "Too often; Retry-After says in how many seconds it may be tried again."),
     500: ("Failed", "The host failed; the text, or the daemon's log, says how."),
 }
 """By status: the name of the answer among the components, and what it means."""
@@ -62,7 +64,16 @@ def refused_statuses(operation: Operation) -> list[int]:
     """With which statuses an operation may be refused."""
     asked = operation.parameters or operation.body is not None or operation.changes
     named = any(each.place == "path" for each in operation.parameters)
-    return [401, *([400] if asked else []), *([404] if named else []), *([409] if operation.changes else []), 500]
+    forbidden = operation.role == "admin"
+    return [
+        401,
+        *([403] if forbidden else []),
+        *([400] if asked else []),
+        *([404] if named else []),
+        *([409] if operation.changes else []),
+        429,
+        500,
+    ]
 
 
 def _types(operation: Operation) -> Iterator[Any]:

@@ -23,12 +23,10 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from bodydouble.replication.service import ReplicationService
+    from bodydouble.vocabulary.tokens import AccessRole
 
 Handler = Callable[..., Awaitable[Any]]
 Method = Literal["GET", "POST", "PUT", "DELETE"]
-Role = Literal["monitor", "admin"]
-"""Who may: a ``monitor`` (Double-Take Monitors) looks, an ``admin`` (Double-Take Admin) may do everything."""
-
 Place = Literal["path", "query", "header"]
 
 ConnectionId = Annotated[int, msgspec.Meta(ge=1, description="number of a connection of this source")]
@@ -76,7 +74,7 @@ class Operation:
         name: of the operation in the document and of the client's method.
         group: what it is about.
         text: what it does, the handler's docstring.
-        role: who may.
+        role: the least that may.
         handler: does it.
         parameters: of path, query and headers.
         body: the type of the request's body; None: none is read.
@@ -91,7 +89,7 @@ class Operation:
     name: str
     group: str
     text: str
-    role: Role
+    role: AccessRole
     handler: Handler
     parameters: tuple[Parameter, ...]
     body: Any
@@ -106,7 +104,7 @@ class Operation:
         return self.method != "GET"
 
 
-def get(path: str, *, role: Role = "monitor", media: str = JSON) -> Callable[[Handler], Operation]:
+def get(path: str, *, role: AccessRole = "monitor", media: str = JSON) -> Callable[[Handler], Operation]:
     """An operation that only looks."""
     return _declared("GET", path, role, media)
 
@@ -131,7 +129,7 @@ def operations_of(*modules: ModuleType) -> tuple[Operation, ...]:
     return tuple(each for module in modules for each in vars(module).values() if isinstance(each, Operation))
 
 
-def _declared(method: Method, path: str, role: Role, media: str = JSON) -> Callable[[Handler], Operation]:
+def _declared(method: Method, path: str, role: AccessRole, media: str = JSON) -> Callable[[Handler], Operation]:
     # A path with a leading slash is outside of the version.
     full = path if path.startswith("/") else f"/v1/{path}"
 

@@ -1,8 +1,9 @@
-"""What becomes of connections that never show a paired certificate: how many may wait, and what the log says. Pure."""
+"""What becomes of those who do not show who they are: how many may wait, how often they may try, what the log says."""
 
 from __future__ import annotations
 
 from collections import Counter
+from ipaddress import ip_address, ip_network
 from typing import Generic, TypeVar
 
 Waiting = TypeVar("Waiting")
@@ -12,6 +13,7 @@ QUIET_SECONDS = 60.0
 MAX_ADDRESSES = 256
 """Addresses that are told apart; more are counted together."""
 OTHERS = "other addresses"
+_ROUNDING = 1e-3
 
 
 class WaitingRoom(Generic[Waiting]):
@@ -59,9 +61,14 @@ class WaitingRoom(Generic[Waiting]):
 
 
 class AttemptLog:
-    """Counts attempts by address and says when one is worth an event: the first, and then one a minute."""
+    """Counts attempts by address and says when one is worth an event: the first, and then one a minute.
 
-    def __init__(self) -> None:
+    Args:
+        what: what the address did, in the events' words.
+    """
+
+    def __init__(self, what: str = "connected and is not paired with this machine") -> None:
+        self._what = what
         self._said: dict[str, float] = {}
         self._unsaid: Counter[str] = Counter()
 
@@ -76,9 +83,56 @@ class AttemptLog:
         self._said[who] = now
         before = self._unsaid.pop(who, 0)
         more = f"; {before} more since it was last named" if before else ""
-        return f"{who} connected and is not paired with this machine ({reason}){more}"
+        why = f" ({reason})" if reason else ""
+        return f"{who} {self._what}{why}{more}"
 
     def _forget(self, now: float) -> None:
         for address in [each for each, at in self._said.items() if now - at >= QUIET_SECONDS]:
             if not self._unsaid[address]:
                 del self._said[address]
+
+
+class LoginLimit:
+    """How often an address may show a wrong token: some at once, and then one at a time.
+
+    Of IPv6 the network of 64 bits counts as one address. A table that is full forgets who failed longest ago: whoever
+    has so many addresses has a new one for each try anyway.
+
+    Args:
+        tries: wrong tokens at once.
+        seconds: until one is forgiven.
+        addresses: that are remembered.
+    """
+
+    def __init__(self, tries: int = 10, seconds: float = 6.0, addresses: int = 1024) -> None:
+        self._tries = tries
+        self._seconds = seconds
+        self._addresses = addresses
+        self._forgiven: dict[str, float] = {}  # when all is; whoever failed last stands last
+
+    def __len__(self) -> int:
+        return len(self._forgiven)
+
+    def wait(self, address: str, now: float) -> float:
+        """Seconds until the address may try again, 0 when it may now."""
+        left = self._forgiven.get(_group(address), now) - (self._tries - 1) * self._seconds - now
+        return left if left > _ROUNDING else 0.0
+
+    def failed(self, address: str, now: float) -> None:
+        """It showed a wrong one."""
+        group = _group(address)
+        before = self._forgiven.pop(group, now)
+        self._forgiven[group] = max(before, now) + self._seconds
+        if len(self._forgiven) > self._addresses:
+            del self._forgiven[next(iter(self._forgiven))]
+
+
+def _group(address: str) -> str:
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return address
+    if found.version == 4:  # noqa: PLR2004 - of the protocol
+        return address
+    mapped = found.ipv4_mapped
+    return str(ip_network((found, 64), strict=False)) if mapped is None else str(mapped)

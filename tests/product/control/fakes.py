@@ -26,6 +26,7 @@ from bodydouble.replication.figures import replica_figures, together
 from bodydouble.replication.home import SetHome
 from bodydouble.replication.settings import ReplicationSettings
 from bodydouble.security.pairing import Pairing
+from bodydouble.security.tokens import Tokens
 from bodydouble.state.store import StateStore
 from bodydouble.vocabulary.orphans import Orphan, OrphanReport, OrphanTotals
 from bodydouble.vocabulary.records import (
@@ -334,6 +335,9 @@ class Served:
         raise AssertionError("the condition never held")
 
     async def build(self, token: str = TOKEN) -> ASGIApp:
+        return build_app(await self.backends(token))
+
+    async def backends(self, token: str = TOKEN) -> Backends:
         await self.target.start()
         replication = cast("Any", self.replication)
         self.statistics = StatisticsRing(self.target.clock, replication, self.target.service)
@@ -350,20 +354,18 @@ class Served:
             self.replication.home,
             lambda: [each.replication_set for each in self.replication.connected.values()],
         )
-        return build_app(
-            Backends(
-                self.target.host,
-                self.target.events,
-                replication,
-                cast("Any", self.restoration),
-                self.target.service,
-                Guard(self.target.host, GuardSettings(), store, events, lambda: False),
-                self.statistics,
-                self.trust,
-                self.pairing,
-                lambda: None,
-            ),
-            token,
+        return Backends(
+            self.target.host,
+            self.target.events,
+            replication,
+            cast("Any", self.restoration),
+            self.target.service,
+            Guard(self.target.host, GuardSettings(), store, events, lambda: False),
+            self.statistics,
+            self.trust,
+            self.pairing,
+            lambda: None,
+            Tokens(token, store, host.entropy, host.clock, events),
         )
 
     async def run(self, started: threading.Event, stop: asyncio.Event) -> None:

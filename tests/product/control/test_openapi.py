@@ -10,20 +10,26 @@ from click.testing import CliRunner
 
 from bodydouble.cli.main import cli
 from bodydouble.control import api, connections
+from bodydouble.control.access import CALLER, Caller
 from bodydouble.control.api import OPERATIONS, description
 from bodydouble.control.backends import Backends
 from bodydouble.control.openapi import document
-from bodydouble.control.routing import Operation, get, operations_of, post
+from bodydouble.control.routing import Operation, delete, get, operations_of, post
+from bodydouble.security.tokens import Holder
 
 schemathesis = pytest.importorskip("schemathesis", reason="schemathesis, of the extra [dev], is not installed")
 
 
 no_services: Any = None  # of these operations nothing is asked
+anyone = Holder("anyone", "admin", b"")
 
 
 def answered(operations: tuple[Operation, ...], method: str, path: str) -> httpx.Response:
     async def main() -> httpx.Response:
-        transport = httpx.ASGITransport(api.serve(operations, no_services))
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            await api.serve(operations, no_services)({**scope, CALLER: Caller(anyone, "here")}, receive, send)
+
+        transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://daemon") as client:
             return await client.request(method, path)
 
@@ -108,11 +114,11 @@ def test_methods_of_one_path_are_told_when_another_is_asked_for() -> None:
         """All."""
         return []
 
-    @post("widgets")
-    async def make(_backends: Backends) -> None:
-        """Another."""
+    @delete("widgets")
+    async def clear(_backends: Backends) -> None:
+        """None."""
 
-    refused = answered((widgets, make), "PUT", "/v1/widgets")
-    assert (refused.status_code, sorted(refused.headers["allow"].split(", "))) == (405, ["GET", "HEAD", "POST"])
-    assert answered((widgets, make), "POST", "/v1/widgets").status_code == 204
-    assert answered((widgets, make), "GET", "/v1/widgets/").status_code == 404
+    refused = answered((widgets, clear), "PUT", "/v1/widgets")
+    assert (refused.status_code, sorted(refused.headers["allow"].split(", "))) == (405, ["DELETE", "GET", "HEAD"])
+    assert answered((widgets, clear), "GET", "/v1/widgets").json() == []
+    assert answered((widgets, clear), "GET", "/v1/widgets/").status_code == 404
