@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 import click
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
     from bodydouble.control.client import ControlClient
     from bodydouble.vocabulary.records import DaemonStatus
 
-FOLLOW_PERIOD = 1.0
-"""Seconds between two looks; the Failover Control Center of the application note refreshes as often."""
+RESUME_PERIOD = 1.0
+"""Seconds until a stream of events that ended is opened again; a daemon that is gone then ends the command."""
 
 
 @click.command(cls=Command, epilog=examples("bodydouble status", "bodydouble --host target status --json"))
@@ -59,12 +60,13 @@ def events(session: Session, after: int, follow: bool) -> None:
 
 
 async def _print_events(session: Session, client: ControlClient, after: int, follow: bool) -> None:
-    while True:
-        batch = await client.events(after)
+    while batch := await client.events(after):
         for event in batch:
             output.print_event(session, event)
             after = event.number
-        if not batch:
-            if not follow:
-                return
-            await asyncio.sleep(FOLLOW_PERIOD)
+    while follow:
+        async with aclosing(client.stream_events(after)) as stream:
+            async for event in stream:
+                output.print_event(session, event)
+                after = event.number
+        await asyncio.sleep(RESUME_PERIOD)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import Headers
 
 from bodydouble.control.answers import error_response
+from bodydouble.control.line import line_of
 from bodydouble.security.attempts import AttemptLog, LoginLimit
 from bodydouble.vocabulary.events import EventCode
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from bodydouble.security.tokens import Holder, Tokens
     from bodydouble.state.events import EventLog
 
-AUTHORISED = "authorised"
-"""In the connection's state: called once a request has shown a token."""
 CALLER = "bodydouble.caller"
 """In the request's scope: the `Caller`."""
 _SCHEME = "bearer "
@@ -71,7 +70,7 @@ class TokenGate:
         shown = _shown(scope)
         holder = None if shown is None else self._tokens.holder(shown)
         if holder is not None:
-            scope.get("state", {}).get(AUTHORISED, _nothing)()
+            line_of(scope).authorised()
             await self._app({**scope, CALLER: Caller(holder, address)}, receive, send)
             return
         if shown is not None:
@@ -95,7 +94,3 @@ def _shown(scope: Scope) -> bytes | None:
     """The token that a request carries; None: none at all."""
     given = Headers(scope=scope).get("authorization", "")
     return given[len(_SCHEME) :].encode("latin-1") if given[: len(_SCHEME)].lower() == _SCHEME else None
-
-
-def _nothing() -> None:
-    """Who serves the application keeps no account of its connections."""

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from bodydouble.control.audit import Audit
+from bodydouble.control.stream import Streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,3 +45,8 @@ class Backends:
     def audit(self) -> Audit:
         """Notes who changes what."""
         return Audit(self.events)
+
+    @cached_property
+    def streams(self) -> Streams:
+        """The streams of events that are open."""
+        return Streams()

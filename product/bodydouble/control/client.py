@@ -58,6 +58,7 @@ from bodydouble.vocabulary.verification import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
     from types import TracebackType
 
     from bodydouble.replication.schedule import Order
@@ -123,6 +124,24 @@ class ControlClient:
     async def events(self, after: int = 0) -> list[Event]:
         """Events with numbers above ``after``, at most 1,000 at a time."""
         return await self._call("GET", f"events?after={after}", list[Event])
+
+    async def stream_events(self, after: int = 0) -> AsyncGenerator[Event, None]:
+        """Events with numbers above ``after``, each as it happens.
+
+        Ends when the daemon ends it or the connection breaks: go on with the number of the last event.
+        """
+        timeout = httpx.Timeout(ANSWER_TIMEOUT, connect=CONNECT_TIMEOUT)  # heartbeats come more often
+        request = self._http.build_request("GET", f"events/stream?after={after}", timeout=timeout)
+        response = await self._opened(request)
+        try:
+            async for line in response.aiter_lines():
+                field, _, value = line.partition(": ")
+                if field == "data":
+                    yield self._understood(response, value.encode(), Event)
+        except httpx.TransportError:
+            return
+        finally:
+            await response.aclose()
 
     async def statistics(self, after: float = -1.0, limit: int | None = None) -> list[Sample]:
         """Samples taken later than ``after`` on the daemon's steady clock, the newest ``limit``."""
@@ -440,8 +459,11 @@ class ControlClient:
         patience: float = ANSWER_TIMEOUT,
     ) -> T:
         response = await self._send(method, path, body, patience)
+        return self._understood(response, response.content, type_)
+
+    def _understood(self, response: httpx.Response, content: bytes, type_: type[T]) -> T:
         try:
-            return msgspec.json.decode(response.content, type=type_)
+            return msgspec.json.decode(content, type=type_)
         except msgspec.DecodeError as error:
             text = f"the answer of {self._place} is not understood: {error}"
             raise ControlError(response.status_code, text) from error
@@ -451,14 +473,32 @@ class ControlClient:
     ) -> httpx.Response:
         content = b"" if body is None else msgspec.json.encode(body)
         timeout = httpx.Timeout(patience, connect=CONNECT_TIMEOUT)
+        response = await self._opened(self._http.build_request(method, path, content=content, timeout=timeout))
+        await self._read(response)
+        return response
+
+    async def _opened(self, request: httpx.Request) -> httpx.Response:
+        """The answer, when its head has come."""
         try:
-            response = await self._http.request(method, path, content=content, timeout=timeout)
+            response = await self._http.send(request, stream=True)
         except httpx.TransportError as error:
-            reason = str(error) or type(error).__name__
-            raise UnreachableError(f"no answer from the daemon at {self._place}: {reason}") from error
+            raise self._unreachable(error) from error
         if response.status_code >= HTTPStatus.BAD_REQUEST:
+            await self._read(response)
             raise ControlError(response.status_code, _reason(response))
         return response
+
+    async def _read(self, response: httpx.Response) -> None:
+        try:
+            await response.aread()
+        except httpx.TransportError as error:
+            raise self._unreachable(error) from error
+        finally:
+            await response.aclose()
+
+    def _unreachable(self, error: httpx.TransportError) -> UnreachableError:
+        reason = str(error) or type(error).__name__
+        return UnreachableError(f"no answer from the daemon at {self._place}: {reason}")
 
 
 def _reason(response: httpx.Response) -> str:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Annotated
 
 import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
 
 from bodydouble import __version__
+from bodydouble.control.access import CALLER
 from bodydouble.control.backends import Backends
 from bodydouble.control.metrics import CONTENT_TYPE, exposition
-from bodydouble.control.routing import get
+from bodydouble.control.routing import get, header
 from bodydouble.control.statistics import KEPT
+from bodydouble.control.stream import MAX_STREAMS, MEDIA, RETRY_AFTER, STREAMS_OF_ONE, EventStream
 from bodydouble.vocabulary.records import DaemonStatus, Event, Sample
 
 AfterNumber = Annotated[int, msgspec.Meta(ge=0, description="only events with a higher number")]
+LastEventId = Annotated[
+    int, header("Last-Event-ID", "as a reader sends it that resumes: only events with a higher number", ge=0)
+]
 AfterInstant = Annotated[float, msgspec.Meta(description="only samples taken later on the daemon's steady clock")]
 Newest = Annotated[int, msgspec.Meta(ge=0, description="so many at most, the newest")]
 
@@ -36,6 +44,17 @@ async def status(backends: Backends) -> DaemonStatus:
 async def events(backends: Backends, after: AfterNumber = 0) -> list[Event]:
     """The events log, at most 1,000 events at a time."""
     return backends.events.after(after)
+
+
+@get("events/stream", media=MEDIA)
+async def stream_events(
+    backends: Backends, request: Request, after: AfterNumber = 0, last_event_id: LastEventId = 0
+) -> EventStream:
+    """Events as they happen, as server-sent events: id, event (log) and data, an event of the list."""
+    if backends.streams.full(request.scope[CALLER].holder):
+        text = f"too many streams are open ({STREAMS_OF_ONE} of one token, {MAX_STREAMS} of all)"
+        raise HTTPException(HTTPStatus.TOO_MANY_REQUESTS, text, {"retry-after": str(RETRY_AFTER)})
+    return EventStream(backends.events, backends.tokens, backends.streams, max(after, last_event_id))
 
 
 @get("statistics")

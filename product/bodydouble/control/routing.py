@@ -12,7 +12,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from types import NoneType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -35,9 +34,9 @@ SetPath = Annotated[str, msgspec.Meta(description="name of a replication set")]
 _HEADER = "header"
 
 
-def header(name: str, description: str) -> msgspec.Meta:
+def header(name: str, description: str, *, ge: int | None = None) -> msgspec.Meta:
     """Says of a parameter that it is a header."""
-    return msgspec.Meta(description=description, extra={_HEADER: name})
+    return msgspec.Meta(description=description, ge=ge, extra={_HEADER: name})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,7 @@ class Operation:
         no_body: what no body at all means; `msgspec.NODEFAULT`: there has to be one.
         asks: the handler is given the request.
         answer: the type of the answer; NoneType: none, status 204.
-        media: the answer's media type; other than JSON the handler answers text, or a response of its own.
+        media: the answer's media type; other than JSON it is text.
     """
 
     method: Method
@@ -144,7 +143,7 @@ def _declared(method: Method, path: str, role: AccessRole, media: str = JSON) ->
             method=method, path=full, name=handler.__name__, group=handler.__module__.rpartition(".")[2],
             text=inspect.getdoc(handler) or "", role=role, handler=handler,
             parameters=tuple(_parameter(full, keyword, *about) for keyword, about in found.items()),
-            body=body, no_body=no_body, asks=asks, answer=hints.get("return", NoneType), media=media,
+            body=body, no_body=no_body, asks=asks, answer=hints["return"] if media == JSON else str, media=media,
         )  # fmt: skip
 
     return declare

@@ -8,17 +8,20 @@ the daemon wants neither, and a simulation of hours would pay for each tick.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from bodydouble.control.access import AUTHORISED
+from bodydouble.control.line import Line, state_with
 from bodydouble.errors import InputError
 from bodydouble.security.attempts import WaitingRoom
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.types import ASGIApp
 
     from bodydouble.control.settings import ControlSettings
@@ -28,7 +31,7 @@ MAX_CONNECTIONS = 256
 """Connections served at once; more are answered with 503."""
 
 GRACE = 2.0
-"""Seconds that requests under way may take to end once the server closes."""
+"""Seconds that requests under way may take to end once the server closes, and then their connections."""
 
 HANDSHAKE_SECONDS = 5.0
 """For the TLS handshake."""
@@ -44,9 +47,13 @@ STRANGERS_OF_ONE = 16
 class _Connection(H11Protocol):
     """uvicorn's protocol; in the waiting room until a request has shown the token."""
 
-    def __init__(self, room: WaitingRoom[_Connection], config: Config, state: ServerState) -> None:
-        super().__init__(config=config, server_state=state, app_state={AUTHORISED: self._authorised})
+    def __init__(
+        self, room: WaitingRoom[_Connection], config: Config, state: ServerState, left: Callable[[], None]
+    ) -> None:
+        self._line = Line(self._authorised, self._cut)
+        super().__init__(config=config, server_state=state, app_state=state_with(self._line))
         self._room = room
+        self._left = left
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
@@ -57,9 +64,18 @@ class _Connection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._authorised()
         super().connection_lost(exc)
+        self._line.end()
+        self._left()
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        self._line.end()
 
     def _authorised(self) -> None:
         self._room.leave(self)
+
+    def _cut(self) -> None:
+        self.transport.abort()
 
 
 class ControlServer:
@@ -102,6 +118,7 @@ class ControlServer:
         self._state = ServerState()
         self.port = settings.port
         self.ready = asyncio.Event()
+        self._left = asyncio.Event()
 
     async def run(self) -> None:
         """Serve until cancelled; then let requests under way end.
@@ -129,7 +146,7 @@ class ControlServer:
             raise InputError(f"control: cannot listen on {address} port {port}: {error}") from error
 
     def _protocol(self) -> asyncio.Protocol:
-        return _Connection(self._room, self._config, self._state)
+        return _Connection(self._room, self._config, self._state, self._left.set)
 
     async def _end_requests(self) -> None:
         # A set of protocols iterates by address: sorted, because the order of closing shows on the wire.
@@ -139,6 +156,17 @@ class ControlServer:
             _, late = await asyncio.wait(self._state.tasks, timeout=GRACE)
             for task in late:
                 task.cancel()
+        await self._end_connections()
+
+    async def _end_connections(self) -> None:
+        """TLS takes leave in both directions; who does not is left behind."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GRACE):
+                while self._state.connections:
+                    self._left.clear()
+                    await self._left.wait()
+        for protocol in sorted(self._state.connections, key=_peer):
+            protocol.transport.abort()
         await asyncio.sleep(0)  # the transports close on the loop's next turn
 
 

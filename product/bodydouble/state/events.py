@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from itertools import islice
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -107,7 +107,9 @@ class EventLog:
 
     def after(self, number: int, limit: int = 1000) -> list[Event]:
         """At most ``limit`` events with numbers greater than ``number``, oldest first."""
-        return list(islice((event for event in self._events if event.number > number), limit))
+        # From the end, because most who ask have all but the latest.
+        newer = list(takewhile(lambda event: event.number > number, reversed(self._events)))
+        return newer[: -limit - 1 : -1]
 
     def subscribe(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener`` with every event from now on; the returned function ends that."""

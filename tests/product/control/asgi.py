@@ -13,11 +13,12 @@ from tests.product.control.fakes import TOKEN, Served
 
 from bodydouble.control.access import TokenGate
 from bodydouble.control.api import OPERATIONS, serve
+from bodydouble.control.line import Line, state_with
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from bodydouble.control.backends import Backends
     from bodydouble.control.routing import Operation
@@ -38,7 +39,7 @@ class Api:
     ) -> httpx.Response:
         headers = {} if token is None else {"authorization": f"Bearer {token}"}
         # The server answers what a defect raises with status 500, and logs it.
-        transport = httpx.ASGITransport(self.app, raise_app_exceptions=False, client=(address, 1))
+        transport = httpx.ASGITransport(_at_its_end(self.app), raise_app_exceptions=False, client=(address, 1))
         async with httpx.AsyncClient(transport=transport, base_url="http://daemon", headers=headers) as client:
             return await client.request(method, path, content=body)
 
@@ -58,6 +59,17 @@ async def api(operations: Sequence[Operation] = OPERATIONS) -> AsyncIterator[Api
         yield Api(served, backends, gate)
     finally:
         await served.target.stop()
+
+
+def _at_its_end(app: ASGIApp) -> ASGIApp:
+    """The application on a server that closes, so that streams of events say what there is and end."""
+
+    async def closing(scope: Scope, receive: Receive, send: Send) -> None:
+        line = Line()
+        line.end()
+        await app({**scope, "state": state_with(line)}, receive, send)
+
+    return closing
 
 
 def with_api(action: Callable[[Api], Awaitable[T]], operations: Sequence[Operation] = OPERATIONS) -> T:

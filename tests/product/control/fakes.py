@@ -28,6 +28,7 @@ from bodydouble.replication.settings import ReplicationSettings
 from bodydouble.security.pairing import Pairing
 from bodydouble.security.tokens import Tokens
 from bodydouble.state.store import StateStore
+from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.orphans import Orphan, OrphanReport, OrphanTotals
 from bodydouble.vocabulary.records import (
     ConnectionStatus,
@@ -324,6 +325,17 @@ class Served:
         self.trust: Trust
         self.pairing: Pairing
         self.port = 0
+        self.loop: asyncio.AbstractEventLoop
+        self.stop: asyncio.Event
+
+    def record(self, *texts: str) -> None:
+        """Have the daemon note events, and wait until it has."""
+
+        async def note() -> None:
+            for text in texts:
+                self.target.events.record(EventCode.CONNECTED, text)
+
+        asyncio.run_coroutine_threadsafe(note(), self.loop).result(10)
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
         """Wait, in the test's own thread, for something that the daemon's thread brings about."""
@@ -395,6 +407,7 @@ def serving() -> Iterator[Served]:
     async def main() -> None:
         stop = asyncio.Event()
         inside.append((asyncio.get_running_loop(), stop))
+        served.loop, served.stop = inside[0]
         await served.run(started, stop)
 
     thread = threading.Thread(target=lambda: asyncio.run(main()), name="daemon under test")
@@ -404,6 +417,7 @@ def serving() -> Iterator[Served]:
         yield served
     finally:
         loop, stop = inside[0]
-        loop.call_soon_threadsafe(stop.set)
+        if not loop.is_closed():  # a test may have ended it
+            loop.call_soon_threadsafe(stop.set)
         thread.join(10)
         assert not thread.is_alive()
