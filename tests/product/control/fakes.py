@@ -39,6 +39,7 @@ from bodydouble.vocabulary.records import (
     RestoreRequest,
     TargetConnectionStatus,
 )
+from bodydouble.vocabulary.restoration import Restorable
 from bodydouble.vocabulary.statistics import ConnectionFigures, Figures, ReplicaFigures
 from bodydouble.vocabulary.tasks import TaskReceipt, TaskRequest
 from bodydouble.vocabulary.transmission import TransmissionOptions
@@ -170,6 +171,7 @@ class FakeReplication:
         self.schedules: dict[int, VerificationSchedule] = {}
         self.asked_to_renew = ""
         self.home: SetHome
+        self.context: Context
         self.coverage: Coverage
         self.connected: dict[int, ConnectionStatus] = {}
         self.polls_until_mirrored = 0
@@ -300,6 +302,9 @@ class FakeRestoration:
         self.begun.append(status)
         return status
 
+    def restorable(self) -> list[Restorable]:
+        return []
+
     def restorations(self) -> list[RestorationStatus]:
         return [
             RestorationStatus(
@@ -358,6 +363,7 @@ class Served:
         self.pairing = Pairing(self.trust, host.entropy, events)
         context = Context(host, ReplicationSettings(), events, ["/state"], self.trust)
         store = StateStore(host.file_system, "/state", host.clock)
+        self.replication.context = context
         self.replication.home = SetHome(
             context, store, self.replication.users, lambda part, name: asyncio.create_task(part, name=name)
         )
