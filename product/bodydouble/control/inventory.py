@@ -25,9 +25,12 @@ MOST_SCRIPT_BYTES = 64 * 1024
 _PROGRAM_SUFFIXES = ("", ".exe", ".com", ".bat", ".cmd")
 
 
-@get("inventory")
+@get("inventory", role="admin")
 async def inventory(backends: Backends) -> HostInventory:
-    """What a preflight judges: system, services, sets, connections, monitors with the text of their scripts."""
+    """What a preflight judges: system, services, sets, connections, monitors with the text of their scripts.
+
+    That text may hold secrets, so it is for admins.
+    """
     host = backends.host
     facts, facts_trouble = await _facts(host)
     directories, directories_trouble = await _directories(host)

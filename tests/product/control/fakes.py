@@ -39,7 +39,6 @@ from bodydouble.vocabulary.records import (
     RestoreRequest,
     TargetConnectionStatus,
 )
-from bodydouble.vocabulary.restoration import Restorable
 from bodydouble.vocabulary.statistics import ConnectionFigures, Figures, ReplicaFigures
 from bodydouble.vocabulary.tasks import TaskReceipt, TaskRequest
 from bodydouble.vocabulary.transmission import TransmissionOptions
@@ -61,6 +60,7 @@ if TYPE_CHECKING:
     from bodydouble.vocabulary.applications import ApplicationDirectory
     from bodydouble.vocabulary.mirror import MirrorOrder
     from bodydouble.vocabulary.orphans import OrphanRequest
+    from bodydouble.vocabulary.restoration import Restorable
 
 TOKEN = "correct horse"
 CERTIFICATE = credential_of("TARGET").certificate
