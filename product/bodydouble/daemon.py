@@ -20,6 +20,7 @@ from bodydouble.control.statistics_log import StatisticsLog, StatisticsSettings
 from bodydouble.failover.service import FailoverService
 from bodydouble.guard.service import Guard
 from bodydouble.guard.settings import GuardSettings
+from bodydouble.replication.heartbeat import ServiceHeartbeat
 from bodydouble.replication.service import ReplicationService
 from bodydouble.replication.settings import ReplicationSettings
 from bodydouble.restore.service import RestorationService
@@ -80,7 +81,7 @@ class Daemon:
             host, settings.replication, store, self.events, trust=self.trust, pairing=self.pairing
         )
         self.restoration = RestorationService(self.replication, store)
-        self.failover = FailoverService(host, store, self.events, self.replication)
+        self.failover = FailoverService(host, store, self.events, self.replication, ServiceHeartbeat(self.trust))
         self.guard = Guard(host, settings.guard, store, self.events, self.replication.stood_in_for)
         self.statistics_log = StatisticsLog(
             host.file_system, store.directory, host.clock, self.events, settings.statistics

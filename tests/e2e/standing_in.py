@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from bodydouble.ports import Host
+    from bodydouble.vocabulary.standing_in import Heartbeat
 
 STATE = "C:/Program Files/Bodydouble/State"
 ADAPTER = "Local Area Connection"
@@ -245,7 +246,8 @@ EVERYTHING = [*ADDRESSES, "SOURCE"]
 class Story:
     """One life of the pair: protect, lose the source, stand in, fail back, restore."""
 
-    def __init__(self, chosen: int | None = None, *, kill: bool = False) -> None:
+    def __init__(self, chosen: int | None = None, *, kill: bool = False, heartbeat: Heartbeat = "icmp") -> None:
+        self.heartbeat = heartbeat
         self.boundaries = Boundaries(chosen)
         self.world = World(1)
         self.source = Server(self.world, "SOURCE", list(ADDRESSES))
@@ -299,7 +301,7 @@ class Story:
             self.target.windows.put_file(f"C:\\{other}.bat", b"echo %BODYDOUBLE_ATTEMPT%\r\n")
         await self.source.windows.command(f"net start {SITE}")
         await self.source.windows.perform(self._connect(source), name="connect")
-        await self.target.windows.perform(target.failover.create_monitor(_request()), name="monitor")
+        await self.target.windows.perform(target.failover.create_monitor(_request(self.heartbeat)), name="monitor")
 
     @staticmethod
     async def _connect(source: Daemon) -> None:
@@ -338,10 +340,11 @@ async def _go_on(daemon: Daemon) -> None:
     await daemon.failover.decide("SOURCE", FailbackDecision(decision="continue"))
 
 
-def _request() -> MonitorRequest:
+def _request(heartbeat: Heartbeat) -> MonitorRequest:
     return MonitorRequest(
         source="SOURCE",
         addresses=[InterfaceAddress(interface=ADAPTER, address=f"{address}/24") for address in ADDRESSES],
+        heartbeat=heartbeat,
         interval=1.0,
         missed=2,
         scripts=MonitorScripts(

@@ -14,6 +14,7 @@ from tests.e2e.standing_in import Boundaries, Story
 
 from bodydouble.failover.journal import Journal
 from bodydouble.failover.monitor import Monitor
+from bodydouble.vocabulary.events import EventCode
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,13 +94,18 @@ def what_is_gone_is_not_done_again(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Journal, "due_again", lambda _self, _steps: None)
 
 
-@pytest.mark.parametrize("kill", [False, True], ids=["power cut", "daemon killed"])
-@pytest.mark.parametrize("plant", [no_journal, boots_are_not_told_apart, what_is_gone_is_not_done_again])
+@pytest.mark.parametrize(
+    ("plant", "kill"),
+    [
+        (no_journal, False),
+        (no_journal, True),
+        (boots_are_not_told_apart, False),  # addresses, names and services outlive the daemon
+        (what_is_gone_is_not_done_again, False),
+    ],
+)
 def test_a_defect_of_the_journal_is_seen_by_the_enumeration(
     plant: Plant, *, kill: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if kill and plant is not no_journal:
-        pytest.skip("the machine runs on: addresses, names and services hold")
     plant(monkeypatch)
     with pytest.raises(AssertionError, match="cut at boundary"):
         cut_everywhere(kill=kill)
@@ -108,3 +114,12 @@ def test_a_defect_of_the_journal_is_seen_by_the_enumeration(
 def cut_everywhere(*, kill: bool) -> None:
     for number in boundaries_of_a_run():
         cut_at(number, kill=kill)
+
+
+def test_a_source_whose_service_is_asked_fails_over_and_back_and_hears_of_no_stranger() -> None:
+    story = Story(heartbeat="service")
+    seen = story.run()
+    assert not any(label.startswith("before heartbeat") for label in seen.labels), "ICMP was asked"
+    assert story.source.daemon is not None
+    assert EventCode.UNPAIRED_ATTEMPT not in [event.code for event in story.source.daemon.events.after(0)]
+    assert EventCode.REPLICATION_ERROR not in [event.code for event in story.source.daemon.events.after(0)]

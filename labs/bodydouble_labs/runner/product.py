@@ -18,6 +18,7 @@ from bodydouble.vocabulary.records import (
     RestoreRequest,
     Rule,
 )
+from bodydouble.vocabulary.standing_in import SCRIPT_EVENTS, ScriptOptions
 from bodydouble_labs.errors import UnmetError
 from bodydouble_labs.history import Mark
 from bodydouble_labs.runner.console import POLL, asked, until
@@ -136,6 +137,13 @@ async def _monitor(bench: Bench) -> None:
         missed=spec.missed,
         manual_intervention=spec.manual_intervention,
         scripts=MonitorScripts(**paths),
+        script_options={
+            event: ScriptOptions(on_failure=getattr(spec.on_failure, event.replace("-", "_")))
+            for event in SCRIPT_EVENTS
+            if event.replace("-", "_") in paths
+        },
+        trigger=spec.trigger,
+        heartbeat=spec.heartbeat,
     )
     await asked("creating the monitor", bench.console.of(host).create_monitor(request))
     bench.collector.monitored[bench.protection] = None

@@ -12,6 +12,11 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from bodydouble.vocabulary.standing_in import (  # noqa: TC001 - msgspec reads the annotations
+    Heartbeat,
+    ScriptPolicy,
+    Trigger,
+)
 from bodydouble_labs.errors import LabError
 from bodydouble_labs.scenario.network import HostSpec, Identifier, NetworkSpec, Part
 from bodydouble_labs.scenario.steps import AnyStep, WindowsPath, host_of
@@ -76,14 +81,29 @@ class ScriptsSpec(Part, frozen=True, kw_only=True):
     post_failback: WindowsPath | None = None
 
 
+class PoliciesSpec(Part, frozen=True, kw_only=True):
+    """What becomes of failover or failback when one of the scripts fails."""
+
+    pre_failover: ScriptPolicy = "continue"
+    post_failover: ScriptPolicy = "continue"
+    pre_failback: ScriptPolicy = "continue"
+    post_failback: ScriptPolicy = "continue"
+
+
 class MonitorSpec(Part, frozen=True, kw_only=True):
-    """Failure monitoring of ``source`` by ``on``; Time to Fail is ``interval`` times ``missed``."""
+    """Failure monitoring of ``source`` by ``on``; Time to Fail is ``interval`` times ``missed``.
+
+    ``trigger``, ``heartbeat`` and, by script, ``on_failure`` mean what they mean to the product (``docs/failover.md``).
+    """
 
     on: str
     source: str
     interval: Seconds = 5.0
     missed: Annotated[int, Meta(ge=1, le=1000)] = 5
     manual_intervention: bool = False
+    trigger: Trigger = "all"
+    heartbeat: Heartbeat = "icmp"
+    on_failure: PoliciesSpec = PoliciesSpec()
     scripts: ScriptsSpec = ScriptsSpec()
 
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 
 from bodydouble.cli import output
+from bodydouble.cli.script_options import script_options
 from bodydouble.cli.session import Command, Group, Session, examples, pass_session, path_argument
 from bodydouble.errors import ConnectionStateError
 from bodydouble.vocabulary.records import FailbackDecision, InterfaceAddress, MonitorRequest, MonitorScripts
+from bodydouble.vocabulary.standing_in import Heartbeat, Trigger
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bodydouble.control.client import ControlClient
     from bodydouble.vocabulary.records import MonitorState, MonitorStatus
+    from bodydouble.vocabulary.standing_in import ScriptEvent, ScriptOptions
 
 POLL = 0.5
 
@@ -45,6 +48,10 @@ def monitor() -> None:
         "bodydouble monitor create WEB1 --address eth0=10.0.0.10/24",
         'bodydouble monitor create WEB1 --address "Local Area Connection=10.0.0.10/24" \\',
         "    --missed 5 --post-failover C:/bodydouble/postover.bat --pre-failback C:/bodydouble/preback.bat",
+        "bodydouble monitor create WEB1 --address eth0=10.0.0.10/24 --watch 10.0.9.10 --trigger any",
+        "bodydouble monitor create WEB1 --address eth0=10.0.0.10/24 --heartbeat service --manual",
+        "bodydouble monitor create WEB1 --address eth0=10.0.0.10/24 --post-failover /etc/start.sh \\",
+        "    --on-failure post-failover=abort --script-arguments 'post-failover=--site www'",
     ),
 )
 @click.argument("source")
@@ -57,13 +64,33 @@ def monitor() -> None:
     help="An address of the source and the adapter of this target that assumes it.",
 )
 @click.option("--interval", type=float, default=5.0, show_default=True, help="Seconds between heartbeats.")
-@click.option("--missed", type=int, default=5, show_default=True, help="Missed heartbeats that make a failure.")
+@click.option("--missed", type=int, help="Missed heartbeats that make a failure.  [default: 5; of the service 20]")
+@click.option(
+    "--trigger",
+    type=click.Choice(get_args(Trigger)),
+    default="all",
+    show_default=True,
+    help="Fail over when all watched addresses are silent, or any one of them.",
+)
+@click.option(
+    "--heartbeat",
+    type=click.Choice(get_args(Heartbeat)),
+    default="icmp",
+    show_default=True,
+    help="What has to answer: the machine, or its replication service.",
+)
+@click.option("--service-port", type=int, default=6320, show_default=True, help="The source's replication port.")
+@click.option(
+    "--watch", "watched", metavar="ADDRESS", multiple=True, help="A further address to watch and not to assume."
+)
+@click.option("--name/--no-name", "take_name", default=True, show_default=True, help="Assume the source's name, too.")
 @click.option("--manual", is_flag=True, help="Wait for an operator instead of failing over at zero.")
 @click.option("--pre-failover", default="", metavar="FILE", help="Script to run before the identity is assumed.")
 @click.option("--post-failover", default="", metavar="FILE", help="Script to run after the identity is assumed.")
 @click.option("--pre-failback", default="", metavar="FILE", help="Script to run before the identity is given back.")
 @click.option("--post-failback", default="", metavar="FILE", help="Script to run after the identity is given back.")
 @click.option("--script-timeout", type=float, default=120.0, show_default=True, help="Seconds each script may take.")
+@script_options
 @pass_session
 def create(
     session: Session,
@@ -71,13 +98,19 @@ def create(
     source: str,
     addresses: Sequence[InterfaceAddress],
     interval: float,
-    missed: int,
+    missed: int | None,
+    trigger: Trigger,
+    heartbeat: Heartbeat,
+    service_port: int,
+    watched: Sequence[str],
+    take_name: bool,
     manual: bool,
     pre_failover: str,
     post_failover: str,
     pre_failback: str,
     post_failback: str,
     script_timeout: float,
+    options: dict[ScriptEvent, ScriptOptions],
 ) -> None:
     """Begin to monitor SOURCE from this target."""
     request = MonitorRequest(
@@ -93,6 +126,12 @@ def create(
             post_failback=_script(post_failback),
         ),
         script_timeout=script_timeout,
+        script_options=options,
+        trigger=trigger,
+        heartbeat=heartbeat,
+        service_port=service_port,
+        watched=list(watched),
+        name=take_name,
     )
     _show(session, session.talk(lambda client: client.create_monitor(request)))
 
@@ -163,7 +202,7 @@ def failback(session: Session, source: str, decision: str | None, wait: bool) ->
 
 async def _leave(client: ControlClient, status: MonitorStatus, *states: MonitorState) -> MonitorStatus:
     source = status.request.source
-    while status.state in states:
+    while status.state in states and not status.held:
         await asyncio.sleep(POLL)
         found = [item for item in await client.monitors() if item.request.source == source]
         if not found:

@@ -1,8 +1,8 @@
 """Time to Fail and what an operator sees of it: pure rules, stepped by `bodydouble.failover.monitor`.
 
 Source: the application note, "Monitoring Failover" (table of the four visual indicators and its footnote on the
-yellow bullet). That a source has failed only when *all* its monitored addresses are silent is the default trigger of
-later Double-Take guides.
+yellow bullet). That a source has failed when *all* its monitored addresses are silent is the default trigger of later
+Double-Take guides; the other one is *any*.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bodydouble.vocabulary.records import Bullet, MonitorState
+    from bodydouble.vocabulary.standing_in import Trigger
 
 YELLOW_FRACTION = 0.25
 """Elapsed part of the time-out from which the bullet is yellow."""
@@ -34,20 +35,28 @@ class Countdown:
     Args:
         interval: seconds between heartbeats.
         missed: heartbeats missed in a row that make a failure.
-        addresses: the monitored addresses; one answer from any of them resets the countdown.
+        addresses: the monitored addresses.
         started: the instant at which monitoring began; it counts as an answer.
+        trigger: ``all``: one answer from any of them resets the countdown; ``any``: it counts from the last answer of
+            the address that has been silent for the longest time.
     """
 
     interval: float
     missed: int
     addresses: Sequence[str]
     started: float
-    last_answer: float = field(init=False)
+    trigger: Trigger = "all"
+    _last: dict[str, float] = field(init=False)
     _answering: dict[str, bool | None] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.last_answer = self.started
+        self._last = dict.fromkeys(self.addresses, self.started)
         self._answering = dict.fromkeys(self.addresses)
+
+    @property
+    def last_answer(self) -> float:
+        """The instant from which Time to Fail counts."""
+        return (max if self.trigger == "all" else min)(self._last.values())
 
     @property
     def timeout(self) -> float:
@@ -58,7 +67,7 @@ class Countdown:
         """Take note of a heartbeat answered at ``at``; True when the address had been silent before."""
         returned = self._answering[address] is False
         self._answering[address] = True
-        self.last_answer = max(self.last_answer, at)
+        self._last[address] = max(self._last[address], at)
         return returned
 
     def unanswered(self, address: str) -> bool:
@@ -70,6 +79,10 @@ class Countdown:
     def answering(self) -> list[str]:
         """Addresses whose last heartbeat was answered, in the order in which they were configured."""
         return [address for address in self.addresses if self._answering[address]]
+
+    def alive(self) -> bool:
+        """Whether the latest heartbeats say that the source has not failed."""
+        return len(self.answering()) >= (1 if self.trigger == "all" else len(self.addresses))
 
     def time_to_fail(self, now: float) -> float:
         """Seconds left before the source counts as failed, never below 0."""
@@ -90,7 +103,7 @@ class Countdown:
 
     def restart(self, now: float) -> None:
         """Begin a fresh time-out at ``now``."""
-        self.last_answer = max(self.last_answer, now)
+        self._last = {address: max(last, now) for address, last in self._last.items()}
 
     def bullet(self, now: float) -> Bullet:
         """Green; yellow once 25 % of the time-out has elapsed; red at 0."""

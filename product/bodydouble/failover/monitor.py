@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from bodydouble.failover.states import MonitorStep
-    from bodydouble.failover.takeover import Mark, Outcome
+    from bodydouble.failover.surroundings import Marks, ServiceAnswers
+    from bodydouble.failover.takeover import Outcome
     from bodydouble.ports import Host
     from bodydouble.state.events import EventLog
     from bodydouble.vocabulary.records import FailbackDecision, InterfaceAddress, MonitorState
@@ -42,7 +43,8 @@ class Monitor:
     Args:
         host: the host's ports.
         events: the events log.
-        mark: see `Takeover`.
+        marks: see `Marks`.
+        service: see `ServiceAnswers`.
         save: makes the states of all monitors durable.
         saved: what to watch, the state to begin in, and how far its work is.
         boot: the host's present run, empty when unknown.
@@ -52,7 +54,8 @@ class Monitor:
         self,
         host: Host,
         events: EventLog,
-        mark: Mark,
+        marks: Marks,
+        service: ServiceAnswers,
         *,
         save: Save,
         saved: SavedMonitor,
@@ -63,9 +66,11 @@ class Monitor:
         self.journal = Journal(saved.journal, boot, self._keep_journal)
         self._host = host
         self._events = events
-        self._mark = mark
+        self._marks = marks
+        self._service = service
         self._save = save
-        self._addresses = [item.address.partition("/")[0] for item in saved.request.addresses]
+        assumed = [item.address.partition("/")[0] for item in saved.request.addresses]
+        self._addresses = [*assumed, *saved.request.watched]
         self._countdown: Countdown | None = None
         self._takeover: Takeover | None = None
         self._told = asyncio.Event()
@@ -152,14 +157,24 @@ class Monitor:
         Raises:
             ConnectionStateError: what answers, and what to do.
         """
-        probes = await asyncio.gather(*(self._also_elsewhere(item) for item in await self._held()))
-        answering = [address for address in probes if address]
-        if answering:
+        held = await self._held()
+        probes = await asyncio.gather(*(self._also_elsewhere(item) for item in held))
+        found = [f"another machine answers for {address}, which this machine holds" for address in probes if address]
+        if held:  # who holds nothing of the source's may give up whatever answers
+            own = await self._answering_at_its_own()
+            found += [f"{self.request.source!r} answers at its own {address}" for address in own]
+        if found:
             raise ConnectionStateError(
-                f"another machine on the network answers for {', '.join(answering)}, which this machine holds for "
-                f"{self.request.source!r}: disconnect the source from the network, fail back again, and connect it "
+                f"the source is on the network: {'; '.join(found)}. Disconnect it, fail back again, and connect it "
                 "when failback asks whether to continue or to stop monitoring"
             )
+
+    async def _answering_at_its_own(self) -> list[str]:
+        """Addresses that only the source has, and that answer; none when nobody can be asked."""
+        try:
+            return await self._answering(self.request.watched)
+        except (BodydoubleError, OSError):
+            return []
 
     async def _held(self) -> list[InterfaceAddress]:
         """The source's addresses that this machine has; none when it cannot be asked."""
@@ -202,9 +217,22 @@ class Monitor:
 
     async def _probe(self) -> list[str]:
         """Addresses that answer a heartbeat sent now."""
+        return await self._answering(self._addresses)
+
+    async def _answering(self, addresses: list[str]) -> list[str]:
         timeout = min(self.request.interval, PROBE_TIMEOUT)
-        answers = await asyncio.gather(*(self._host.pinger.ping(address, timeout) for address in self._addresses))
-        return [address for address, answer in zip(self._addresses, answers, strict=True) if answer is not None]
+        answers = await asyncio.gather(*(self._ask(address, timeout) for address in addresses))
+        return [address for address, answered in zip(addresses, answers, strict=True) if answered]
+
+    async def _ask(self, address: str, limit: float) -> bool:
+        """Send one heartbeat; whether it was answered within ``limit`` seconds.
+
+        Raises:
+            BodydoubleError: it could not be sent.
+        """
+        if self.request.heartbeat == "icmp":
+            return await self._host.pinger.ping(address, limit) is not None
+        return await self._service.answers(self.request.source, address, self.request.service_port, limit)
 
     def _move(self, step: MonitorStep) -> None:
         self.state = advance(self.request.source, self.state, step)
@@ -216,7 +244,7 @@ class Monitor:
         """Do what each state asks for, until the monitor is stopped."""
         async with asyncio.TaskGroup() as tasks:
             self._takeover = Takeover(
-                self._host, self._events, self._mark, self.request, tasks=tasks, journal=self.journal
+                self._host, self._events, self._marks, self.request, tasks=tasks, journal=self.journal
             )
             while self.state != "stopped":
                 self._told.clear()
@@ -281,7 +309,8 @@ class Monitor:
 
     async def _watch(self) -> None:
         now = asyncio.get_running_loop().time()
-        countdown = Countdown(self.request.interval, self.request.missed, self._addresses, now)
+        request = self.request
+        countdown = Countdown(request.interval, request.misses, self._addresses, now, request.trigger)
         self._countdown = countdown
         try:
             async with asyncio.TaskGroup() as beats:
@@ -301,14 +330,14 @@ class Monitor:
         due = loop.time()
         while True:
             try:
-                answer = await self._host.pinger.ping(address, self.request.interval)
+                answered = await self._ask(address, self.request.interval)
             except (BodydoubleError, OSError) as error:
                 self._cannot_ask(countdown, str(error))
             else:
-                if answer is None:
-                    self._silent(countdown, address)
-                else:
+                if answered:
                     self._alive(countdown, address, loop.time())
+                else:
+                    self._silent(countdown, address)
             due = max(due + self.request.interval, loop.time())
             await asyncio.sleep(due - loop.time())
 
@@ -328,7 +357,7 @@ class Monitor:
     def _alive(self, countdown: Countdown, address: str, at: float) -> None:
         if countdown.answered(address, at):
             self._events.record(EventCode.HEARTBEAT_RETURNED, f"{self.request.source} {address} answers again")
-        if self.state == "waiting-for-operator":
+        if self.state == "waiting-for-operator" and countdown.alive():
             self._move("answered")
 
     async def _until_failed(self, countdown: Countdown) -> None:

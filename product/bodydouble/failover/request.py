@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 MIN_INTERVAL = 0.01
 MAX_INTERVAL = 3600.0
 MAX_MISSED = 1000
+MAX_PORT = 65_535
 MAX_SCRIPT_TIMEOUT = 86_400.0
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
@@ -33,12 +34,15 @@ def check_request(request: MonitorRequest) -> None:
         raise InputError(f"source: expected a machine's name without blanks, slashes, ? % #, got {request.source!r}")
     if not MIN_INTERVAL <= request.interval <= MAX_INTERVAL:
         raise InputError(f"interval: expected {MIN_INTERVAL} to {MAX_INTERVAL:.0f} seconds, got {request.interval}")
-    if not 1 <= request.missed <= MAX_MISSED:
+    if not 1 <= request.misses <= MAX_MISSED:
         raise InputError(f"missed: expected 1 to {MAX_MISSED} heartbeats, got {request.missed}")
+    if not 1 <= request.service_port <= MAX_PORT:
+        raise InputError(f"service_port: expected 1 to {MAX_PORT}, got {request.service_port}")
     if not 0 < request.script_timeout <= MAX_SCRIPT_TIMEOUT:
         limit = f"{MAX_SCRIPT_TIMEOUT:.0f}"
         raise InputError(f"script_timeout: expected more than 0, at most {limit} seconds, got {request.script_timeout}")
     _check_addresses(request.addresses)
+    _check_watched(request)
     _check_scripts(request.scripts)
     _check_script_options(request)
 
@@ -57,6 +61,18 @@ def _check_addresses(addresses: list[InterfaceAddress]) -> None:
         if address in seen:
             raise InputError(f"addresses: {address} is listed twice")
         seen.append(address)
+
+
+def _check_watched(request: MonitorRequest) -> None:
+    seen = [item.address.partition("/")[0] for item in request.addresses]
+    for address in request.watched:
+        try:
+            plain = str(ipaddress.IPv4Address(address))
+        except ValueError as error:
+            raise InputError(f"watched: expected an address such as 10.0.0.10, got {address!r}") from error
+        if plain in seen:
+            raise InputError(f"watched: {plain} is listed twice; an address that is assumed is watched")
+        seen.append(plain)
 
 
 def _check_scripts(scripts: MonitorScripts) -> None:
@@ -95,6 +111,9 @@ def check_fits_host(request: MonitorRequest, identity: HostIdentity) -> None:
     if request.source.casefold() in [name.casefold() for name in names]:
         raise InputError(f"source: {request.source!r} is this machine itself")
     own = [item.address.partition("/")[0] for item in identity.addresses]
+    for address in request.watched:
+        if address in own:
+            raise InputError(f"watched: {address} is this machine's own address")
     interfaces = sorted({item.interface for item in identity.addresses})
     for item in request.addresses:
         if item.address.partition("/")[0] in own:

@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from bodydouble.errors import BodydoubleError, ConnectionStateError, InputError
 from bodydouble.failover.monitor import Monitor
 from bodydouble.failover.records import MonitorBook, SavedMonitor
@@ -14,7 +16,7 @@ from bodydouble.failover.states import advance, check_deletable
 from bodydouble.vocabulary.events import EventCode
 
 if TYPE_CHECKING:
-    from bodydouble.failover.takeover import Mark
+    from bodydouble.failover.surroundings import Marks, ServiceAnswers
     from bodydouble.ports import Host
     from bodydouble.state.events import EventLog
     from bodydouble.state.store import StateStore
@@ -37,14 +39,16 @@ class FailoverService:
         host: the host's ports.
         store: keeps the monitors and their states.
         events: the events log.
-        mark: its mark is durable before any of the source's addresses is added.
+        marks: the mark is durable before any of the source's addresses is added.
+        service: asks sources whose service is to answer.
     """
 
-    def __init__(self, host: Host, store: StateStore, events: EventLog, mark: Mark) -> None:
+    def __init__(self, host: Host, store: StateStore, events: EventLog, marks: Marks, service: ServiceAnswers) -> None:
         self._host = host
         self._store = store
         self._events = events
-        self._mark = mark
+        self._marks = marks
+        self._service = service
         self._boot = ""
         self._running: dict[str, _Running] = {}
         self._group: asyncio.TaskGroup | None = None
@@ -80,7 +84,9 @@ class FailoverService:
         if self._group is None:
             raise ConnectionStateError("the failover service is not running")
         source = saved.request.source
-        monitor = Monitor(self._host, self._events, self._mark, save=self._save, saved=saved, boot=self._boot)
+        monitor = Monitor(
+            self._host, self._events, self._marks, self._service, save=self._save, saved=saved, boot=self._boot
+        )
         self._running[source] = _Running(monitor, self._group.create_task(monitor.run(), name=f"monitor {source}"))
         return monitor
 
@@ -101,8 +107,12 @@ class FailoverService:
         Raises:
             InputError: a setting is out of range, or does not fit this machine or the other monitors.
             ConnectionStateError: the source has a monitor that is not stopped.
+            PairingError: its service is to answer, and it is not paired with this machine.
         """
         check_request(request)
+        if request.heartbeat == "service":
+            self._service.check_paired(request.source)
+        request = msgspec.structs.replace(request, missed=request.misses)
         async with self._changing:
             self._check_fits_others(request)
             check_fits_host(request, await self._host.identity.query())

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 from bodydouble.errors import BodydoubleError, DuplicateIdentityError
 from bodydouble.failover import clearance
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from bodydouble.failover.journal import Journal
+    from bodydouble.failover.surroundings import Marks
     from bodydouble.ports import Host
     from bodydouble.state.events import EventLog
     from bodydouble.vocabulary.records import HostIdentity, InterfaceAddress, MonitorRequest
@@ -41,23 +42,13 @@ STEP_TIMEOUT = 30.0
 MARK = "mark"
 
 
-class Mark(Protocol):
-    """Marks that the data of a source is newer here than there."""
-
-    async def stand_in(self, source: str) -> Sequence[str]:
-        """Require, durably, that the source's data be restored; returns the sets of which that was not required yet."""
-
-    async def stand_down(self, source: str, sets: Sequence[str]) -> None:
-        """Require it no longer of these sets."""
-
-
 class Takeover:
     """Carries one source's identity to this machine and back.
 
     Args:
         host: the host's ports.
         events: where each step is recorded.
-        mark: how the source's data is marked.
+        marks: marks the source's data.
         request: the monitor's settings.
         tasks: owns the background repetitions of the announcement.
         journal: how far the procedure is.
@@ -67,7 +58,7 @@ class Takeover:
         self,
         host: Host,
         events: EventLog,
-        mark: Mark,
+        marks: Marks,
         request: MonitorRequest,
         *,
         tasks: asyncio.TaskGroup,
@@ -75,7 +66,7 @@ class Takeover:
     ) -> None:
         self._host = host
         self._events = events
-        self._mark = mark
+        self._marks = marks
         self._request = request
         self._tasks = tasks
         self._journal = journal
@@ -120,7 +111,9 @@ class Takeover:
             missing = await self._assume_addresses(self._request.addresses)
             # Who could take none of the addresses, because the source still has them, does not answer to its name
             # either, and does not serve.
-            named = len(missing) < len(self._request.addresses) and await self._assume_name()
+            named = not self._request.name or (
+                len(missing) < len(self._request.addresses) and await self._assume_name()
+            )
             if len(self._barred) < len(self._request.addresses):
                 await self._run_post_script("post-failover", self._request.scripts.post_failover)
                 if stop := self._stopped_at("post-failover"):
@@ -131,14 +124,14 @@ class Takeover:
                 return "left"
 
     async def _mark_standing_in(self) -> None:
-        self._journal.marked += await self._mark.stand_in(self._request.source)
+        self._journal.marked += await self._marks.stand_in(self._request.source)
 
     async def _unmark(self) -> bool:
         return await self._step("unmark", "take the mark back", self._take_marks_back)
 
     async def _take_marks_back(self) -> None:
         """Nothing was written here: no client was sent here yet. What an earlier failover marked stays marked."""
-        await self._mark.stand_down(self._request.source, self._journal.marked)
+        await self._marks.stand_down(self._request.source, self._journal.marked)
 
     async def _clear(self) -> None:
         """Ask whoever has a say in it, once before the first address, whether the identity may be assumed."""
@@ -209,7 +202,7 @@ class Takeover:
             await self._run_pre_script("pre-failback", scripts.pre_failback)
             if stop := self._stopped_at("pre-failback"):
                 return stop
-        unnamed = await self._give_back_name()
+        unnamed = not self._request.name or await self._give_back_name()
         held = await self._give_back_addresses(self._request.addresses)
         await self._run_post_script("post-failback", scripts.post_failback)
         if stop := self._stopped_at("post-failback"):
@@ -281,7 +274,7 @@ class Takeover:
         gone = [item for item in self._request.addresses if item not in ours]
         self._journal.due_again([MARK, *map(_address_step, gone), *map(_announcement_step, gone)])
         names = [name.casefold() for name in identity.added_names] if identity else []
-        if self._request.source.casefold() not in names:
+        if self._request.name and self._request.source.casefold() not in names:
             self._journal.due_again([self._name_step])
 
     async def _own_identity(self) -> HostIdentity | None:

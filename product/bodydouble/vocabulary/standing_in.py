@@ -1,4 +1,4 @@
-"""How a target stands in: what may be said of the four scripts.
+"""How a target watches and stands in: kinds of heartbeats, triggers, what may be said of the four scripts.
 
 Durations are seconds.
 """
@@ -14,6 +14,16 @@ SCRIPT_EVENTS: tuple[ScriptEvent, ...] = ("pre-failover", "post-failover", "pre-
 
 ScriptPolicy = Literal["continue", "hold", "abort"]
 """What becomes of the procedure when a script fails: it goes on; it waits for an operator; it is undone."""
+
+
+Trigger = Literal["all", "any"]
+"""The source has failed when all of its watched addresses are silent, or any one of them."""
+
+Heartbeat = Literal["icmp", "service"]
+"""What has to answer: the machine (ICMP echo), or its replication service."""
+
+DEFAULT_MISSED: dict[Heartbeat, int] = {"icmp": 5, "service": 20}
+"""Heartbeats missed in a row that make a failure, unless the monitor says otherwise."""
 
 
 class ScriptOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -114,6 +114,24 @@ def test_a_broken_plug_in_says_so_and_spoils_nothing_else(monkeypatch: pytest.Mo
 # --- exit statuses and errors ---------------------------------------------------------------------------------------
 
 
+def test_settings_of_a_monitor_reach_the_daemon(console: Console) -> None:
+    create = ["monitor", "create", "WEB1", "--address", ADDRESS, "--trigger", "any", "--watch", "10.0.9.10"]
+    create += ["--no-name", "--pre-failback", "/stop.sh", "--on-failure", "pre-failback=hold", "--json"]
+    create += ["--script-arguments", "pre-failback=--site 'the shop'", "--script-limit", "pre-failback=7"]
+    create += ["--script-env", "pre-failback=SITE=www=1", "--script-env", "pre-failback=EMPTY="]
+    request = json.loads(console.ok(*create))["request"]
+    assert request["missed"] == 5
+    assert [request[key] for key in ("trigger", "watched", "name")] == ["any", ["10.0.9.10"], False]
+    assert request["script_options"] == {
+        "pre-failback": {
+            "arguments": ["--site", "the shop"],
+            "environment": {"SITE": "www=1", "EMPTY": ""},
+            "timeout": 7.0,
+            "on_failure": "hold",
+        }
+    }
+
+
 def test_a_refusal_of_the_daemon_ends_with_1_and_one_line(console: Console) -> None:
     result = console.run("failover", "WEB9")
     assert (result.exit_code, result.stdout) == (1, "")
@@ -127,6 +145,11 @@ def test_wrong_input_ends_with_2_wherever_it_is_found_out(console: Console) -> N
         ["monitor", "create", "WEB1", "--address", ADDRESS, "--missed", "0"],
         ["repset", "save", "IIS", "--include", "InetPub"],
         ["monitor", "create", "WEB1", "--address", ADDRESS, "--pre-failback", "preback.bat"],
+        ["monitor", "create", "WEB1", "--address", ADDRESS, "--on-failure", "hold"],
+        ["monitor", "create", "WEB1", "--address", ADDRESS, "--on-failure", "pre-failback=levitate"],
+        ["monitor", "create", "WEB1", "--address", ADDRESS, "--script-arguments", "pre-failback='"],
+        ["monitor", "create", "WEB1", "--address", ADDRESS, "--script-limit", "pre-failback=long"],
+        ["monitor", "create", "WEB1", "--address", ADDRESS, "--script-limit", "pre-failback=5"],
         ["--token-file", "/nowhere", "status"],
         ["--host", "bad host\n", "status"],
     ):

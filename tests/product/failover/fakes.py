@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tests.peers import SeededEntropy
 
-from bodydouble.errors import DuplicateIdentityError, FileSystemError, IdentityError, ScriptError, ServiceError
+from bodydouble.errors import (
+    DuplicateIdentityError,
+    FileSystemError,
+    IdentityError,
+    PairingError,
+    ScriptError,
+    ServiceError,
+)
 from bodydouble.failover.service import FailoverService
 from bodydouble.ports import Host
 from bodydouble.state.events import EventLog
@@ -285,6 +292,26 @@ class MemoryFiles:
         return 1 << 40
 
 
+class FakeSourceService:
+    """The source's replication service, of a machine that is paired as WEB1."""
+
+    def __init__(self, wire: Wire) -> None:
+        self.wire = wire
+        self.runs = True
+        self.asked: list[tuple[str, int]] = []
+
+    def check_paired(self, source: str) -> None:
+        if source != SOURCE:
+            raise PairingError(f"{source!r} is not paired")
+
+    async def answers(self, source: str, address: str, port: int, limit: float) -> bool:
+        self.check_paired(source)
+        self.asked.append((address, port))
+        answers = self.runs and address in self.wire.answering
+        await asyncio.sleep(0.001 if answers else limit)
+        return answers
+
+
 class NoFilter:
     async def attach(self, _root: str, _sink: object, _lost: object = None) -> Any:
         return self
@@ -315,6 +342,7 @@ class Target:
         self.pinger = FakePinger(self.wire)
         self.scripts = FakeScripts(self.log)
         self.services = FakeServices()
+        self.source_service = FakeSourceService(self.wire)
         self.files = MemoryFiles()
         self.clock = FakeClock()
         self.stand_in_failures = 0
@@ -334,7 +362,7 @@ class Target:
         self.events = EventLog(self.files, "/state", self.clock)
         await self.events.open()
         self.store = StateStore(self.files, "/state")
-        self.service = FailoverService(self.host, self.store, self.events, self)
+        self.service = FailoverService(self.host, self.store, self.events, self, self.source_service)
         self._task = asyncio.create_task(self.service.run(), name="failover")
         waiting = asyncio.create_task(self.service.ready.wait(), name="ready")
         await asyncio.wait([self._task, waiting], return_when=asyncio.FIRST_COMPLETED)

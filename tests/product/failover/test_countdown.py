@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bodydouble.failover.countdown import RED, RED_AND_GREEN, Countdown, counter_words, indicators
+
+if TYPE_CHECKING:
+    from bodydouble.vocabulary.standing_in import Trigger
 
 intervals = st.floats(0.05, 600)
 misses = st.integers(1, 50)
@@ -127,3 +132,28 @@ def test_every_state_has_words_for_the_counter() -> None:
     assert counter_words("failing-back", None) == "Failing Back"
     assert counter_words("failed-back", None) == "Failed Back"
     assert counter_words("monitoring", None) == "-"
+
+
+@given(intervals, misses, steps, st.floats(0, 1000))
+def test_with_any_as_the_trigger_time_to_fail_counts_from_the_longest_silence(
+    interval: float, missed: int, history: list[tuple[float, str, bool]], later: float
+) -> None:
+    countdown = Countdown(interval, missed, ["a", "b"], 100.0, "any")
+    now, last = 100.0, {"a": 100.0, "b": 100.0}
+    for elapsed, address, answer in history:
+        now += elapsed
+        if answer:
+            countdown.answered(address, now)
+            last[address] = now
+        else:
+            countdown.unanswered(address)
+    left = max(0.0, interval * missed - (now + later - min(last.values())))
+    assert countdown.time_to_fail(now + later) == pytest.approx(left, abs=1e-5)
+
+
+@pytest.mark.parametrize(("trigger", "alive"), [("all", True), ("any", False)])
+def test_one_silent_address_of_two_is_a_failure_only_for_any(trigger: Trigger, alive: bool) -> None:
+    countdown = Countdown(5, 5, ["a", "b"], 0.0, trigger)
+    countdown.answered("a", 1.0)
+    countdown.unanswered("b")
+    assert countdown.alive() == alive
