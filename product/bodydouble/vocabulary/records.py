@@ -12,7 +12,7 @@ import msgspec
 
 from bodydouble.vocabulary.applications import Uncovered  # noqa: TC001 - msgspec evaluates annotations
 from bodydouble.vocabulary.mapping import PathMapping  # noqa: TC001 - msgspec evaluates annotations
-from bodydouble.vocabulary.standing_in import DEFAULT_MISSED, Heartbeat, ScriptEvent, ScriptOptions, Trigger
+from bodydouble.vocabulary.standing_in import StandInOptions
 from bodydouble.vocabulary.statistics import (
     ConnectionFigures,
     Figures,
@@ -474,43 +474,23 @@ class MonitorScripts(Record, frozen=True):
     post_failback: str = ""
 
 
-class MonitorRequest(Record, frozen=True):
+class MonitorRequest(StandInOptions, frozen=True, forbid_unknown_fields=True):
     """Watch one source from this target.
 
     Attributes:
         source: the source's name, added to the target at failover.
         addresses: the source's addresses to watch and to assume; ``interface`` is the *target's* adapter.
         interval: seconds between heartbeats (default: 5).
-        missed: heartbeats missed in a row before the source counts as failed (default: 5, of the service 20). Time to
-            Fail is ``interval * missed``.
         manual_intervention: wait for an operator instead of failing over at zero.
         script_timeout: seconds that each script may take.
-        script_options: arguments, environment, time limit and what a failure means, of each script by its event.
-        trigger: whether all watched addresses have to be silent, or any one.
-        heartbeat: what has to answer.
-        service_port: the source's replication port, for heartbeats of its service.
-        watched: further addresses of the source that are watched and not assumed.
-        name: whether the source's name is assumed.
     """
 
     source: str
     addresses: list[InterfaceAddress]
     interval: float = 5.0
-    missed: int | None = None
     manual_intervention: bool = False
     scripts: MonitorScripts = MonitorScripts()
     script_timeout: float = 120.0
-    script_options: dict[ScriptEvent, ScriptOptions] = {}
-    trigger: Trigger = "all"
-    heartbeat: Heartbeat = "icmp"
-    service_port: int = 6320
-    watched: list[str] = []
-    name: bool = True
-
-    @property
-    def misses(self) -> int:
-        """`missed`, or its default."""
-        return DEFAULT_MISSED[self.heartbeat] if self.missed is None else self.missed
 
 
 MonitorState = Literal[

@@ -40,3 +40,31 @@ class ScriptOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     environment: dict[str, str] = {}
     timeout: float | None = None
     on_failure: ScriptPolicy = "continue"
+
+
+class StandInOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a monitor may be told beyond whom it watches and what the scripts are.
+
+    Attributes:
+        missed: heartbeats missed in a row before the source counts as failed (default: 5, of the service 20). Time to
+            Fail is ``interval * missed``.
+        script_options: arguments, environment, time limit and what a failure means, of each script by its event.
+        trigger: whether all watched addresses have to be silent, or any one.
+        heartbeat: what has to answer.
+        service_port: the source's replication port, for heartbeats of its service.
+        watched: further addresses of the source that are watched and not assumed.
+        name: whether the source's name is assumed.
+    """
+
+    missed: int | None = None
+    script_options: dict[ScriptEvent, ScriptOptions] = {}
+    trigger: Trigger = "all"
+    heartbeat: Heartbeat = "icmp"
+    service_port: int = 6320
+    watched: list[str] = []
+    name: bool = True
+
+    @property
+    def misses(self) -> int:
+        """`missed`, or its default."""
+        return DEFAULT_MISSED[self.heartbeat] if self.missed is None else self.missed
