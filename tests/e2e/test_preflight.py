@@ -82,6 +82,21 @@ def test_hosts_set_up_as_the_note_says_pass_and_spoilt_ones_do_not(name: str, tm
     SimProvider().run(scenario, 1, tmp_path, main)
 
 
+def test_the_text_of_scripts_stays_on_their_machine(tmp_path: Path) -> None:
+    scenario = until_monitored("iis5")
+
+    async def main(stage: Stage) -> None:
+        await Runner(scenario, stage, 1).run()
+        target = stage.hosts["target"]
+        await target.put_file(r"C:\Bodydouble\PREBACK.BAT", b"set PASSWORD=hunter2\r\nnet stop IISADMIN /y\r\n")
+        said = await _asked(target)
+        (back,) = [each for each in said.scripts if each.path.endswith("PREBACK.BAT")]
+        assert (back.lines, [each.name for each in back.active("stop")]) == (2, ["IISADMIN"])
+        assert b"hunter2" not in msgspec.json.encode(said)
+
+    SimProvider().run(scenario, 1, tmp_path, main)
+
+
 def test_a_console_that_asks_leaves_no_trace_on_the_machines(tmp_path: Path) -> None:
     scenario = until_monitored("iis5")
 

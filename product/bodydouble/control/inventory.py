@@ -25,12 +25,9 @@ MOST_SCRIPT_BYTES = 64 * 1024
 _PROGRAM_SUFFIXES = ("", ".exe", ".com", ".bat", ".cmd")
 
 
-@get("inventory", role="admin")
+@get("inventory")
 async def inventory(backends: Backends) -> HostInventory:
-    """What a preflight judges: system, services, sets, connections, monitors with the text of their scripts.
-
-    That text may hold secrets, so it is for admins.
-    """
+    """What a preflight judges: system, services, sets, connections, monitors with what their scripts do."""
     host = backends.host
     facts, facts_trouble = await _facts(host)
     directories, directories_trouble = await _directories(host)
@@ -85,10 +82,10 @@ async def _script(file_system: FileSystem, path: str) -> ScriptFacts:
         content = await read_file(file_system, path, entry.size)
     except (FileSystemError, PathError) as error:
         return ScriptFacts(path=path, trouble=f"cannot be read: {error}")
-    text = content.decode("utf-8", errors="replace")
-    programs = dict.fromkeys(each.program for each in scripts.read(path, text).names)
+    read = scripts.read(path, content.decode("utf-8", errors="replace"))
+    programs = dict.fromkeys(each.program for each in read.names)
     found = [ScriptProgram(path=each, there=await _there(file_system, each)) for each in programs]
-    return ScriptFacts(path=path, text=text, programs=found)
+    return msgspec.structs.replace(read, programs=found)
 
 
 async def _there(file_system: FileSystem, program: str) -> bool | None:

@@ -141,6 +141,16 @@ def _address(situation: Situation, wanted: InterfaceAddress, *, standing_in: boo
     return passed(f"{wanted.address} can be assumed by {wanted.interface}")
 
 
+def failover_name(situation: Situation) -> list[Found]:
+    """The target will answer for the source's name, too."""
+    there = situation.monitor
+    if there is None:
+        return [Found("fail", f"the target has no monitor of {situation.source_name}")]
+    if not there.request.name:
+        return [Found("warn", f"the monitor leaves the name {there.request.source} alone")]
+    return passed(f"the target will answer for {there.request.source}")
+
+
 _MIRRORING = "Configure and Begin Mirroring and Replication"
 _MONITORING = "Configure Failover and Begin Failure Monitoring"
 _PAIR: tuple[Need, ...] = ("source", "target")
@@ -176,6 +186,10 @@ CHECKS = (
         "The address that fails over must be the source's, and the target must be able to take it.",
         "Create the monitor with the source's address and the target's adapter in the same network.", _PAIR,
         failover_address,
+    ),
+    Check(
+        "failover-name", f"{_MONITORING}, 6", "Clients that look for the source by its name have to find the stand-in.",
+        "Create the monitor anew, without --no-name.", _PAIR, failover_name,
     ),
 )  # fmt: skip
 """Checks of the protection, in the order of the note."""

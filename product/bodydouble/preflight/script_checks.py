@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from bodydouble.preflight import scripts
 from bodydouble.preflight.findings import Check, Found, passed
 
 if TYPE_CHECKING:
     from bodydouble.preflight.findings import Need, Situation
-    from bodydouble.preflight.scripts import NameCall, Reading
     from bodydouble.profiles.profile import ProfileService, ScriptEvent
-    from bodydouble.vocabulary.inventory import ScriptFacts
+    from bodydouble.vocabulary.inventory import NameCall, ScriptFacts
 
 EVENTS: tuple[ScriptEvent, ...] = ("post-failover", "pre-failback")
-
-
-@dataclass(frozen=True, slots=True)
-class _Script:
-    """A script of the monitor."""
-
-    event: ScriptEvent
-    facts: ScriptFacts
-    reading: Reading
 
 
 def _path(situation: Situation, event: ScriptEvent) -> str:
@@ -38,18 +26,14 @@ def _facts(situation: Situation, event: ScriptEvent) -> ScriptFacts | None:
     return next((each for each in situation.host("target").scripts if path and each.path == path), None)
 
 
-def _scripts(situation: Situation) -> list[_Script]:
+def _scripts(situation: Situation) -> list[tuple[ScriptEvent, ScriptFacts]]:
     """Those that are set and can be read."""
-    found = []
-    for event in EVENTS:
-        facts = _facts(situation, event)
-        if facts is not None and facts.text is not None:
-            found.append(_Script(event, facts, scripts.read(facts.path, facts.text)))
-    return found
+    return [(event, found) for event in EVENTS if (found := _script(situation, event)) is not None]
 
 
-def _script(situation: Situation, event: ScriptEvent) -> _Script | None:
-    return next((each for each in _scripts(situation) if each.event == event), None)
+def _script(situation: Situation, event: ScriptEvent) -> ScriptFacts | None:
+    found = _facts(situation, event)
+    return None if found is None or found.trouble else found
 
 
 def _unread(event: ScriptEvent) -> Found:
@@ -75,10 +59,10 @@ def scripts_readable(situation: Situation) -> list[Found]:
             found.append(Found("unknown", f"there is no {event} script"))
         elif facts is None:
             found.append(Found("unknown", f"{path}: the target does not say what is in it"))
-        elif facts.text is None:
+        elif facts.trouble:
             found.append(Found("fail", f"{path}: {facts.trouble}"))
         else:
-            found.append(Found("pass", f"{path}: {len(facts.text.splitlines())} lines"))
+            found.append(Found("pass", f"{path}: {facts.lines} lines"))
     return found
 
 
@@ -86,9 +70,9 @@ def placeholders(situation: Situation) -> list[Found]:
     """Nothing of the sample is left to be filled in."""
     read = _scripts(situation)
     found = [
-        Found("fail", f"{each.facts.path}, line {line}: {text} was not replaced")
-        for each in read
-        for line, text in each.reading.placeholders
+        Found("fail", f"{script.path}, line {each.line}: {each.text} was not replaced")
+        for _, script in read
+        for each in script.placeholders
     ]
     if found:
         return found
@@ -100,13 +84,13 @@ def source_name(situation: Situation) -> list[Found]:
     script = _script(situation, "post-failover")
     if script is None:
         return [_unread("post-failover")]
-    calls = script.reading.names
+    calls = script.names
     if not calls and not situation.profile.name_sensitive:
         return passed(f"{situation.profile.title} does not care about names")
-    trouble = [*_wrong_names(situation, calls), *_wrong_order(script.reading)]
+    trouble = [*_wrong_names(situation, calls), *_wrong_order(script)]
     if trouble:
-        return [Found("fail", f"{script.facts.path}{each}") for each in trouble]
-    return passed(f"{script.facts.path} runs the services under the name {calls[0].name}")
+        return [Found("fail", f"{script.path}{each}") for each in trouble]
+    return passed(f"{script.path} runs the services under the name {calls[0].name}")
 
 
 def _wrong_names(situation: Situation, calls: list[NameCall]) -> list[str]:
@@ -120,10 +104,10 @@ def _wrong_names(situation: Situation, calls: list[NameCall]) -> list[str]:
     ]
 
 
-def _wrong_order(reading: Reading) -> list[str]:
-    taken = [each.line for each in reading.names if not each.back]
-    given = [each.line for each in reading.names if each.back]
-    started = [each.line for each in reading.active("start")]
+def _wrong_order(script: ScriptFacts) -> list[str]:
+    taken = [each.line for each in script.names if not each.back]
+    given = [each.line for each in script.names if each.back]
+    started = [each.line for each in script.active("start")]
     if not given:
         return [": chngname /t is missing, so the target keeps the source's name"]
     if taken and given and min(given) < max(taken):
@@ -140,11 +124,11 @@ def services_known(situation: Situation) -> list[Found]:
     """Every service that the scripts name is on the target."""
     read = _scripts(situation)
     found = []
-    for each in read:
-        for call in (*each.reading.active("start"), *each.reading.active("stop")):
+    for _, script in read:
+        for call in (*script.active("start"), *script.active("stop")):
             if "%" not in call.name and "$" not in call.name and situation.service("target", call.name) is not None:
                 continue
-            words = f"{each.facts.path}, line {call.line}: the target has no service {call.name!r}"
+            words = f"{script.path}, line {call.line}: the target has no service {call.name!r}"
             certain = situation.facts("target").services_complete and "%" not in call.name
             found.append(Found("fail" if certain else "unknown", words if certain else f"{words} that it lists"))
     if found:
@@ -157,14 +141,14 @@ def services_started(situation: Situation) -> list[Found]:
     script = _script(situation, "post-failover")
     if script is None:
         return [_unread("post-failover")]
-    started = [call.name for call in script.reading.active("start")]
+    started = [call.name for call in script.active("start")]
     found = []
     for wanted in _used(situation):
         if any(wanted.is_called(name) for name in started) or _comes_along(situation, wanted, started):
             continue
         verdict: Literal["fail", "warn"] = "warn" if wanted.part == "if chosen" else "fail"
-        found.append(Found(verdict, f"{script.facts.path} does not start {wanted.display_name} ({wanted.name})"))
-    return found or passed(f"{script.facts.path} starts {', '.join(started) or 'nothing'}")
+        found.append(Found(verdict, f"{script.path} does not start {wanted.display_name} ({wanted.name})"))
+    return found or passed(f"{script.path} starts {', '.join(started) or 'nothing'}")
 
 
 def _used(situation: Situation) -> list[ProfileService]:
@@ -189,9 +173,9 @@ def services_stopped(situation: Situation) -> list[Found]:
     over, back = _script(situation, "post-failover"), _script(situation, "pre-failback")
     if over is None or back is None:
         return [_unread("post-failover" if over is None else "pre-failback")]
-    stopped = [call.name.casefold() for call in back.reading.active("stop")]
+    stopped = [call.name.casefold() for call in back.active("stop")]
     found = []
-    for call in over.reading.active("start"):
+    for call in over.active("start"):
         known = situation.profile.find(call.name)
         names = [call.name] if known is None else [known.name, known.display_name, *known.other_names]
         needs = () if known is None else known.needs
@@ -200,8 +184,8 @@ def services_stopped(situation: Situation) -> list[Found]:
             each.is_called(name) for each in below for name in stopped
         ):
             continue
-        found.append(Found("fail", f"{back.facts.path} does not stop {call.name}"))
-    return found or passed(f"{back.facts.path} stops {', '.join(stopped) or 'nothing'}")
+        found.append(Found("fail", f"{back.path} does not stop {call.name}"))
+    return found or passed(f"{back.path} stops {', '.join(stopped) or 'nothing'}")
 
 
 def remarks(situation: Situation) -> list[Found]:
@@ -209,14 +193,14 @@ def remarks(situation: Situation) -> list[Found]:
     read = _scripts(situation)
     used = _used(situation)
     found = []
-    for each in read:
-        verb: Literal["start", "stop"] = "start" if each.event == "post-failover" else "stop"
-        active = [call.name for call in each.reading.active(verb)]
-        for call in each.reading.remarked(verb):
+    for event, script in read:
+        verb: Literal["start", "stop"] = "start" if event == "post-failover" else "stop"
+        active = [call.name for call in script.active(verb)]
+        for call in script.remarked(verb):
             known = next((service for service in used if service.is_called(call.name)), None)
             if known is None or any(known.is_called(name) for name in active):
                 continue
-            found.append(Found("warn", f"{each.facts.path}, line {call.line}: {verb} {call.name} is a comment"))
+            found.append(Found("warn", f"{script.path}, line {call.line}: {verb} {call.name} is a comment"))
     if found:
         return found
     return passed("no line that is needed is a comment") if read else [_unread("post-failover")]
@@ -224,12 +208,12 @@ def remarks(situation: Situation) -> list[Found]:
 
 def chngname(situation: Situation) -> list[Found]:
     """Chngname is where the script calls it."""
-    facts = _facts(situation, "post-failover")
-    if facts is None or facts.text is None:
+    facts = _script(situation, "post-failover")
+    if facts is None:
         if not situation.profile.name_sensitive:
             return passed(f"{situation.profile.title} does not care about names")
         return [_unread("post-failover")]
-    calls = scripts.read(facts.path, facts.text).names
+    calls = facts.names
     if not calls:
         if not situation.profile.name_sensitive:
             return passed(f"{facts.path} needs none")

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+from bodydouble.vocabulary.inventory import NameCall, Placeholder, ScriptFacts, ServiceCall
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Verb = Literal["start", "stop"]
+Call = ServiceCall | NameCall | Placeholder
+
+LONGEST_LINE = 2047
+"""Characters: what cmd.exe of Windows NT 4.0 and 2000 takes; what follows in a longer line is not read."""
 
 _PLACEHOLDER = re.compile(r"<drive>|<directory>|\bsource_name\b", re.IGNORECASE)
 _BATCH_REMARK = re.compile(r"\s*@?\s*(?:rem(?=\s|$)|::)\s*", re.IGNORECASE)
@@ -24,73 +32,46 @@ _SHELL_SERVICE = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceCall:
-    """A service that a line starts or stops; ``remark``: the line is a comment."""
-
-    line: int
-    verb: Verb
-    name: str
-    remark: bool
-
-
-@dataclass(frozen=True, slots=True)
-class NameCall:
-    """A call of Chngname; ``name`` is empty where the own name is put back."""
-
-    line: int
-    program: str
-    name: str
-
-    @property
-    def back(self) -> bool:
-        """Whether it puts the own name back."""
-        return not self.name
-
-
-@dataclass(slots=True)
-class Reading:
-    """What was read."""
-
-    services: list[ServiceCall] = field(default_factory=list)
-    names: list[NameCall] = field(default_factory=list)
-    placeholders: list[tuple[int, str]] = field(default_factory=list)
-
-    def active(self, verb: Verb) -> list[ServiceCall]:
-        """Calls that are carried out."""
-        return [each for each in self.services if each.verb == verb and not each.remark]
-
-    def remarked(self, verb: Verb) -> list[ServiceCall]:
-        """Calls that are comments."""
-        return [each for each in self.services if each.verb == verb and each.remark]
-
-
 def is_batch(path: str) -> bool:
     """Whether cmd.exe runs a file of that name."""
     return path.lower().endswith((".bat", ".cmd"))
 
 
-def read(path: str, text: str) -> Reading:
-    """Read a script."""
-    return _read_batch(text) if is_batch(path) else _read_shell(text)
+def read(path: str, text: str) -> ScriptFacts:
+    """Read a script, its lines up to `LONGEST_LINE` characters."""
+    lines = [line[:LONGEST_LINE] for line in text.splitlines()]
+    read_line = _batch_line if is_batch(path) else _shell_line
+    services: dict[tuple[str, str, bool], ServiceCall] = {}
+    names: list[NameCall] = []
+    placeholders: list[Placeholder] = []
+    for number, line in enumerate(lines, 1):
+        for found in read_line(number, line):
+            match found:
+                case ServiceCall():  # a second try of the same service says nothing new
+                    services.setdefault((found.verb, found.name.casefold(), found.remark), found)
+                case NameCall():
+                    names.append(found)
+                case Placeholder():
+                    placeholders.append(found)
+    return ScriptFacts(
+        path=path, lines=len(lines), services=list(services.values()), names=names, placeholders=placeholders
+    )
 
 
-def _read_batch(text: str) -> Reading:
-    reading = Reading()
-    for number, line in enumerate(text.splitlines(), 1):
-        remark = _BATCH_REMARK.match(line)
-        content = line[remark.end() :] if remark else _BATCH_REST.sub("", line)
-        for found in _BATCH_SERVICE.finditer(content):
-            # Prose that speaks of net start is no line that was commented out: those begin with the command.
-            if remark is None or found.start() == 0:
-                verb: Verb = "start" if found[1].lower() == "start" else "stop"
-                reading.services.append(ServiceCall(number, verb, _service_name(found[2]), remark is not None))
-        if remark is None:
-            reading.placeholders += [(number, found[0]) for found in _PLACEHOLDER.finditer(content)]
-            for found in _BATCH_NAME.finditer(content):
-                name = found[4].strip('"') if found[3].lower() == "s" else ""
-                reading.names.append(NameCall(number, found[1] or found[2], name))
-    return _without_repeats(reading)
+def _batch_line(number: int, line: str) -> Iterator[Call]:
+    remark = _BATCH_REMARK.match(line)
+    content = line[remark.end() :] if remark else _BATCH_REST.sub("", line)
+    for found in _BATCH_SERVICE.finditer(content):
+        # Prose that speaks of net start is no line that was commented out: those begin with the command.
+        if remark is None or found.start() == 0:
+            verb: Verb = "start" if found[1].lower() == "start" else "stop"
+            yield ServiceCall(line=number, verb=verb, name=_service_name(found[2]), remark=remark is not None)
+    if remark is not None:
+        return
+    yield from _placeholders(number, content)
+    for found in _BATCH_NAME.finditer(content) if "chngname" in content.lower() else ():
+        name = found[4].strip('"') if found[3].lower() == "s" else ""
+        yield NameCall(line=number, program=found[1] or found[2], name=name)
 
 
 def _service_name(text: str) -> str:
@@ -103,30 +84,23 @@ def _service_name(text: str) -> str:
     return " ".join(words)
 
 
-def _read_shell(text: str) -> Reading:
-    reading = Reading()
-    for number, line in enumerate(text.splitlines(), 1):
-        stripped = line.strip()
-        remark = stripped.startswith("#")
-        content = stripped.lstrip("# ")
-        for found in _SHELL_SERVICE.finditer(content):
-            name = found["name"] or found["name2"] or found["name3"]
-            word = found["verb"] or found["verb2"] or found["verb3"]
-            if not remark or found.start() == 0:
-                verb: Verb = "stop" if word == "stop" else "start"
-                reading.services.append(ServiceCall(number, verb, name.removesuffix(".service"), remark))
-        if not remark:
-            reading.placeholders += [(number, found[0]) for found in _PLACEHOLDER.finditer(content)]
-            for found in _SHELL_NAME.finditer(content):
-                name = (found[3] or "").strip("'\"") if found[2] in ("/s", "--set") else ""
-                reading.names.append(NameCall(number, found[1], name))
-    return _without_repeats(reading)
+def _shell_line(number: int, line: str) -> Iterator[Call]:
+    stripped = line.strip()
+    remark = stripped.startswith("#")
+    content = stripped.lstrip("# ")
+    for found in _SHELL_SERVICE.finditer(content):
+        name = found["name"] or found["name2"] or found["name3"]
+        word = found["verb"] or found["verb2"] or found["verb3"]
+        if not remark or found.start() == 0:
+            verb: Verb = "stop" if word == "stop" else "start"
+            yield ServiceCall(line=number, verb=verb, name=name.removesuffix(".service"), remark=remark)
+    if remark:
+        return
+    yield from _placeholders(number, content)
+    for found in _SHELL_NAME.finditer(content) if "chngname" in content else ():
+        name = (found[3] or "").strip("'\"") if found[2] in ("/s", "--set") else ""
+        yield NameCall(line=number, program=found[1], name=name)
 
 
-def _without_repeats(reading: Reading) -> Reading:
-    """A second try of the same service says nothing new."""
-    first: dict[tuple[Verb, str, bool], ServiceCall] = {}
-    for each in reading.services:
-        first.setdefault((each.verb, each.name.casefold(), each.remark), each)
-    reading.services = list(first.values())
-    return reading
+def _placeholders(number: int, content: str) -> Iterator[Placeholder]:
+    return (Placeholder(line=number, text=found[0]) for found in _PLACEHOLDER.finditer(content))

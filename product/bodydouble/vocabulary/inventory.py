@@ -96,20 +96,63 @@ class ScriptProgram(_Record, frozen=True, kw_only=True):
     there: bool | None
 
 
+class ServiceCall(_Record, frozen=True, kw_only=True):
+    """A service that a line of a script starts or stops; ``remark``: the line is a comment."""
+
+    line: int
+    verb: Literal["start", "stop"]
+    name: str
+    remark: bool = False
+
+
+class NameCall(_Record, frozen=True, kw_only=True):
+    """A call of Chngname in a script; ``name`` is empty where the own name is put back."""
+
+    line: int
+    program: str
+    name: str = ""
+
+    @property
+    def back(self) -> bool:
+        """Whether it puts the own name back."""
+        return not self.name
+
+
+class Placeholder(_Record, frozen=True, kw_only=True):
+    """Something of a sample script that had to be replaced."""
+
+    line: int
+    text: str
+
+
 class ScriptFacts(_Record, frozen=True, kw_only=True):
-    """A script that a monitor names.
+    """What a script that a monitor names does to services and names. Its text stays where it is: it may hold secrets.
 
     Attributes:
         path: as the monitor has it.
-        text: what stands in it; None: it cannot be read.
-        trouble: why not.
+        trouble: why it cannot be read; empty: it was.
+        lines: how many it has.
+        services: what it starts and stops, each once.
+        names: its calls of Chngname.
+        placeholders: what is left to be filled in.
         programs: where it finds Chngname.
     """
 
     path: str
-    text: str | None = None
     trouble: str = ""
+    lines: int = 0
+    services: list[ServiceCall] = []
+    names: list[NameCall] = []
+    placeholders: list[Placeholder] = []
     programs: list[ScriptProgram] = []
+
+    def active(self, verb: Literal["start", "stop"]) -> list[ServiceCall]:
+        """Calls that are carried out."""
+        return [each for each in self.services if each.verb == verb and not each.remark]
+
+    def remarked(self, verb: Literal["start", "stop"]) -> list[ServiceCall]:
+        """Calls that are comments."""
+        return [each for each in self.services if each.verb == verb and each.remark]
 
 
 class HostInventory(_Record, frozen=True, kw_only=True):

@@ -53,8 +53,8 @@ def test_a_monitor_may_look_where_no_secrets_are_and_change_nothing() -> None:
     with_api(action)
 
 
-def test_what_a_monitor_may_not_is_to_change_and_to_see_tokens_and_the_text_of_scripts() -> None:
-    assert {each.name for each in OTHERS if not each.changes} == {"tokens", "inventory"}
+def test_what_a_monitor_may_not_is_to_change_and_to_see_tokens() -> None:
+    assert {each.name for each in OTHERS if not each.changes} == {"tokens"}
     assert all(each.role == "admin" for each in OPERATIONS if each.changes)
 
 

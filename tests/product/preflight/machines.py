@@ -7,8 +7,9 @@ from typing import Any
 import msgspec
 
 from bodydouble.preflight.findings import Situation
+from bodydouble.preflight.scripts import read
 from bodydouble.profiles.catalog import find_profile
-from bodydouble.profiles.samples import sample
+from bodydouble.profiles.samples import Sample, sample
 from bodydouble.vocabulary.applications import ApplicationDirectory
 from bodydouble.vocabulary.inventory import (
     HostFacts,
@@ -71,17 +72,25 @@ def monitor(name: str) -> MonitorStatus:
     return MonitorStatus(request, "monitoring", 25.0, "green", "Monitoring SOURCE")
 
 
-def scripts(name: str) -> list[ScriptFacts]:
+def _samples(name: str) -> list[Sample]:
     profile = find_profile(name)
     chosen = [each.name for each in profile.services]
     source = "SOURCE" if profile.name_sensitive else ""
-    texts = [sample(profile, event, source=source, services=chosen) for event in profile.script_files]
+    return [sample(profile, event, source=source, services=chosen) for event in profile.script_files]
+
+
+def texts(name: str) -> list[str]:
+    """The text of both scripts of the good machines."""
+    return [each.text for each in _samples(name)]
+
+
+def scripts(name: str) -> list[ScriptFacts]:
     program = ScriptProgram(path="C:\\Bodydouble\\chngname", there=True)
     return [
-        ScriptFacts(
-            path=f"{DIRECTORY[name]}/{each.file}", text=each.text, programs=[program] if "chngname" in each.text else []
+        msgspec.structs.replace(
+            read(f"{DIRECTORY[name]}/{each.file}", each.text), programs=[program] if "chngname" in each.text else []
         )
-        for each in texts
+        for each in _samples(name)
     ]
 
 

@@ -7,10 +7,12 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
 import pytest
-from tests.product.preflight.machines import ADAPTER, changed, good
+from tests.product.preflight.machines import ADAPTER, changed, good, texts
 
 from bodydouble.preflight.catalog import CHECKS, preflight
+from bodydouble.preflight.scripts import read
 from bodydouble.vocabulary.applications import ApplicationDirectory, Uncovered
 from bodydouble.vocabulary.inventory import InstalledService
 from bodydouble.vocabulary.mapping import PathMapping
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     Change = Callable[[Situation], Situation]
 
+OVER, BACK = "post-failover", "pre-failback"
 SHOP = ApplicationDirectory("D:\\shop", "web site 2 (Shop)", "root")
 
 
@@ -48,15 +51,27 @@ def all_of(*changes: Change) -> Change:
     return change
 
 
-def text(event: str, old: str, new: str) -> Change:
+def written(event: str, content: str) -> Change:
+    """A script has another text."""
+
+    def change(situation: Situation) -> Situation:
+        number = 0 if event == OVER else 1
+        before = situation.host("target").scripts[number]
+        fresh = msgspec.structs.replace(read(before.path, content), programs=before.programs)
+        return at("target", f"scripts.{number}", fresh)(situation)
+
+    return change
+
+
+def text(event: str, old: str, new: str, *more: tuple[str, str]) -> Change:
     """Something else stands in a script."""
 
     def change(situation: Situation) -> Situation:
-        number = 0 if event == "post-failover" else 1
-        before = situation.host("target").scripts[number].text
-        assert before is not None
-        assert old in before, before
-        return at("target", f"scripts.{number}.text", before.replace(old, new))(situation)
+        content = texts(situation.profile.name)[0 if event == OVER else 1]
+        for before, after in ((old, new), *more):
+            assert before in content, content
+            content = content.replace(before, after)
+        return written(event, content)(situation)
 
     return change
 
@@ -80,7 +95,6 @@ def service(side: str, name: str, **values: Any) -> Change:
     return change
 
 
-OVER, BACK = "post-failover", "pre-failback"
 REQUEST = "monitors.0.request"
 TAKE, GIVE = '"C:\\Bodydouble\\chngname" /s SOURCE\n', '"C:\\Bodydouble\\chngname" /t\n'
 
@@ -204,10 +218,11 @@ PLANTED: list[tuple[str, Change, str, str, str]] = [
         "is not in the network of the target's Local Area Connection",
     ),
     ("iis5", at("target", "monitors", []), "failover-address", "fail", "no monitor"),
+    ("iis5", at("target", f"{REQUEST}.name", value=False), "failover-name", "warn", "leaves the name SOURCE alone"),
     ("iis5", at("target", f"{REQUEST}.scripts.pre_failback", ""), "scripts-set", "fail", "pre-failback: none is set"),
     (
         "iis5",
-        all_of(at("target", "scripts.0.text", None), at("target", "scripts.0.trouble", "there is no such file")),
+        at("target", "scripts.0.trouble", "there is no such file"),
         "scripts-readable",
         "fail",
         "POSTOVER.BAT: there is no such file",
@@ -244,7 +259,7 @@ PLANTED: list[tuple[str, Change, str, str, str]] = [
     ),
     ("iis5", at("target", "scripts.0.programs.0.there", value=False), "chngname", "fail", "has no C:\\Bodydouble"),
     ("iis5", at("target", "scripts.0.programs", []), "chngname", "unknown", "cannot be told"),
-    ("iis5", all_of(text(OVER, TAKE, ""), text(OVER, GIVE, "")), "chngname", "fail", "does not call it"),
+    ("iis5", text(OVER, TAKE, "", (GIVE, "")), "chngname", "fail", "does not call it"),
     (
         "nginx",
         all_of(text(OVER, "start_service nginx", "bodydouble chngname /s SOURCE; start_service nginx"),
@@ -303,7 +318,7 @@ def test_without_any_answer_every_check_is_not_known() -> None:
 def test_the_notes_own_scripts_pass_once_they_are_filled_in() -> None:
     printed = Path(__file__).parents[3] / "labs" / "scenarios" / "scripts"
     over, back = ((printed / name).read_text() for name in ("POSTOVER.BAT", "PREBACK.BAT"))
-    situation = at("target", "scripts.1.text", back)(at("target", "scripts.0.text", over)(good("iis5")))
+    situation = all_of(written(BACK, back), written(OVER, over))(good("iis5"))
     left = [each.detail for each in of(preflight(situation).findings, "script-placeholders")]
     assert [each.partition("line ")[2] for each in left] == [
         "6: <drive> was not replaced",
@@ -313,10 +328,9 @@ def test_the_notes_own_scripts_pass_once_they_are_filled_in() -> None:
         "21: <directory> was not replaced",
     ]
     filled = over.replace("<drive>\\<directory>", "C:\\Bodydouble").replace("source_name", "SOURCE")
-    report = preflight(at("target", "scripts.0.text", filled)(situation))
+    report = preflight(written(OVER, filled)(situation))
     assert [each for each in report.findings if each.verdict != "pass"] == []
-    index = good("iis4")
-    index = at("target", "scripts.1.text", back)(at("target", "scripts.0.text", filled)(index))
+    index = all_of(written(BACK, back), written(OVER, filled))(good("iis4"))
     seen = {(each.check, each.verdict) for each in preflight(index).findings if each.verdict != "pass"}
     assert seen == {("script-starts", "fail"), ("script-remarks", "warn")}
 
@@ -326,8 +340,7 @@ def test_details_name_line_numbers_that_are_right() -> None:
     (finding,) = [each for each in of(preflight(situation).findings, "script-services") if "W4SVC" in each.detail]
     found = re.search(r"line (\d+)", finding.detail)
     assert found is not None
-    lines = (situation.host("target").scripts[0].text or "").splitlines()
-    assert lines[int(found[1]) - 1] == "net start W4SVC"
+    assert texts("iis5")[0].splitlines()[int(found[1]) - 1] == "net start W3SVC"
 
 
 def test_a_service_that_the_source_does_not_use_need_not_be_started() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bodydouble.preflight.scripts import read
+from bodydouble.preflight.scripts import LONGEST_LINE, read
 from bodydouble.profiles.catalog import PROFILES
 from bodydouble.profiles.samples import sample
 
@@ -95,6 +95,11 @@ def test_calls_of_chngname_in_shell_scripts_are_found(line: str, program: str, n
 def test_a_shell_comment_is_read_as_a_remark() -> None:
     (call,) = read("/x.sh", "# systemctl start nginx\n# start it with systemctl start apache2").services
     assert (call.name, call.remark) == ("nginx", True)
+
+
+def test_of_a_line_that_cmd_would_not_take_the_rest_is_not_read() -> None:
+    reading = read("x.bat", f"net start W3SVC & echo {'x' * LONGEST_LINE} & net start Late\nnet stop W3SVC")
+    assert [each.name for each in reading.services] == ["W3SVC", "W3SVC"]
 
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=lambda profile: profile.name)
