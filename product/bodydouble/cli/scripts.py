@@ -42,7 +42,7 @@ def script() -> None:
     help="When it runs; without it, both are written into the directory --output.",
 )
 @click.option("--source", default="", metavar="NAME", help="The source's name, which the services run under.")
-@click.option("--directory", default="", help="Where the script and chngname lie on the target.")
+@click.option("--directory", default="", help="Where chngname (on Linux: bodydouble) lies on the target.")
 @click.option(
     "--service",
     "services",

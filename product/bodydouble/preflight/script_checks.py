@@ -218,10 +218,15 @@ def chngname(situation: Situation) -> list[Found]:
         if not situation.profile.name_sensitive:
             return passed(f"{facts.path} needs none")
         return [Found("fail", f"{facts.path} does not call it")]
-    if any("bodydouble" in each.program.lower().split() for each in calls):
+    if any(_is_ours(each.program) for each in calls):
         there = situation.host("target").chngname
         return [Found("pass" if there else "fail", f"the target's name can{'' if there else 'not'} be changed")]
     return [_program(facts, path) for path in dict.fromkeys(each.program for each in calls)]
+
+
+def _is_ours(program: str) -> bool:
+    """Whether it is the product's own command, which asks the daemon."""
+    return len(words := program.split()) > 1 and words[-2].strip("'\"").rpartition("/")[2] == "bodydouble"
 
 
 def _program(facts: ScriptFacts, path: str) -> Found:

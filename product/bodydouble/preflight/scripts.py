@@ -24,7 +24,7 @@ _BATCH_NAME = re.compile(
     re.IGNORECASE,
 )
 _BATCH_SERVICE = re.compile(r"\bnet(?:\.exe)?\s+(start|stop)\s+(\"[^\"]+\"|[^\">|&]+)", re.IGNORECASE)
-_SHELL_NAME = re.compile(r"((?:\S*/)?(?:bodydouble\s+)?chngname)\s+(/s|/t|--set|--reset)(?:[\s=]+(\S+))?")
+_SHELL_NAME = re.compile(r"((?:\S*/)?(?:bodydouble['\"]?\s+)?chngname)\s+(/s|/t|--set|--reset)(?:[\s=]+(\S+))?")
 _SHELL_SERVICE = re.compile(
     r"\bsystemctl\s+(?:-\S+\s+)*(?P<verb>start|stop|restart)\s+(?P<name>[\w@.:-]+)"
     r"|\b(?:service|rc-service|invoke-rc\.d)\s+(?P<name2>[\w@.:-]+)\s+(?P<verb2>start|stop|restart)"

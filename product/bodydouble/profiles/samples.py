@@ -41,7 +41,8 @@ def sample(
         profile: the application.
         event: when it runs.
         source: the source's name; a must after a failover where the application runs only under it.
-        directory: where it and Chngname lie on the target; by default the profile's.
+        directory: where Chngname lies on the target (``bodydouble`` on Linux); by default the profile's (Linux: on the
+            search path).
         services: exactly these, see `Profile.choose`.
 
     Raises:
@@ -52,5 +53,5 @@ def sample(
     if windows:
         text = batch.script(profile, event, chosen, source, directory or profile.script_directory)
     else:
-        text = shell.script(profile, event, chosen, source)
+        text = shell.script(profile, event, chosen, source, directory)
     return Sample(profile.script_files[event], text, windows)

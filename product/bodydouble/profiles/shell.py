@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from typing import TYPE_CHECKING
 
 from bodydouble.errors import InputError
@@ -22,7 +23,9 @@ _FUNCTION = """\
 """
 
 
-def script(profile: Profile, event: ScriptEvent, services: Sequence[ProfileService], source: str) -> str:
+def script(
+    profile: Profile, event: ScriptEvent, services: Sequence[ProfileService], source: str, directory: str
+) -> str:
     """The text of a script.
 
     Args:
@@ -30,6 +33,7 @@ def script(profile: Profile, event: ScriptEvent, services: Sequence[ProfileServi
         event: when it runs.
         services: those that it starts or stops, in the order in which they start.
         source: after a failover, run the services under this name; empty: they do not care.
+        directory: where ``bodydouble`` is, which changes the name; empty: on the daemon's search path.
 
     Raises:
         InputError: a name cannot be written into a shell script; says which character.
@@ -48,8 +52,17 @@ def script(profile: Profile, event: ScriptEvent, services: Sequence[ProfileServi
     steps = [f"{verb}_service {each.name} || failed=1" for each in (services if verb == "start" else services[::-1])]
     if source and verb == "start":
         name = checked_name(source)
-        steps = [f"bodydouble chngname /s {name} || failed=1", *steps, "bodydouble chngname /t || failed=1"]
+        program = _program(directory)
+        steps = [f"{program} chngname /s {name} || failed=1", *steps, f"{program} chngname /t || failed=1"]
     return "\n".join([*lines, *steps, "exit $failed"]) + "\n"
+
+
+def _program(directory: str) -> str:
+    if not directory:
+        return "bodydouble"
+    if not directory.startswith("/") or not directory.isprintable() or not directory.isascii():
+        raise InputError(f"directory: expected one such as /usr/local/bin, in printable ASCII, got {directory!r}")
+    return shlex.quote(f"{directory.rstrip('/')}/bodydouble")
 
 
 def checked_name(name: str) -> str:

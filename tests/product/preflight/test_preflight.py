@@ -268,6 +268,14 @@ PLANTED: list[tuple[str, Change, str, str, str]] = [
         "fail",
         "the target's name cannot be changed",
     ),
+    (
+        "nginx",
+        all_of(text(OVER, "start_service nginx", "'/opt/x y/bodydouble' chngname /s SOURCE"),
+               at("target", "chngname", value=False)),
+        "chngname",
+        "fail",
+        "the target's name cannot be changed",
+    ),
 ]  # fmt: skip
 
 

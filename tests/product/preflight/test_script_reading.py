@@ -84,6 +84,7 @@ def test_services_of_shell_scripts_are_found(line: str, verb: str, name: str) ->
         ("bodydouble chngname /s web1 || failed=1", "bodydouble chngname", "web1"),
         ("/usr/bin/bodydouble chngname --set=web1", "/usr/bin/bodydouble chngname", "web1"),
         ("bodydouble chngname /t", "bodydouble chngname", ""),
+        ("'/opt/bd/bodydouble' chngname /t", "'/opt/bd/bodydouble' chngname", ""),
         ("bodydouble chngname --reset", "bodydouble chngname", ""),
     ],
 )

@@ -102,6 +102,14 @@ def test_a_service_that_the_shell_would_read_otherwise_is_refused(name: str) -> 
         sample(NGINX, "post-failover", services=[name])
 
 
+def test_bodydouble_is_called_where_it_is() -> None:
+    text = sample(NGINX, "post-failover", source="web1", directory="/opt/body double/bin/").text
+    assert "'/opt/body double/bin/bodydouble' chngname /s web1 ||" in text
+    assert "\nbodydouble chngname /t ||" in sample(NGINX, "post-failover", source="web1").text
+    with pytest.raises(InputError, match="directory: expected one such as"):
+        sample(NGINX, "post-failover", source="web1", directory="bin")
+
+
 @pytest.mark.parametrize("name", ["web 1", "web1;", "$HOME", "-t", "a" * 64])
 def test_a_host_name_that_the_shell_would_read_otherwise_is_refused(name: str) -> None:
     with pytest.raises(InputError, match="source: "):
