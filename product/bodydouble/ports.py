@@ -1,6 +1,6 @@
 """The ports: all that the product asks of the host it runs on. Everything else is plain asyncio.
 
-A host body (Linux adapters, the simulated Windows) implements these eleven protocols; `Host` carries one of each.
+A host body (Linux adapters, the simulated Windows) implements these twelve protocols; `Host` carries one of each.
 Tests in ``tests/conformance`` hold every implementation to the text below. Paths are in product form (see
 `bodydouble.vocabulary.operations`). No method blocks the event loop.
 """
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bodydouble.vocabulary.inventory import HostFacts
     from bodydouble.vocabulary.operations import AnyOperation, Entry
     from bodydouble.vocabulary.records import HostIdentity, ScriptResult, ServiceStatus
+    from bodydouble.vocabulary.standing_in import NameChange
 
     Sink = Callable[[AnyOperation], None]
     Lost = Callable[[str], None]
@@ -233,6 +234,30 @@ class ActiveName(Protocol):
         """
 
 
+class OwnName(Protocol):
+    """Whether the host answers on the network for the name that is its own."""
+
+    async def give_up(self, name: str) -> NameChange:
+        """Answer for the own name no longer, until `take_back` or the next boot; ``name`` takes its place. Idempotent.
+
+        Where the system can, it also runs under ``name`` from now on.
+
+        Returns:
+            What has to follow.
+
+        Raises:
+            IdentityError: the system refused.
+        """
+
+    async def take_back(self) -> NameChange:
+        """Answer for the own name again. Nothing else happens when the host does already.
+
+        Raises:
+            DuplicateIdentityError: another machine answers for it.
+            IdentityError: the system refused.
+        """
+
+
 class Services(Protocol):
     """The host's services, by short or display name."""
 
@@ -334,7 +359,7 @@ class Host:
     """One of each port: what a host body hands to the product.
 
     Without `Applications` where nobody knows of any; without `ActiveName` where the name cannot be changed; without
-    `Inventory` where nobody can say what the host is.
+    `OwnName` where it cannot be given up; without `Inventory` where nobody can say what the host is.
     """
 
     file_system: FileSystem
@@ -347,4 +372,5 @@ class Host:
     entropy: Entropy
     applications: Applications | None = None
     active_name: ActiveName | None = None
+    own_name: OwnName | None = None
     inventory: Inventory | None = None

@@ -26,8 +26,10 @@ from bodydouble.vocabulary.records import (
     RestoreRequest,
     Rule,
 )
+from bodydouble.vocabulary.standing_in import OwnAddress
 from bodydouble_sim.windows.machine import WindowsMachine
 from bodydouble_sim.windows.service import IdleProgram, ServiceConfig
+from bodydouble_sim.windows.version import WINDOWS_2000
 from bodydouble_sim.world import World
 
 if TYPE_CHECKING:
@@ -35,10 +37,14 @@ if TYPE_CHECKING:
 
     from bodydouble.ports import Host
     from bodydouble.vocabulary.standing_in import Heartbeat
+    from bodydouble_sim.windows.version import WindowsVersion
 
 STATE = "C:/Program Files/Bodydouble/State"
 ADAPTER = "Local Area Connection"
 ADDRESSES = ("10.0.0.10", "10.0.0.11")
+OWN = "10.0.0.20"
+NAMED = ("LanmanServer", "Browser")
+"""Services that Windows NT 4.0 has to start again when the machine's name is another one."""
 SITE = "Site"
 ORDER = "C:/Data/order.txt"
 OFF_SECONDS = 5.0
@@ -145,8 +151,15 @@ class SiteProgram(IdleProgram):
 class Server:
     """A simulated machine with the daemon and the site as its services."""
 
-    def __init__(self, world: World, name: str, addresses: list[str], boundaries: Boundaries | None = None) -> None:
-        self.windows = WindowsMachine(world, name)
+    def __init__(
+        self,
+        world: World,
+        name: str,
+        addresses: list[str],
+        boundaries: Boundaries | None = None,
+        version: WindowsVersion = WINDOWS_2000,
+    ) -> None:
+        self.windows = WindowsMachine(world, name, version=version)
         self.windows.plug(world.network.segment("lan"), [f"{address}/24" for address in addresses])
         self.boundaries = boundaries
         self.daemon: Daemon | None = None
@@ -178,8 +191,18 @@ class Server:
         files: Any = BoundedFiles(host.file_system, "file", self.boundaries)
         identity: Any = Bounded(host.identity, "identity", self.boundaries)
         pinger: Any = Bounded(host.pinger, "heartbeat", self.boundaries)
+        own_name: Any = Bounded(host.own_name, "own name", self.boundaries)
+        services: Any = Bounded(host.services, "service", self.boundaries)
         ported: Any = scripts
-        return dataclasses.replace(host, file_system=files, identity=identity, scripts=ported, pinger=pinger)
+        return dataclasses.replace(
+            host,
+            file_system=files,
+            identity=identity,
+            scripts=ported,
+            pinger=pinger,
+            own_name=own_name,
+            services=services,
+        )
 
     async def ready(self) -> Daemon:
         """The daemon, once it serves."""
@@ -239,6 +262,13 @@ class Server:
         addresses = [address for address in ADDRESSES if self.windows.stack.owns(address)]
         return [*addresses, *(name for name in self.windows.netbios.names() if name == "SOURCE")]
 
+    @property
+    def has_its_own(self) -> list[str]:
+        """Its own address and name, as far as it answers for them, and what does not run of what has to."""
+        names = [name for name in self.windows.netbios.names() if name == "TARGET"]
+        stopped = [name for name in NAMED if self.windows.system.scm.find(name).state != "running"]
+        return [*([OWN] if self.windows.stack.owns(OWN) else []), *names, *stopped]
+
 
 EVERYTHING = [*ADDRESSES, "SOURCE"]
 
@@ -246,12 +276,20 @@ EVERYTHING = [*ADDRESSES, "SOURCE"]
 class Story:
     """One life of the pair: protect, lose the source, stand in, fail back, restore."""
 
-    def __init__(self, chosen: int | None = None, *, kill: bool = False, heartbeat: Heartbeat = "icmp") -> None:
+    def __init__(
+        self,
+        chosen: int | None = None,
+        *,
+        kill: bool = False,
+        heartbeat: Heartbeat = "icmp",
+        replaces: WindowsVersion | None = None,
+    ) -> None:
         self.heartbeat = heartbeat
+        self.replaces = replaces is not None
         self.boundaries = Boundaries(chosen)
         self.world = World(1)
         self.source = Server(self.world, "SOURCE", list(ADDRESSES))
-        self.target = Server(self.world, "TARGET", ["10.0.0.20"], self.boundaries)
+        self.target = Server(self.world, "TARGET", [OWN], self.boundaries, replaces or WINDOWS_2000)
         self.boundaries.cut = self.target.kill_daemon if kill else self.target.cut_power
 
     def run(self) -> Boundaries:
@@ -271,10 +309,12 @@ class Story:
         self.source.daemon = None
         await self._until(lambda: self.target.state == "failed-over")
         assert (self.target.owned, self.target.serving) == (EVERYTHING, True)
+        assert self.target.has_its_own == ([] if self.replaces else [OWN, "TARGET"])
         self.target.windows.put_file("C:\\Data\\order.txt", b"an order")
         await self.target.perform(_fail_back, lambda: self.target.state in ("failing-back", "failed-back"))
         await self._until(lambda: self.target.state == "failed-back")
         assert (self.target.owned, self.target.serving) == ([], False)
+        assert self.target.has_its_own == [OWN, "TARGET"]
         await self._bring_source_back()
         await self.target.perform(_go_on, lambda: self.target.state == "monitoring")
         self.boundaries.open = False
@@ -301,7 +341,9 @@ class Story:
             self.target.windows.put_file(f"C:\\{other}.bat", b"echo %BODYDOUBLE_ATTEMPT%\r\n")
         await self.source.windows.command(f"net start {SITE}")
         await self.source.windows.perform(self._connect(source), name="connect")
-        await self.target.windows.perform(target.failover.create_monitor(_request(self.heartbeat)), name="monitor")
+        await self.target.windows.perform(
+            target.failover.create_monitor(_request(self.heartbeat, replaces=self.replaces)), name="monitor"
+        )
 
     @staticmethod
     async def _connect(source: Daemon) -> None:
@@ -340,8 +382,10 @@ async def _go_on(daemon: Daemon) -> None:
     await daemon.failover.decide("SOURCE", FailbackDecision(decision="continue"))
 
 
-def _request(heartbeat: Heartbeat) -> MonitorRequest:
+def _request(heartbeat: Heartbeat, *, replaces: bool) -> MonitorRequest:
     return MonitorRequest(
+        identity="replace" if replaces else "add",
+        given_up=[OwnAddress(ADAPTER, f"{OWN}/24")] if replaces else [],
         source="SOURCE",
         addresses=[InterfaceAddress(interface=ADAPTER, address=f"{address}/24") for address in ADDRESSES],
         heartbeat=heartbeat,

@@ -15,9 +15,12 @@ from tests.e2e.standing_in import Boundaries, Story
 from bodydouble.failover.journal import Journal
 from bodydouble.failover.monitor import Monitor
 from bodydouble.vocabulary.events import EventCode
+from bodydouble_sim.windows.version import NT_4, WINDOWS_2000
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from bodydouble_sim.windows.version import WindowsVersion
 
     Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -27,9 +30,9 @@ FEWEST = 80
 
 
 @cache
-def boundaries_of_a_run() -> list[int]:
+def boundaries_of_a_run(replaces: WindowsVersion | None = None) -> list[int]:
     """Every boundary, save for one after a call that is at once the boundary before the next call."""
-    labels = Story().run().labels
+    labels = Story(replaces=replaces).run().labels
     following = [*labels[1:], ""]
     return [
         number
@@ -60,8 +63,8 @@ def end_was_not_durable(seen: Boundaries) -> bool:
     return bool(ends) and "after Rename monitors.json.new" not in passed[ends[-1] :]
 
 
-def cut_at(number: int, *, kill: bool) -> None:
-    story = Story(number, kill=kill)
+def cut_at(number: int, *, kill: bool, replaces: WindowsVersion | None = None) -> None:
+    story = Story(number, kill=kill, replaces=replaces)
     try:
         check_scripts(story.run())
     except AssertionError as error:
@@ -76,6 +79,32 @@ def test_no_boundary_of_failover_and_failback_leaves_two_owners_or_loses_anythin
     assert len(numbers) > FEWEST
     for number in numbers[part::PARTS]:
         cut_at(number, kill=kill)
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_no_boundary_leaves_a_replaced_machine_without_its_own_identity(part: int) -> None:
+    """Windows NT 4.0, whose services are started again because of the name, and an own address that is given up."""
+    for number in boundaries_of_a_run(NT_4)[part::PARTS]:
+        cut_at(number, kill=False, replaces=NT_4)
+
+
+def test_a_killed_daemon_finishes_what_is_special_about_a_replaced_machine() -> None:
+    labels = Story(replaces=NT_4).run().labels
+    special = [
+        number for number in boundaries_of_a_run(NT_4) if "own name" in labels[number] or "service" in labels[number]
+    ]
+    assert special
+    for number in special:
+        cut_at(number, kill=True, replaces=NT_4)
+
+
+def test_windows_2000_says_that_it_needs_a_boot_to_run_under_the_other_name() -> None:
+    story = Story(replaces=WINDOWS_2000)
+    story.run()
+    assert story.target.daemon is not None
+    codes = [event.code for event in story.target.daemon.events.after(0)]
+    assert codes.count(EventCode.REBOOT_NEEDED) == 1
+    assert EventCode.SERVICES_RESTARTED not in codes
 
 
 def no_journal(patch: pytest.MonkeyPatch) -> None:

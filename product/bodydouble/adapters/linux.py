@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
-    from bodydouble.ports import FileFilter, Identity
+    from bodydouble.ports import FileFilter, Identity, OwnName
 
 #: Threads for calls that block: a long fsync must not hold up scanning.
 _THREADS = 6
@@ -117,7 +117,7 @@ async def open_host(settings: LinuxHostSettings, state_directory: str = "") -> A
             LinuxActiveName(StateStore(file_system, state_directory, SystemClock())) if state_directory else None
         )
         own = await active_name.original() if active_name is not None else None
-        identity = await _open_identity(settings.identity, own or "", executor, stack)
+        identity, own_name = await _open_identity(settings.identity, own or "", executor, stack)
         yield Host(
             file_system=file_system,
             file_filter=await _open_filter(roots, settings.filter, backing, executor, stack),
@@ -129,6 +129,7 @@ async def open_host(settings: LinuxHostSettings, state_directory: str = "") -> A
             entropy=SystemEntropy(),
             applications=ConfiguredApplications(directories),
             active_name=active_name,
+            own_name=own_name,
             inventory=LinuxInventory(settings.services),
         )
 
@@ -200,12 +201,12 @@ async def _open_filter(
 
 async def _open_identity(
     settings: IdentitySettings, permanent: str, executor: ThreadPoolExecutor, stack: AsyncExitStack
-) -> Identity:
+) -> tuple[Identity, OwnName]:
     try:
-        from bodydouble.adapters.network.identity import LinuxIdentity  # noqa: PLC0415 - the extra may be missing
+        from bodydouble.adapters.network.identity import LinuxIdentity, LinuxOwnName  # noqa: PLC0415 - the extra may be missing
     except ImportError as error:
         raise IdentityError("addresses need the 'linux' extra: pip install 'bodydouble[linux]'") from error
     identity = LinuxIdentity(executor, netbios=settings.netbios, permanent=permanent)
     await identity.start()
     stack.push_async_callback(identity.stop)
-    return identity
+    return identity, LinuxOwnName(identity)

@@ -12,7 +12,7 @@ from bodydouble.cli.script_options import script_options
 from bodydouble.cli.session import Command, Group, Session, examples, pass_session, path_argument
 from bodydouble.errors import ConnectionStateError
 from bodydouble.vocabulary.records import FailbackDecision, InterfaceAddress, MonitorRequest, MonitorScripts
-from bodydouble.vocabulary.standing_in import Heartbeat, Trigger
+from bodydouble.vocabulary.standing_in import Heartbeat, OwnAddress, Trigger
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,6 +50,7 @@ def monitor() -> None:
         "    --missed 5 --post-failover C:/bodydouble/postover.bat --pre-failback C:/bodydouble/preback.bat",
         "bodydouble monitor create WEB1 --address eth0=10.0.0.10/24 --watch 10.0.9.10 --trigger any",
         "bodydouble monitor create WEB1 --address eth0=10.0.0.10/24 --heartbeat service --manual",
+        "bodydouble monitor create WEB1 --address eth0=10.0.0.10/24 --replace --give-up eth0=10.0.0.20/24",
         "bodydouble monitor create WEB1 --address eth0=10.0.0.10/24 --post-failover /etc/start.sh \\",
         "    --on-failure post-failover=abort --script-arguments 'post-failover=--site www'",
     ),
@@ -84,6 +85,14 @@ def monitor() -> None:
     "--watch", "watched", metavar="ADDRESS", multiple=True, help="A further address to watch and not to assume."
 )
 @click.option("--name/--no-name", "take_name", default=True, show_default=True, help="Assume the source's name, too.")
+@click.option("--replace", is_flag=True, help="Replace this target's own name by the source's, instead of adding it.")
+@click.option(
+    "--give-up",
+    "given_up",
+    type=InterfaceAddressType(),
+    multiple=True,
+    help="With --replace: an address of this target's own that it gives up while it stands in.",
+)
 @click.option("--manual", is_flag=True, help="Wait for an operator instead of failing over at zero.")
 @click.option("--pre-failover", default="", metavar="FILE", help="Script to run before the identity is assumed.")
 @click.option("--post-failover", default="", metavar="FILE", help="Script to run after the identity is assumed.")
@@ -104,6 +113,8 @@ def create(
     service_port: int,
     watched: Sequence[str],
     take_name: bool,
+    replace: bool,
+    given_up: Sequence[InterfaceAddress],
     manual: bool,
     pre_failover: str,
     post_failover: str,
@@ -132,6 +143,8 @@ def create(
         service_port=service_port,
         watched=list(watched),
         name=take_name,
+        identity="replace" if replace else "add",
+        given_up=[OwnAddress(item.interface, item.address) for item in given_up],
     )
     _show(session, session.talk(lambda client: client.create_monitor(request)))
 

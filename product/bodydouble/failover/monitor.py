@@ -98,6 +98,7 @@ class Monitor:
             status_line=shown.status_line,
             addresses_answering=self._countdown.answering() if self._countdown else [],
             held=why,
+            reboot=self._takeover.reboot if self._takeover else "",
         )
 
     async def fail_over(self) -> None:

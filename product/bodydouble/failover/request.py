@@ -43,6 +43,7 @@ def check_request(request: MonitorRequest) -> None:
         raise InputError(f"script_timeout: expected more than 0, at most {limit} seconds, got {request.script_timeout}")
     _check_addresses(request.addresses)
     _check_watched(request)
+    _check_replacement(request)
     _check_scripts(request.scripts)
     _check_script_options(request)
 
@@ -73,6 +74,13 @@ def _check_watched(request: MonitorRequest) -> None:
         if plain in seen:
             raise InputError(f"watched: {plain} is listed twice; an address that is assumed is watched")
         seen.append(plain)
+
+
+def _check_replacement(request: MonitorRequest) -> None:
+    if request.identity == "replace" and not request.name:
+        raise InputError("identity: to replace this machine's identity the source's name has to be assumed")
+    if request.given_up and request.identity != "replace":
+        raise InputError("given_up: this machine gives addresses up only when its identity is replaced")
 
 
 def _check_scripts(scripts: MonitorScripts) -> None:
@@ -114,6 +122,11 @@ def check_fits_host(request: MonitorRequest, identity: HostIdentity) -> None:
     for address in request.watched:
         if address in own:
             raise InputError(f"watched: {address} is this machine's own address")
+    held = [(item.interface, item.address) for item in identity.addresses]
+    for given in request.given_up:
+        if (given.interface, given.address) not in held:
+            known = ", ".join(f"{interface}={address}" for interface, address in held)
+            raise InputError(f"given_up: {given.interface}={given.address} is not this machine's; it has {known}")
     interfaces = sorted({item.interface for item in identity.addresses})
     for item in request.addresses:
         if item.address.partition("/")[0] in own:

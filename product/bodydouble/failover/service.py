@@ -112,6 +112,8 @@ class FailoverService:
         check_request(request)
         if request.heartbeat == "service":
             self._service.check_paired(request.source)
+        if request.identity == "replace" and self._host.own_name is None:
+            raise InputError("identity: this machine cannot give its own name up")
         request = msgspec.structs.replace(request, missed=request.misses)
         async with self._changing:
             self._check_fits_others(request)
@@ -132,6 +134,8 @@ class FailoverService:
                 if item.monitor.state != "stopped":
                     raise ConnectionStateError(f"{source!r} is monitored already: delete that monitor first")
                 continue
+            if request.identity == "replace" == item.monitor.request.identity:
+                raise InputError(f"identity: this machine's is replaced by {source!r} already, and it has only one")
             taken = {address.address.partition("/")[0] for address in item.monitor.request.addresses}
             for address in request.addresses:
                 if address.address.partition("/")[0] in taken:

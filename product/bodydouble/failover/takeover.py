@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Literal
 
 from bodydouble.errors import BodydoubleError, DuplicateIdentityError
 from bodydouble.failover import clearance
+from bodydouble.failover.replacement import OWN_NAME, Replacement
 from bodydouble.failover.scripts import ScriptRuns
+from bodydouble.failover.steps import Steps
 from bodydouble.vocabulary.events import EventCode
 
 if TYPE_CHECKING:
@@ -35,9 +37,6 @@ Outcome = Literal["done", "left", "held", "aborted"]
 
 ANNOUNCE_AGAIN = (1.0, 2.0, 4.0)
 """Seconds after the first gratuitous ARP at which it is repeated: a single broadcast may be lost."""
-
-STEP_TIMEOUT = 30.0
-"""Seconds that one step at the host's identity may take before it counts as failed."""
 
 MARK = "mark"
 
@@ -70,11 +69,17 @@ class Takeover:
         self._request = request
         self._tasks = tasks
         self._journal = journal
-        self._scripts = ScriptRuns(host, events, request, journal, self._report)
+        self._steps = Steps(events, request.source, journal)
+        self._scripts = ScriptRuns(host, events, request, journal, self._steps.report)
+        self._replacement = Replacement(host, events, request, self._steps)
         self._repeats: dict[str, asyncio.Task[None]] = {}
-        self._failures: dict[str, str] = {}
         self._barred: set[str] = set()
         self.assuming = ""
+
+    @property
+    def reboot(self) -> str:
+        """What only a boot of this machine would bring about, empty: nothing."""
+        return self._replacement.reboot
 
     # --- failover -------------------------------------------------------------------------------------------------
 
@@ -95,14 +100,14 @@ class Takeover:
     async def _prepare(self, leave: asyncio.Event) -> Outcome | None:
         """What comes before the first address; None when the way is free."""
         # Without the mark a returning source would mirror over what clients write here: no address before it.
-        mark = partial(self._step, MARK, "mark the data as newer here", self._mark_standing_in)
+        mark = partial(self._steps.take, MARK, "mark the data as newer here", self._mark_standing_in)
         if not await self._until_done(mark, leave):
             return "left"
         if self._journal.undoing != "pre-failback":  # else its counterpart never ran
             await self._run_pre_script("pre-failover", self._request.scripts.pre_failover)
             if stop := self._stopped_at("pre-failover"):
                 return stop
-        clear = partial(self._attempt, "be sure that the identity may be assumed", self._clear)
+        clear = partial(self._steps.attempt, "be sure that the identity may be assumed", self._clear)
         return None if await self._until_done(clear, leave) else "left"
 
     async def _assume(self, leave: asyncio.Event) -> Outcome:
@@ -114,11 +119,12 @@ class Takeover:
             named = not self._request.name or (
                 len(missing) < len(self._request.addresses) and await self._assume_name()
             )
+            replaced = self._request.identity == "add" or (named and await self._replacement.assume())
             if len(self._barred) < len(self._request.addresses):
                 await self._run_post_script("post-failover", self._request.scripts.post_failover)
                 if stop := self._stopped_at("post-failover"):
                     return stop
-            if named and not missing:
+            if named and replaced and not missing:
                 return "done"
             if await self._pause(leave):
                 return "left"
@@ -127,7 +133,7 @@ class Takeover:
         self._journal.marked += await self._marks.stand_in(self._request.source)
 
     async def _unmark(self) -> bool:
-        return await self._step("unmark", "take the mark back", self._take_marks_back)
+        return await self._steps.take("unmark", "take the mark back", self._take_marks_back)
 
     async def _take_marks_back(self) -> None:
         """Nothing was written here: no client was sent here yet. What an earlier failover marked stays marked."""
@@ -148,11 +154,11 @@ class Takeover:
         for item in addresses:
             self.assuming = item.address
             step = _address_step(item)
-            done = await self._step(step, f"add address {item.address}", partial(self._add_address, item))
+            done = await self._steps.take(step, f"add address {item.address}", partial(self._add_address, item))
             (added if done else missing).append(item)
         for item in added:
             step = _announcement_step(item)
-            await self._step(step, f"announce address {item.address}", partial(self._announce, item))
+            await self._steps.take(step, f"announce address {item.address}", partial(self._announce, item))
         return missing
 
     async def _add_address(self, item: InterfaceAddress) -> None:
@@ -177,14 +183,14 @@ class Takeover:
         for after in ANNOUNCE_AGAIN:
             await asyncio.sleep(after - before)
             before = after
-            await self._attempt(
+            await self._steps.attempt(
                 f"repeat announcement of {item.address}",
                 partial(self._host.identity.announce, item.interface, item.address),
             )
 
     async def _assume_name(self) -> bool:
         self.assuming = self._request.source
-        return await self._step(self._name_step, f"add name {self._request.source}", self._add_name)
+        return await self._steps.take(self._name_step, f"add name {self._request.source}", self._add_name)
 
     async def _add_name(self) -> None:
         await self._host.identity.add_name(self._request.source)
@@ -204,14 +210,16 @@ class Takeover:
                 return stop
         unnamed = not self._request.name or await self._give_back_name()
         held = await self._give_back_addresses(self._request.addresses)
+        own = self._request.identity == "add" or await self._replacement.undo()
         await self._run_post_script("post-failback", scripts.post_failback)
         if stop := self._stopped_at("post-failback"):
             return stop
         unmarked = undoing != "pre-failover" or await self._unmark()
-        while held or not unnamed or not unmarked:
+        while held or not (unnamed and own and unmarked):
             await asyncio.sleep(self._request.interval)
             unnamed = unnamed or await self._give_back_name()
             held = await self._give_back_addresses(held)
+            own = own or await self._replacement.undo()
             unmarked = unmarked or await self._unmark()
         self.assuming = ""
         if undoing is None:
@@ -222,7 +230,7 @@ class Takeover:
         return "done"
 
     async def _give_back_name(self) -> bool:
-        return await self._step(self._name_step, f"remove name {self._request.source}", self._remove_name)
+        return await self._steps.take(self._name_step, f"remove name {self._request.source}", self._remove_name)
 
     async def _remove_name(self) -> None:
         await self._host.identity.remove_name(self._request.source)
@@ -233,7 +241,7 @@ class Takeover:
         return [
             item
             for item in addresses
-            if not await self._step(
+            if not await self._steps.take(
                 _address_step(item), f"remove address {item.address}", partial(self._remove_address, item)
             )
         ]
@@ -259,6 +267,7 @@ class Takeover:
             # A host that cannot tell its boots apart betrays one by what did not survive it.
             rebooted = rebooted or (identity is not None and not ours and self._journal.added_addresses())
             self._due_again(identity, ours, rebooted=rebooted)
+        self._journal.due_again([OWN_NAME])  # whether the machine answers for it nobody can tell, and what follows
         self._journal.inherited = False
         after = "a reboot of this machine" if rebooted else "a restart of the service"
         self._events.record(resumed, f"{what} of {source} goes on after {after}")
@@ -281,7 +290,7 @@ class Takeover:
         try:
             return await self._host.identity.query()
         except (BodydoubleError, OSError) as error:
-            self._report("look up this machine's names and addresses", str(error))
+            self._steps.report("look up this machine's names and addresses", str(error))
             return None
 
     # --- scripts --------------------------------------------------------------------------------------------------
@@ -302,40 +311,6 @@ class Takeover:
     @property
     def _name_step(self) -> str:
         return f"name {self._request.source}"
-
-    async def _step(self, step: str, what: str, action: Callable[[], Awaitable[None]]) -> bool:
-        """Carry out one step that is not done yet, with its entry in the journal; False when it failed."""
-        if self._journal.settled(step):
-            return True
-        if what not in self._failures or self._journal.state(step) != "begun":  # not what is merely tried again
-            await self._journal.begin(step)
-        if not await self._attempt(what, action):
-            return False
-        self._journal.end(step)
-        return True
-
-    async def _attempt(self, what: str, action: Callable[[], Awaitable[None]]) -> bool:
-        """Carry out one step; a failure is recorded once, and again only when its reason changes."""
-        try:
-            async with asyncio.timeout(STEP_TIMEOUT):
-                await action()
-        except BodydoubleError as error:
-            self._report(what, str(error))
-            return False
-        except TimeoutError:
-            self._report(what, f"not done within {STEP_TIMEOUT:.0f} s")
-            return False
-        except OSError as error:  # whatever the system refuses, the other steps and monitors go on
-            self._report(what, str(error))
-            return False
-        self._failures.pop(what, None)
-        return True
-
-    def _report(self, what: str, reason: str) -> None:
-        if self._failures.get(what) != reason:
-            self._failures[what] = reason
-            text = f"{self._request.source}: could not {what}: {reason}"
-            self._events.record(EventCode.FAILOVER_STEP_FAILED, text)
 
     async def _until_done(self, action: Callable[[], Awaitable[bool]], leave: asyncio.Event) -> bool:
         """Try each interval until it succeeds; False when ``leave`` was set before."""

@@ -513,6 +513,7 @@ class MonitorStatus(Record, frozen=True):
         bullet: green; yellow once 25 % of the time-out has elapsed without a heartbeat; red at and after failover.
         status_line: the status bar's text.
         held: why failover or failback waits for an operator's word, empty: it does not.
+        reboot: what only a boot of this machine would bring about, empty: nothing.
     """
 
     request: MonitorRequest
@@ -522,6 +523,7 @@ class MonitorStatus(Record, frozen=True):
     status_line: str
     addresses_answering: list[str] = []
     held: str = ""
+    reboot: str = ""
 
 
 class FailbackDecision(Record, frozen=True):

@@ -42,6 +42,25 @@ class ScriptOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     on_failure: ScriptPolicy = "continue"
 
 
+class NameChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What has to follow before all of a host knows that it runs under another name.
+
+    Attributes:
+        services: to be started again, in the order of starting.
+        reboot: what only a boot brings about, for people; empty: nothing.
+    """
+
+    services: tuple[str, ...] = ()
+    reboot: str = ""
+
+
+class OwnAddress(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An address of the target itself: its adapter, and the address with its prefix length."""
+
+    interface: str
+    address: str
+
+
 class StandInOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a monitor may be told beyond whom it watches and what the scripts are.
 
@@ -54,6 +73,9 @@ class StandInOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         service_port: the source's replication port, for heartbeats of its service.
         watched: further addresses of the source that are watched and not assumed.
         name: whether the source's name is assumed.
+        identity: whether the source's identity is added to the target's own, or replaces it: then the target does not
+            answer for its own name while it stands in.
+        given_up: own addresses that the target gives up meanwhile, with ``replace``.
     """
 
     missed: int | None = None
@@ -63,6 +85,8 @@ class StandInOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     service_port: int = 6320
     watched: list[str] = []
     name: bool = True
+    identity: Literal["add", "replace"] = "add"
+    given_up: list[OwnAddress] = []
 
     @property
     def misses(self) -> int:

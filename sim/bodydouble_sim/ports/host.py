@@ -13,6 +13,7 @@ from bodydouble_sim.ports.file_filter import SimFileFilter
 from bodydouble_sim.ports.file_system import SimFileSystem
 from bodydouble_sim.ports.identity import SimIdentity
 from bodydouble_sim.ports.inventory import SimInventory
+from bodydouble_sim.ports.own_name import SimOwnName
 from bodydouble_sim.ports.pinger import SimPinger
 from bodydouble_sim.ports.scripts import SimScripts
 from bodydouble_sim.ports.services import SimServices
@@ -35,5 +36,6 @@ def compose(machine: WindowsMachine) -> Host:
         entropy=SimEntropy(machine.world.random(f"secrets:{machine.name}")),
         applications=SimApplications(machine.system),
         active_name=SimActiveName(machine.system),
+        own_name=SimOwnName(machine),
         inventory=SimInventory(machine.system),
     )

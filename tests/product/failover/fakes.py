@@ -41,7 +41,9 @@ from bodydouble.vocabulary.records import (
     ScriptResult,
     ServiceState,
     ServiceStatus,
+    StartupType,
 )
+from bodydouble.vocabulary.standing_in import NameChange
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
@@ -124,7 +126,8 @@ class FakeIdentity:
         self.wire = wire
         self.log = log
         self.names: list[str] = []
-        self.addresses = [InterfaceAddress(interface=ADAPTER, address="10.0.0.20/24")]
+        self.own = InterfaceAddress(interface=ADAPTER, address="10.0.0.20/24")
+        self.addresses = [self.own]
         self.failures: Counter[str] = Counter()
         self.boots = 1
         self.tells_boots = True
@@ -187,7 +190,26 @@ class FakeIdentity:
     def reboot(self) -> None:
         self.boots += 1
         self.names.clear()
-        del self.addresses[1:]
+        self.addresses[:] = [self.own]
+
+
+class FakeOwnName:
+    """Whether the machine answers for TARGET; ``change`` is what has to follow."""
+
+    def __init__(self, log: list[str]) -> None:
+        self.log = log
+        self.answers = True
+        self.change = NameChange()
+
+    async def give_up(self, name: str) -> NameChange:
+        self.log.append(f"own name gives way to {name}")
+        self.answers = False
+        return self.change
+
+    async def take_back(self) -> NameChange:
+        self.log.append("own name taken back")
+        self.answers = True
+        return self.change
 
 
 class FakeScripts:
@@ -211,17 +233,21 @@ class FakeServices:
     def __init__(self) -> None:
         self.running: dict[str, bool] = {"W3SVC": False}
         self.refuse = False
+        self.automatic: list[str] = []
+        self.started: list[str] = []
 
     async def query(self, name: str) -> ServiceStatus:
         if name not in self.running:
             raise ServiceError(f"no service {name!r}")
+        startup: StartupType = "automatic" if name in self.automatic else "manual"
         state: ServiceState = "running" if self.running[name] else "stopped"
-        return ServiceStatus(name=name, display_name=name, state=state, startup="manual")
+        return ServiceStatus(name=name, display_name=name, state=state, startup=startup)
 
     async def start(self, name: str) -> None:
         if self.refuse:
             raise ServiceError(f"{name} did not start")
         self.running[name] = True
+        self.started.append(name)
 
     async def stop(self, name: str) -> None:
         self.running[name] = False
@@ -342,6 +368,7 @@ class Target:
         self.pinger = FakePinger(self.wire)
         self.scripts = FakeScripts(self.log)
         self.services = FakeServices()
+        self.own_name = FakeOwnName(self.log)
         self.source_service = FakeSourceService(self.wire)
         self.files = MemoryFiles()
         self.clock = FakeClock()
@@ -355,6 +382,7 @@ class Target:
             self.pinger,
             self.clock,
             SeededEntropy("TARGET"),
+            own_name=self.own_name,
         )
         self._task: asyncio.Task[None] | None = None
 
@@ -391,6 +419,7 @@ class Target:
         await self.stop()
         if reboot:
             self.identity.reboot()
+            self.own_name.answers = True
         return await self.start()
 
     @property

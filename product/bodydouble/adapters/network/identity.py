@@ -11,6 +11,7 @@ from bodydouble.adapters.network.addresses import AddressBook
 from bodydouble.adapters.network.name_service import NameService
 from bodydouble.errors import IdentityError
 from bodydouble.vocabulary.records import HostIdentity
+from bodydouble.vocabulary.standing_in import NameChange
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -83,6 +84,15 @@ class LinuxIdentity:
         if self._names is not None:
             await self._names.remove(name)
 
+    async def answer_for_own_name(self, *, answer: bool) -> None:
+        """Answer for the host's own name, as from the start on, or do not.
+
+        Raises:
+            DuplicateIdentityError: another node answers for it meanwhile.
+        """
+        if self._names is not None:
+            await self._names.answer_for_own(answer=answer)
+
     async def add_address(self, interface: str, address: str) -> None:
         """See the port."""
         await self._book.add(interface, address)
@@ -105,6 +115,27 @@ class LinuxIdentity:
     async def in_use(self, interface: str, address: str) -> bool:
         """See the port."""
         return await arp.in_use(interface, _bare(address))
+
+
+class LinuxOwnName:
+    """The `OwnName` port on Linux: the own name in the NetBIOS name service. The host name stays what it is.
+
+    Args:
+        identity: the host's names and addresses.
+    """
+
+    def __init__(self, identity: LinuxIdentity) -> None:
+        self._identity = identity
+
+    async def give_up(self, _name: str) -> NameChange:
+        """See the port; nothing happens where names are switched off, as nobody answers for them then."""
+        await self._identity.answer_for_own_name(answer=False)
+        return NameChange()
+
+    async def take_back(self) -> NameChange:
+        """See the port."""
+        await self._identity.answer_for_own_name(answer=True)
+        return NameChange()
 
 
 def _present_boot() -> str:

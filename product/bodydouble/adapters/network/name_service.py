@@ -38,6 +38,7 @@ class NameService(asyncio.DatagramProtocol):
     def __init__(self, own: str, book: AddressBook) -> None:
         self._own = own.partition(".")[0][: nbns.LONGEST_NAME]
         self._book = book
+        self._answers_for_own = True
         self._added: dict[str, str] = {}
         self._conflicts: dict[int, asyncio.Future[str]] = {}
         self._unclaimed: dict[str, float] = {}
@@ -113,10 +114,26 @@ class NameService(asyncio.DatagramProtocol):
         asked = self._unclaimed.pop(name.upper(), None)
         return asked is not None and asyncio.get_running_loop().time() - asked <= _FRESH_SECONDS
 
+    async def answer_for_own(self, *, answer: bool) -> None:
+        """Answer for the host's own name, or release it.
+
+        Raises:
+            DuplicateIdentityError: another node answers for it meanwhile.
+        """
+        if answer == self._answers_for_own:
+            return
+        if answer:
+            await self._challenge(self._own)
+        self._answers_for_own = answer
+        if not answer:
+            await self._release(self._own)
+
     async def remove(self, name: str) -> None:
         """Release a name; nothing happens when it is not an added one."""
-        if self._added.pop(name.upper(), None) is None:
-            return
+        if self._added.pop(name.upper(), None) is not None:
+            await self._release(name)
+
+    async def _release(self, name: str) -> None:
         for address, broadcast in await self._segments():
             for kind in _KINDS:
                 farewell = nbns.release(name, address, transaction=self._transaction(), kind=kind)
@@ -206,7 +223,11 @@ class NameService(asyncio.DatagramProtocol):
 
     def _ours(self, question: nbns.Name) -> bool:
         name = question.text.upper()
-        return question.kind in _KINDS and not question.scope and (name == self._own.upper() or name in self._added)
+        return (
+            question.kind in _KINDS
+            and not question.scope
+            and (name in self._added or (self._answers_for_own and name == self._own.upper()))
+        )
 
     def _send(self, packet: nbns.Packet, to: tuple[str, int]) -> None:
         if self._transport is not None and not self._transport.is_closing():
