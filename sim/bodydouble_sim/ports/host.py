@@ -1,4 +1,4 @@
-"""The eleven ports of a simulated Windows machine in one `bodydouble.ports.Host`."""
+"""The twelve ports of a simulated Windows machine in one `bodydouble.ports.Host`."""
 
 from __future__ import annotations
 
