@@ -154,11 +154,15 @@ class Answered(msgspec.Struct, frozen=True):
 
 
 class Claim(msgspec.Struct, frozen=True):
-    """A machine was heard claiming a name (a registration) or an address (a gratuitous ARP)."""
+    """A machine was heard claiming a name (a registration) or an address (a gratuitous ARP).
+
+    With ``given_up`` it said that it has the name no longer (a release); nobody says that of addresses.
+    """
 
     at: float
     identity: str
     owner: str
+    given_up: bool = False
 
 
 class Identity(msgspec.Struct, frozen=True):

@@ -51,10 +51,10 @@ class OwnerLog:
         self._end(identity)
         self.runs[identity] = Run(owner, now)
 
-    def claimed(self, identity: str, owner: str) -> None:
-        """A machine claimed."""
+    def claimed(self, identity: str, owner: str, *, given_up: bool = False) -> None:
+        """A machine claimed, or gave up."""
         if len(self._history.claims) < MOST_RUNS:
-            self._history.claims.append(Claim(self._elapsed(), identity, owner))
+            self._history.claims.append(Claim(self._elapsed(), identity, owner, given_up))
 
     def close(self) -> None:
         """Write down the runs that last."""

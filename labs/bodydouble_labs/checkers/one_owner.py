@@ -40,8 +40,9 @@ def check(history: History, expect: Expectations, scenario: Scenario) -> Check:
     Claimed on ``pass``:
 
     - On the wire: whenever a machine was heard answering for an address or a name (replies to ARP and name queries,
-      packets from the address) after another one had been, it had claimed it in between. Two that answer in turn are
-      two owners, whichever of them a client's cache sends it to; a machine that is handed an identity claims it first.
+      packets from the address) again after another one had been, it had claimed it in between, or the other one had
+      given it up (a name's release). Two that answer in turn are two owners, whichever of them a client's cache sends
+      it to; a machine that is handed an identity claims it first.
     - At the consoles: in no sample two machines with power and a cable held the same address or name.
 
     ``invalid``: nobody was heard answering for one of the source's addresses, or no console was looked at.
@@ -82,7 +83,9 @@ def _interleaved(heard: Sequence[Answered], claims: Sequence[Claim]) -> Iterator
     for other, run in pairwise(heard):
         known.add(other.owner)
         claimed = any(
-            claim.owner == run.owner and other.until < claim.at <= run.at + CLAIMED_WITHIN for claim in claims
+            claim.owner == (other.owner if claim.given_up else run.owner)
+            and other.until < claim.at <= run.at + CLAIMED_WITHIN
+            for claim in claims
         )
         if run.owner in known and not claimed:
             yield Clash(run.identity, (run.owner, other.owner), other.at, run.at, "they answered in turn")

@@ -44,7 +44,7 @@ def check(history: History, expect: Expectations, scenario: Scenario) -> Check:
       concerned, and its site's services do not run unless it stands in for another source; the source has its name and
       addresses, and its services run (after a failback: once the step that starts them was made, and not before).
     - Once the target stands in: it holds the source's name and addresses beside its own, its active name is its own
-      again, and the site's services run.
+      again (unless it is failing over another source just then), and the site's services run.
     - From the failback on: it holds neither, and the services are stopped unless it stands in for another source.
     - Whenever a monitor was seen: state, Time to Fail, bullet and status bar belong together as the note's table says,
       and the state is that of the step.
@@ -126,7 +126,7 @@ class _Book:
             yield f"{target} does not answer to the name {wanted.computer_name}"
         if there.names is not None and own.computer_name not in there.names:
             yield f"{target} does not answer to its own name {own.computer_name}"
-        if there.active_name != own.computer_name:
+        if there.active_name != own.computer_name and not self._starts_another(step):
             yield f"the active name of {target} is {there.active_name or 'none'}, not {own.computer_name}"
         yield from self._services(target, step, running=True)
 
@@ -161,6 +161,12 @@ class _Book:
             state = states.get(service)
             if state is not None and (state == "running") != running:
                 yield f"{service} on {host} is {state}"
+
+    def _starts_another(self, step: int) -> bool:
+        """Whether the target is failing over another source, whose script may just have taken the set-up's name."""
+        on, mine = self.scenario.protection.monitor.on, self.scenario.source.computer_name
+        states = {s.source: s.state for s in self.history.monitors if s.host == on and s.step <= step}
+        return any(state == "failing-over" for source, state in states.items() if source != mine)
 
     def _identity(self, host: str, step: int) -> Identity:
         samples = [sample for sample in self.history.identities if sample.step <= step]

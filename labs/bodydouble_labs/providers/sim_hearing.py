@@ -55,7 +55,9 @@ def _hear_names(log: OwnerLog, owner: str, payload: bytes) -> None:
     packet = nbns.parse(payload)
     if packet is None or "<" in packet.name:
         return  # names with a type belong to domains and groups, which have many members
-    if not packet.response and packet.operation == nbns.REGISTRATION:
-        log.claimed(packet.name, owner)
-    elif packet.response and (packet.operation == nbns.REGISTRATION or not packet.code):
+    if not packet.response and packet.operation in (nbns.REGISTRATION, nbns.RELEASE):
+        log.claimed(packet.name, owner, given_up=packet.operation == nbns.RELEASE)
+    elif packet.response and (
+        packet.operation == nbns.REGISTRATION or (packet.operation == nbns.QUERY and not packet.code)
+    ):
         log.answered(packet.name, owner)

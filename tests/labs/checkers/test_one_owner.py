@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
-from tests.labs.conftest import CUT, FAILED_OVER
+from tests.labs.conftest import CUT, FAILBACK, FAILED_OVER
 
 from bodydouble_labs.checkers import one_owner
 from bodydouble_labs.history import Answered, Claim, History, Identity, IdentitySample
@@ -68,6 +68,16 @@ def test_a_name_answered_by_two_is_seen_as_well(scenario: Scenario, history: His
         Answered("SOURCE", "source", 23.0, 24.0),
     ]
     assert "SOURCE belonged to source and target at once from 21.000 s to 23.000 s" in run(history, scenario).detail
+
+
+def test_a_name_that_was_given_up_may_be_answered_again_without_a_claim(scenario: Scenario, history: History) -> None:
+    """A source that was off the network all the while does not register its name again when it is plugged in."""
+    turns = [Answered("SOURCE", "source", 1.0, CUT), Answered("SOURCE", "target", FAILED_OVER, FAILBACK - 5)]
+    history.answers += [*turns, Answered("SOURCE", "source", 510.0, 600.0)]
+    history.claims.append(Claim(FAILED_OVER, "SOURCE", "target"))
+    assert run(history, scenario).verdict == "fail"
+    history.claims.append(Claim(FAILBACK, "SOURCE", "target", given_up=True))
+    assert run(history, scenario).verdict == "pass"
 
 
 def test_what_belongs_to_another_protection_is_not_judged(scenario: Scenario, history: History) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.labs.conftest import FAILBACK, FAILED_OVER, SERVICES
 
 from bodydouble_labs.checkers import runbook
-from bodydouble_labs.history import Identity
+from bodydouble_labs.history import Identity, MonitorSample
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,6 +99,18 @@ def test_services_go_on_on_a_target_that_stands_in_for_another_source(scenario: 
     for name in ("IISADMIN", "W3SVC", "MSFTPSVC"):
         service(history, "target", name, "running", FAILBACK + 0.5)
     identity(history, "target", FAILBACK, addresses=["10.0.0.20", "10.0.0.12"], names=["TARGET", "OTHER"])
+    assert run(history, scenario).verdict == "pass"
+
+
+def test_the_active_name_is_another_one_while_another_source_is_failed_over(
+    scenario: Scenario, history: History
+) -> None:
+    identity(history, "target", FAILED_OVER, active_name="SOURCE")
+    assert run(history, scenario).verdict == "fail"
+    step = next(sample.step for sample in history.monitors if sample.state == "failed-over")
+    other = MonitorSample(FAILED_OVER, "target", "OTHER", "failing-over", 0.0, "red", "Assuming OTHER", step)
+    history.monitors.append(other)
+    identity(history, "target", FAILBACK, active_name="TARGET")
     assert run(history, scenario).verdict == "pass"
 
 

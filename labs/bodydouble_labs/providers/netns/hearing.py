@@ -75,10 +75,12 @@ class WireHearing:
         if not subjects or subjects[0].kind != nbns.WORKSTATION:
             return  # other kinds belong to services, domains and groups
         name = subjects[0].text
-        registration = packet.operation is nbns.Operation.REGISTRATION
-        if registration and not packet.response:
-            self._log.claimed(name.upper(), owner)
-        elif packet.response and (registration or not packet.code):
+        of = packet.operation
+        if not packet.response and of in (nbns.Operation.REGISTRATION, nbns.Operation.RELEASE):
+            self._log.claimed(name.upper(), owner, given_up=of is nbns.Operation.RELEASE)
+        elif packet.response and (
+            of is nbns.Operation.REGISTRATION or (of is nbns.Operation.QUERY and not packet.code)
+        ):
             self._log.answered(name.upper(), owner)
 
 
