@@ -28,31 +28,43 @@ def sites_in_set(situation: Situation) -> list[Found]:
     return missing or passed(f"all {len(source.directories)} directories are in {', '.join(source.sets)}")
 
 
+def _connections(situation: Situation) -> list[ConnectionStatus]:
+    """The source's connections to this target; where none is plainly so, those to a name that may be its own."""
+    everything = situation.host("source").connections
+    if situation.target is None:
+        return everything
+    identity = situation.target.identity
+    places = {each.address.partition("/")[0] for each in identity.addresses}
+    places |= {each.casefold() for each in (identity.primary_name, identity.permanent_name, *identity.added_names)}
+    here = [each for each in everything if (each.route or each.target).casefold() in places]
+    return here or [each for each in everything if not _is_address(each.route or each.target)]
+
+
+def _no_connection(situation: Situation) -> Found:
+    there = [
+        f"connection {each.id} goes to {each.route or each.target}" for each in situation.host("source").connections
+    ]
+    return Found("fail", f"the source has no connection to the target; {', '.join(there) or 'it has none at all'}")
+
+
 def connection(situation: Situation) -> list[Found]:
     """A connection to the target replicates."""
-    source = situation.host("source")
-    if not source.connections:
-        return [Found("fail", "the source has no connection")]
     found = []
-    for each in source.connections:
+    for each in _connections(situation):
         words = f"connection {each.id} ({each.replication_set} to {each.target}) is {each.state}"
         words += f": {each.detail}" if each.detail else ""
         if each.state in _BROKEN:
             found.append(Found("fail", words))
         else:
             found.append(Found("pass" if each.state == "replicating" else "warn", words))
-    return found
+    return found or [_no_connection(situation)]
 
 
 def route(situation: Situation) -> list[Found]:
     """The address that a connection uses is one of the target's."""
     owned = {each.address.partition("/")[0]: each.interface for each in own_addresses(situation.host("target"))}
     near = [IPv4Interface(each.address).network for each in own_addresses(situation.host("source"))]
-    return [_route(each, owned, near) for each in situation.host("source").connections] or [_no_connection()]
-
-
-def _no_connection() -> Found:
-    return Found("fail", "the source has no connection")
+    return [_route(each, owned, near) for each in _connections(situation)] or [_no_connection(situation)]
 
 
 def _route(each: ConnectionStatus, owned: dict[str, str], near: list[IPv4Network]) -> Found:
@@ -60,7 +72,7 @@ def _route(each: ConnectionStatus, owned: dict[str, str], near: list[IPv4Network
     if not _is_address(address):
         return Found("unknown", f"connection {each.id} goes to {address}, a name: which address that is changes")
     if address not in owned:
-        return Found("fail", f"connection {each.id} goes to {address}; the target has {', '.join(owned) or 'none'}")
+        return Found("warn", f"connection {each.id} goes to {address}, which only the target itself can reach")
     words = f"connection {each.id} goes to {address} on the target's {owned[address]}"
     if not any(IPv4Address(address) in network for network in near):
         return Found("warn", f"{words}, which is in no network of the source's")
@@ -78,24 +90,24 @@ def _is_address(text: str) -> bool:
 def mapping(situation: Situation) -> list[Found]:
     """The target keeps everything in the same place."""
     found = []
-    for each in situation.host("source").connections:
+    for each in _connections(situation):
         if each.base or each.mapping:
             place = each.base or ", ".join(f"{item.source} to {item.target}" for item in each.mapping)
             found.append(Found("fail", f"connection {each.id} maps: {place}"))
         else:
             found.append(Found("pass", f"connection {each.id} is One To One"))
-    return found or [_no_connection()]
+    return found or [_no_connection(situation)]
 
 
 def remirror(situation: Situation) -> list[Found]:
     """No source of 4.1 or earlier mirrors over the newer data of its stand-in."""
     found = []
-    for each in situation.host("source").connections:
+    for each in _connections(situation):
         words = f"connection {each.id}: compatibility {each.compatibility}, remirror after auto-reconnect: "
         words += each.auto_remirror
         bad = each.compatibility == "4.1" and each.auto_remirror != "none"
         found.append(Found("fail" if bad else "pass", words))
-    return found or [_no_connection()]
+    return found or [_no_connection(situation)]
 
 
 def monitor(situation: Situation) -> list[Found]:

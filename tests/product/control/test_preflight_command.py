@@ -101,4 +101,7 @@ def test_daemons_are_asked_over_the_control_api(served: Served, tmp_path: Path) 
     details = {each["check"]: each["detail"] for each in findings}
     assert details["desktop"] == "the target could not be asked: a valid bearer token is required"
     assert details["service-pack"].startswith("the source does not say what it is")
-    assert (done.exit_code, details["connection"]) == (1, "the source has no connection")
+    assert (done.exit_code, details["connection"]) == (
+        1,
+        "the source has no connection to the target; it has none at all",
+    )

@@ -167,7 +167,9 @@ PLANTED: list[tuple[str, Change, str, str, str]] = [
     ("iis5", at("source", "connections", []), "connection", "fail", "no connection"),
     ("iis5", at("source", "connections.0.state", "stopped"), "connection", "fail", "is stopped"),
     ("iis5", at("source", "connections.0.state", "mirroring"), "connection", "warn", "is mirroring"),
-    ("iis5", at("source", "connections.0.route", "10.0.0.30"), "route", "fail", "goes to 10.0.0.30; the target has"),
+    ("iis5", at("source", "connections.0.route", "10.0.0.30"), "route", "fail", "connection 1 goes to 10.0.0.30"),
+    ("iis5", at("source", "connections.0.route", "127.0.0.1"), "route", "warn", "only the target itself can reach"),
+    ("iis5", at("source", "connections.0.target", "10.0.0.30"), "connection", "fail", "no connection to the target"),
     ("iis5", at("source", "connections.0.target", "standby"), "route", "unknown", "goes to standby, a name"),
     (
         "iis5",
@@ -371,6 +373,22 @@ def test_a_service_that_only_the_target_has_is_judged_as_well() -> None:
     only = all_of(without_service("source", "NNTPSVC"), service("target", "NNTPSVC", startup="automatic"))
     failed = [each.detail for each in of(preflight(only(good("iis5"))).findings, "services-manual")]
     assert "Network News Transport Protocol (NNTP) (NNTPSVC) starts: automatic" in failed
+
+
+def test_connections_to_other_targets_are_none_of_its_business() -> None:
+    situation = good("iis5")
+    (ours,) = situation.host("source").connections
+    other = msgspec.structs.replace(
+        ours, id=2, target="10.0.0.30", state="stopped", base="D:/Copy", compatibility="4.1"
+    )
+    report = preflight(at("source", "connections", [other, ours])(situation))
+    assert [each for each in report.findings if each.verdict != "pass"] == []
+
+
+def test_a_connection_to_the_targets_name_is_judged_too() -> None:
+    named = all_of(at("source", "connections.0.target", "target"), at("source", "connections.0.base", "D:/Copy"))
+    seen = {each.check: each.verdict for each in preflight(named(good("iis5"))).findings}
+    assert (seen["connection"], seen["route"], seen["one-to-one"]) == ("pass", "unknown", "fail")
 
 
 def test_services_are_found_by_all_their_names() -> None:
