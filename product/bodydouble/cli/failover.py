@@ -46,6 +46,7 @@ def monitor() -> None:
     "create",
     epilog=examples(
         "bodydouble monitor create WEB1 --address eth0=10.0.0.10/24",
+        "bodydouble monitor create WEB1 --address eth0=10.0.0.10/24 --witness 10.0.0.1 --witness 10.0.0.30:6320",
         'bodydouble monitor create WEB1 --address "Local Area Connection=10.0.0.10/24" \\',
         "    --missed 5 --post-failover C:/bodydouble/postover.bat --pre-failback C:/bodydouble/preback.bat",
         "bodydouble monitor create WEB1 --address eth0=10.0.0.10/24 --watch 10.0.9.10 --trigger any",
@@ -93,6 +94,13 @@ def monitor() -> None:
     multiple=True,
     help="With --replace: an address of this target's own that it gives up while it stands in.",
 )
+@click.option(
+    "--witness",
+    "witnesses",
+    multiple=True,
+    metavar="ADDRESS[:PORT]",
+    help="Has to answer a ping before this machine stands in; with PORT: paired, and must not reach the source.",
+)
 @click.option("--manual", is_flag=True, help="Wait for an operator instead of failing over at zero.")
 @click.option("--pre-failover", default="", metavar="FILE", help="Script to run before the identity is assumed.")
 @click.option("--post-failover", default="", metavar="FILE", help="Script to run after the identity is assumed.")
@@ -115,6 +123,7 @@ def create(
     take_name: bool,
     replace: bool,
     given_up: Sequence[InterfaceAddress],
+    witnesses: Sequence[str],
     manual: bool,
     pre_failover: str,
     post_failover: str,
@@ -142,6 +151,7 @@ def create(
         heartbeat=heartbeat,
         service_port=service_port,
         watched=list(watched),
+        witnesses=list(witnesses),
         name=take_name,
         identity="replace" if replace else "add",
         given_up=[OwnAddress(item.interface, item.address) for item in given_up],

@@ -11,6 +11,7 @@ from bodydouble.failover.countdown import Countdown, indicators
 from bodydouble.failover.journal import Journal
 from bodydouble.failover.records import SavedMonitor
 from bodydouble.failover.states import advance
+from bodydouble.failover.survey import LEAD, Survey
 from bodydouble.failover.takeover import Takeover
 from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.records import MonitorStatus
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from bodydouble.failover.states import MonitorStep
-    from bodydouble.failover.surroundings import Marks, ServiceAnswers
+    from bodydouble.failover.surroundings import Replication, ServiceAnswers
     from bodydouble.failover.takeover import Outcome
     from bodydouble.ports import Host
     from bodydouble.state.events import EventLog
@@ -43,7 +44,7 @@ class Monitor:
     Args:
         host: the host's ports.
         events: the events log.
-        marks: see `Marks`.
+        marks: see `Replication`.
         service: see `ServiceAnswers`.
         save: makes the states of all monitors durable.
         saved: what to watch, the state to begin in, and how far its work is.
@@ -54,7 +55,7 @@ class Monitor:
         self,
         host: Host,
         events: EventLog,
-        marks: Marks,
+        marks: Replication,
         service: ServiceAnswers,
         *,
         save: Save,
@@ -67,6 +68,8 @@ class Monitor:
         self._host = host
         self._events = events
         self._marks = marks
+        self._survey = Survey(host, saved.request, marks)
+        self._objection = ""
         self._service = service
         self._save = save
         assumed = [item.address.partition("/")[0] for item in saved.request.addresses]
@@ -95,7 +98,7 @@ class Monitor:
             state=self.state,
             time_to_fail=shown.time_to_fail,
             bullet=shown.bullet,
-            status_line=shown.status_line,
+            status_line=f"Not standing in: {self._objection}" if self._objection else shown.status_line,
             addresses_answering=self._countdown.answering() if self._countdown else [],
             held=why,
             reboot=self._takeover.reboot if self._takeover else "",
@@ -245,8 +248,9 @@ class Monitor:
         """Do what each state asks for, until the monitor is stopped."""
         async with asyncio.TaskGroup() as tasks:
             self._takeover = Takeover(
-                self._host, self._events, self._marks, self.request, tasks=tasks, journal=self.journal
-            )
+                self._host, self._events, self._marks, self.request,
+                tasks=tasks, journal=self.journal, survey=self._survey,
+            )  # fmt: skip
             while self.state != "stopped":
                 self._told.clear()
                 await self._save_until_durable()
@@ -363,26 +367,64 @@ class Monitor:
 
     async def _until_failed(self, countdown: Countdown) -> None:
         """Return when the state asks for other work than watching."""
-        while self.state in ("monitoring", "waiting-for-operator"):
-            now = asyncio.get_running_loop().time()
-            if self.state == "monitoring" and countdown.expired(now):
-                self._zero(countdown, now)
-                continue
-            left = countdown.time_to_fail(now) if self.state == "monitoring" else None
-            self._told.clear()
-            try:
-                async with asyncio.timeout(left):
-                    await self._told.wait()
-            except TimeoutError:
-                continue
+        asked: asyncio.Task[str] | None = None
+        lead = min(LEAD, countdown.timeout / 4)
+        try:
+            while self.state in ("monitoring", "waiting-for-operator"):
+                now = asyncio.get_running_loop().time()
+                left = countdown.time_to_fail(now) if self.state == "monitoring" else None
+                if left is None or left > lead:
+                    _call_off(asked)
+                    asked, self._objection = None, ""
+                    await self._rest(None if left is None else left - lead)
+                    continue
+                asked = asked or asyncio.create_task(self._survey.take(), name=f"survey of {self.request.source}")
+                if left:
+                    await self._rest(left)
+                else:
+                    await self._zero(countdown, asked)
+                    _call_off(asked)
+                    asked = None
+        finally:
+            self._objection = ""
+            _call_off(asked)
 
-    def _zero(self, countdown: Countdown, now: float) -> None:
-        """Time to Fail has reached 0."""
-        source = self.request.source
-        if countdown.stalled(now):
-            countdown.restart(now)
+    async def _rest(self, seconds: float | None) -> None:
+        """Wait, or until something was told."""
+        self._told.clear()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._told.wait()
+        except TimeoutError:
+            return
+
+    async def _zero(self, countdown: Countdown, asked: asyncio.Task[str]) -> None:
+        """Time to Fail has reached 0: fail over, unless the source answers meanwhile or somebody objects."""
+        source, loop = self.request.source, asyncio.get_running_loop()
+        if countdown.stalled(loop.time()) and not self._objection:
+            countdown.restart(loop.time())
             text = f"This machine stood still; the countdown of {source} starts afresh"
             self._events.record(EventCode.MONITORING_CONTINUED, text)
             return
-        self._events.record(EventCode.FAILOVER_CONDITION_MET, f"{source} has failed: Time to Fail is 0")
-        self._move("expired-manual" if self.request.manual_intervention else "expired")
+        objection = "" if self.request.manual_intervention else await asked
+        if not countdown.expired(loop.time()) or self.state != "monitoring":
+            self._objection = ""
+        elif objection:
+            await self._stay(objection)
+        else:
+            self._events.record(EventCode.FAILOVER_CONDITION_MET, f"{source} has failed: Time to Fail is 0")
+            self._move("expired-manual" if self.request.manual_intervention else "expired")
+
+    async def _stay(self, objection: str) -> None:
+        """Do not stand in for now; the same is asked again an interval later."""
+        if objection != self._objection:
+            self._objection = objection
+            text = f"{self.request.source} is silent, and this machine does not stand in: {objection}"
+            self._events.record(EventCode.WITNESS_OBJECTS, text)
+        await self._rest(self.request.interval)
+
+
+def _call_off(asked: asyncio.Task[str] | None) -> None:
+    """Nobody waits for the answers any more."""
+    if asked is not None:
+        asked.cancel()

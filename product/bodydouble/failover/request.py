@@ -19,6 +19,7 @@ MAX_INTERVAL = 3600.0
 MAX_MISSED = 1000
 MAX_PORT = 65_535
 MAX_SCRIPT_TIMEOUT = 86_400.0
+MAX_WITNESSES = 16
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 _NAME = re.compile(r"[^\s/\\?%#\x00-\x1f]{1,253}")
@@ -44,6 +45,7 @@ def check_request(request: MonitorRequest) -> None:
     _check_addresses(request.addresses)
     _check_watched(request)
     _check_replacement(request)
+    _check_witnesses(request)
     _check_scripts(request.scripts)
     _check_script_options(request)
 
@@ -81,6 +83,22 @@ def _check_replacement(request: MonitorRequest) -> None:
         raise InputError("identity: to replace this machine's identity the source's name has to be assumed")
     if request.given_up and request.identity != "replace":
         raise InputError("given_up: this machine gives addresses up only when its identity is replaced")
+
+
+def _check_witnesses(request: MonitorRequest) -> None:
+    own = [item.address.partition("/")[0] for item in request.addresses]
+    if len(request.witnesses) > MAX_WITNESSES:
+        raise InputError(f"witnesses: expected {MAX_WITNESSES} at most, got {len(request.witnesses)}")
+    for witness in request.witnesses:
+        address, colon, port = witness.partition(":")
+        try:
+            ipaddress.IPv4Address(address)
+        except ValueError as error:
+            raise InputError(f"witnesses: expected 10.0.0.1 or 10.0.0.30:6320, got {witness!r}") from error
+        if colon and not (port.isascii() and port.isdigit() and 1 <= int(port) <= MAX_PORT):
+            raise InputError(f"witnesses: expected a port from 1 to {MAX_PORT}, got {witness!r}")
+        if address in own:
+            raise InputError(f"witnesses: {address} is an address of the source itself: it has no say")
 
 
 def _check_scripts(scripts: MonitorScripts) -> None:

@@ -16,7 +16,7 @@ from bodydouble.failover.states import advance, check_deletable
 from bodydouble.vocabulary.events import EventCode
 
 if TYPE_CHECKING:
-    from bodydouble.failover.surroundings import Marks, ServiceAnswers
+    from bodydouble.failover.surroundings import Replication, ServiceAnswers
     from bodydouble.ports import Host
     from bodydouble.state.events import EventLog
     from bodydouble.state.store import StateStore
@@ -43,7 +43,9 @@ class FailoverService:
         service: asks sources whose service is to answer.
     """
 
-    def __init__(self, host: Host, store: StateStore, events: EventLog, marks: Marks, service: ServiceAnswers) -> None:
+    def __init__(
+        self, host: Host, store: StateStore, events: EventLog, marks: Replication, service: ServiceAnswers
+    ) -> None:
         self._host = host
         self._store = store
         self._events = events

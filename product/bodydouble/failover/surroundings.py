@@ -18,6 +18,22 @@ class Marks(Protocol):
         """Require it no longer of these sets."""
 
 
+class Reaching(Protocol):
+    """Asks paired machines what they reach."""
+
+    async def reaches(self, witness: str, port: int, address: str) -> bool:
+        """Whether a paired machine reaches an address.
+
+        Raises:
+            OSError: it does not answer.
+            BodydoubleError: it is not paired with this machine, or says something else.
+        """
+
+
+class Replication(Marks, Reaching, Protocol):
+    """The replication service, as failover needs it."""
+
+
 class ServiceAnswers(Protocol):
     """Whether the replication service of a source answers, told from any other one by its certificate."""
 

@@ -16,7 +16,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from bodydouble.errors import BodydoubleError, DuplicateIdentityError
-from bodydouble.failover import clearance
 from bodydouble.failover.replacement import OWN_NAME, Replacement
 from bodydouble.failover.scripts import ScriptRuns
 from bodydouble.failover.steps import Steps
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
     from bodydouble.failover.journal import Journal
     from bodydouble.failover.surroundings import Marks
+    from bodydouble.failover.survey import Survey
     from bodydouble.ports import Host
     from bodydouble.state.events import EventLog
     from bodydouble.vocabulary.records import HostIdentity, InterfaceAddress, MonitorRequest
@@ -51,6 +51,7 @@ class Takeover:
         request: the monitor's settings.
         tasks: owns the background repetitions of the announcement.
         journal: how far the procedure is.
+        survey: what the wire said a moment ago.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Takeover:
         *,
         tasks: asyncio.TaskGroup,
         journal: Journal,
+        survey: Survey,
     ) -> None:
         self._host = host
         self._events = events
@@ -69,6 +71,7 @@ class Takeover:
         self._request = request
         self._tasks = tasks
         self._journal = journal
+        self._survey = survey
         self._steps = Steps(events, request.source, journal)
         self._scripts = ScriptRuns(host, events, request, journal, self._steps.report)
         self._replacement = Replacement(host, events, request, self._steps)
@@ -107,8 +110,7 @@ class Takeover:
             await self._run_pre_script("pre-failover", self._request.scripts.pre_failover)
             if stop := self._stopped_at("pre-failover"):
                 return stop
-        clear = partial(self._steps.attempt, "be sure that the identity may be assumed", self._clear)
-        return None if await self._until_done(clear, leave) else "left"
+        return None
 
     async def _assume(self, leave: asyncio.Event) -> Outcome:
         """Addresses, name, post-failover script."""
@@ -139,14 +141,6 @@ class Takeover:
         """Nothing was written here: no client was sent here yet. What an earlier failover marked stays marked."""
         await self._marks.stand_down(self._request.source, self._journal.marked)
 
-    async def _clear(self) -> None:
-        """Ask whoever has a say in it, once before the first address, whether the identity may be assumed."""
-        if self._journal.undoing is None and not self._holds_any():
-            await clearance.check(self._host, self._request)
-
-    def _holds_any(self) -> bool:
-        return any(self._journal.settled(_address_step(item)) for item in self._request.addresses)
-
     async def _assume_addresses(self, addresses: Sequence[InterfaceAddress]) -> list[InterfaceAddress]:
         """Add and announce addresses; returns those that could not be added."""
         added: list[InterfaceAddress] = []
@@ -162,7 +156,7 @@ class Takeover:
         return missing
 
     async def _add_address(self, item: InterfaceAddress) -> None:
-        if await self._host.identity.in_use(item.interface, item.address):
+        if not self._survey.unused(item) and await self._host.identity.in_use(item.interface, item.address):
             self._barred.add(item.address)
             raise DuplicateIdentityError(f"another machine on the network still answers for {item.address}")
         self._barred.discard(item.address)

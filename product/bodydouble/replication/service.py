@@ -19,6 +19,7 @@ from bodydouble.replication.orphan_log import OrphanLog
 from bodydouble.replication.orphan_search import OrphanSearch
 from bodydouble.replication.place import covers
 from bodydouble.replication.protocol import PROTOCOL, Wire
+from bodydouble.replication.reach import ask
 from bodydouble.replication.resumption import notes_name
 from bodydouble.replication.rules import Selection, fold, roots_of, same
 from bodydouble.replication.schedule import check_schedule
@@ -500,6 +501,10 @@ class ReplicationService:
             if name in sets and replica.record.restore_required:
                 await replica.change(restore_required=False)
                 self.context.events.record(EventCode.RESTORE_REQUIRED, f"{source}: {name}: restore no longer required")
+
+    async def reaches(self, witness: str, port: int, address: str) -> bool:
+        """Whether a paired machine reaches an address; see `bodydouble.replication.reach.ask`."""
+        return await ask(self.context, witness, port, address)
 
     def stood_in_for(self) -> bool:
         """Whether a target says that data of this machine must be restored first: it stands in, or did."""

@@ -76,6 +76,8 @@ class StandInOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         identity: whether the source's identity is added to the target's own, or replaces it: then the target does not
             answer for its own name while it stands in.
         given_up: own addresses that the target gives up meanwhile, with ``replace``.
+        witnesses: who has a say before this machine stands in: addresses of which one at least has to answer a ping
+            (``10.0.0.1``), and paired machines that must not reach the source (``10.0.0.30:6320``).
     """
 
     missed: int | None = None
@@ -87,6 +89,7 @@ class StandInOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     name: bool = True
     identity: Literal["add", "replace"] = "add"
     given_up: list[OwnAddress] = []
+    witnesses: list[str] = []
 
     @property
     def misses(self) -> int:

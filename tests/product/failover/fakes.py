@@ -373,6 +373,7 @@ class Target:
         self.files = MemoryFiles()
         self.clock = FakeClock()
         self.stand_in_failures = 0
+        self.seen_elsewhere: set[str] = set()
         self.host = Host(
             self.files,
             NoFilter(),
@@ -407,6 +408,12 @@ class Target:
 
     async def stand_down(self, source: str, sets: Sequence[str]) -> None:
         self.log.append(f"stand-down {source} {' '.join(sets)}")
+
+    async def reaches(self, witness: str, port: int, address: str) -> bool:
+        self.log.append(f"ask {witness}:{port} for {address}")
+        if witness not in self.wire.answering:
+            raise ConnectionRefusedError(f"{witness} does not answer")
+        return address in self.seen_elsewhere
 
     async def stop(self) -> None:
         if self._task is not None:
