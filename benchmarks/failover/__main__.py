@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from benchmarks.failover.measure import SLACK, Measurement, Outage, hurried
+from benchmarks.failover.measure import SLACK, Measurement, Outage
 from benchmarks.failover.outage import OutageError
 
 from bodydouble_labs.providers.netns import NetnsProvider
@@ -44,7 +44,7 @@ def main(*, runs: int, interval: float, missed: int, scenario: str, seed: int, a
     As root on Linux, with curl and tcpdump. Exit status 1: a failover took longer than its detection (interval x
     missed) and a second, or never came; 3: this machine cannot be measured on.
     """
-    chosen = hurried(load(find(scenario)), interval, missed)
+    chosen = load(find(scenario)).with_monitor(interval=interval, missed=missed)
     missing = NetnsProvider().missing(chosen) or _programs()
     if missing:
         click.echo(f"cannot measure here: {missing}", err=True)

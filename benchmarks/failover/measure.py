@@ -6,7 +6,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import msgspec
 from benchmarks.failover.outage import Announcements, OutageError, until_served
 
 from bodydouble_labs.runner.runner import ACTIONS, Runner
@@ -48,12 +47,6 @@ class Outage:
     seconds: float
     announced: float
     announcements: int
-
-
-def hurried(scenario: Scenario, interval: float, missed: int) -> Scenario:
-    """The scenario with another monitor."""
-    monitor = msgspec.structs.replace(scenario.protection.monitor, interval=interval, missed=missed)
-    return msgspec.structs.replace(scenario, protection=msgspec.structs.replace(scenario.protection, monitor=monitor))
 
 
 class Measurement:

@@ -7,7 +7,7 @@ that the two cannot drift apart. Durations are seconds, sizes bytes, Windows pat
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -245,6 +245,12 @@ class Scenario(Part, frozen=True, kw_only=True):
         if len(self.protections) != 1:
             raise LabError(f"the scenario has several protections ({', '.join(self.protections)}): say which one")
         return next(iter(self.protections.values()))
+
+    def with_monitor(self, **changes: Any) -> Scenario:
+        """The same scenario, of one protection, with other settings of its monitor."""
+        only = self.protection
+        changed = msgspec.structs.replace(only, monitor=msgspec.structs.replace(only.monitor, **changes))
+        return msgspec.structs.replace(self, protections=dict.fromkeys(self.protections, changed))
 
     @property
     def site(self) -> SiteSpec:

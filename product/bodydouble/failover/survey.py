@@ -65,6 +65,8 @@ class Survey:
 
     async def _ask_for_name(self) -> None:
         """The host remembers that nobody answered: adding the name takes no time then."""
+        if not self._request.name:
+            return
         try:
             await self._host.identity.name_in_use(self._request.source)
         except (BodydoubleError, OSError):
@@ -88,10 +90,11 @@ class Survey:
         try:
             if not port:
                 return None if await self._host.pinger.ping(address, PING_SECONDS) is None else ""
-            for item in self._request.addresses:
-                bare = item.address.partition("/")[0]
-                if await self._reaching.reaches(address, int(port), bare):
-                    return f"the witness {address} still reaches {bare}"
+            own = [item.address.partition("/")[0] for item in self._request.addresses]
+            seen = [each for each in own if await self._reaching.reaches(address, int(port), each)]
+            # Where one silent address is enough for a failure, one that is reached proves nothing against it.
+            if seen and (self._request.trigger == "all" or len(seen) == len(own)):
+                return f"the witness {address} still reaches {seen[0]}"
         except (BodydoubleError, OSError):
             return None
         return ""

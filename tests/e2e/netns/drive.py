@@ -157,15 +157,12 @@ def play(case: str, directory: Path) -> None:
 
 def hurried(name: str) -> Scenario:
     """The application note's scenario with a monitor that loses patience after 3 s, and little time to look around."""
-    scenario = load(find(name))
-    monitor = msgspec.structs.replace(scenario.protection.monitor, interval=1.0, missed=3)
+    scenario = load(find(name)).with_monitor(interval=1.0, missed=3)
     timeline = [
         msgspec.structs.replace(step, run_for=2.5) if isinstance(step, RunForStep) else step
         for step in scenario.timeline
     ]
-    return msgspec.structs.replace(
-        scenario, timeline=timeline, protection=msgspec.structs.replace(scenario.protection, monitor=monitor)
-    )
+    return msgspec.structs.replace(scenario, timeline=timeline)
 
 
 def judge(name: str, directory: Path) -> None:
