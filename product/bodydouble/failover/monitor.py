@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from bodydouble.errors import BodydoubleError, ConnectionStateError
-from bodydouble.failover.countdown import Countdown, indicators
+from bodydouble.failover.countdown import RESOLUTION, Countdown, indicators
 from bodydouble.failover.journal import Journal
 from bodydouble.failover.records import SavedMonitor
 from bodydouble.failover.states import advance
@@ -373,7 +373,7 @@ class Monitor:
             while self.state in ("monitoring", "waiting-for-operator"):
                 now = asyncio.get_running_loop().time()
                 left = countdown.time_to_fail(now) if self.state == "monitoring" else None
-                if left is None or left > lead:
+                if left is None or left > lead + RESOLUTION:
                     _call_off(asked)
                     asked, self._objection = None, ""
                     await self._rest(None if left is None else left - lead)

@@ -2,8 +2,9 @@
 
 - At the start, and when the link comes back, each address is asked for on the wire. Where another machine answers, this
   one removes the address: a source that boots beside its stand-in is not a second owner.
-- While a target says that the data must be restored first, that is while it stands in, the same question is asked at
-  every look: a cut-off source that is joined again yields to its stand-in, whose data are newer.
+- While a target says that the data must be restored first, or cannot be reached, the same question is asked at every
+  look: a source that was parted from its stand-in yields to it, whose data are newer. At other times somebody else with
+  the address is a stranger, and no reason to leave.
 - Where witnesses are configured and none answers for a while, the addresses are given up before the target takes them.
 
 What was given up because nobody answered is taken back when a witness answers and nobody has the address. What a
@@ -71,7 +72,7 @@ class Guard:
         settings: see `GuardSettings`.
         store: remembers what was given up.
         events: the events log.
-        stood_in_for: whether a target says that the data here must be restored first.
+        stood_in_for: whether a target may stand in for this machine.
 
     Raises:
         InputError: a setting is out of range.

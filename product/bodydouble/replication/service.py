@@ -507,8 +507,8 @@ class ReplicationService:
         return await ask(self.context, witness, port, address)
 
     def stood_in_for(self) -> bool:
-        """Whether a target says that data of this machine must be restored first: it stands in, or did."""
-        return any(each.state == "restore-required" for each in self._connections.values())
+        """Whether a target may stand in for this machine: it says that data must be restored first, or is silent."""
+        return any(each.state in ("restore-required", "retrying") for each in self._connections.values())
 
     def suspend_set(self, name: str, why: str) -> None:
         """A restoration of the set into this machine begins: its outgoing connections wait."""
