@@ -81,7 +81,9 @@ class Daemon:
             host, settings.replication, store, self.events, trust=self.trust, pairing=self.pairing
         )
         self.restoration = RestorationService(self.replication, store)
-        self.failover = FailoverService(host, store, self.events, self.replication, ServiceHeartbeat(self.trust))
+        self.failover = FailoverService(
+            host, store, self.events, self.replication.standing_in, ServiceHeartbeat(self.trust)
+        )
         self.guard = Guard(host, settings.guard, store, self.events, self.replication.stood_in_for)
         self.statistics_log = StatisticsLog(
             host.file_system, store.directory, host.clock, self.events, settings.statistics

@@ -19,12 +19,11 @@ from bodydouble.replication.orphan_log import OrphanLog
 from bodydouble.replication.orphan_search import OrphanSearch
 from bodydouble.replication.place import covers
 from bodydouble.replication.protocol import PROTOCOL, Wire
-from bodydouble.replication.reach import ask
 from bodydouble.replication.resumption import notes_name
 from bodydouble.replication.rules import Selection, fold, roots_of, same
 from bodydouble.replication.schedule import check_schedule
 from bodydouble.replication.source import SourceConnection
-from bodydouble.replication.standing import unfinished
+from bodydouble.replication.standing_in import StandingIn
 from bodydouble.replication.target import TargetRegistry, TargetSession
 from bodydouble.replication.task_runner import TaskRunner
 from bodydouble.replication.tasks import cancel
@@ -118,6 +117,7 @@ class ReplicationService:
         trust.subscribe(self._peers_changed)
         self.registry = TargetRegistry(self.context, store)
         self.registry.outgoing = self
+        self.standing_in = StandingIn(self.context, self.registry)
         self.context.lineage = self.registry.lineage
         self.orders = Orders(self)
         self.home = SetHome(self.context, store, self._of_set, self.spawn)
@@ -475,36 +475,6 @@ class ReplicationService:
                 self._changed.set()
 
     # --- standing in, restoration, observation ---
-
-    async def stand_in(self, source: str) -> list[str]:
-        """This machine takes over from ``source``: mark all its sets durably as restore required, end its sessions.
-
-        Until a restoration clears the mark no 4.2 source replicates over what applications write here meanwhile.
-
-        Returns:
-            The sets that were not marked before.
-        """
-        marked = []
-        for replica in self.registry.of_source(source):
-            mirroring, name = replica.mirroring, replica.record.replication_set.name
-            if not replica.record.restore_required:
-                marked.append(name)
-            await self.registry.mark(replica)
-            state = unfinished(replica.record, mirroring=mirroring)
-            self.context.events.record(EventCode.RESTORE_REQUIRED, f"{source}: {name}: restore required{state}")
-        return marked
-
-    async def stand_down(self, source: str, sets: Sequence[str]) -> None:
-        """Nothing was written here in place of ``source``: take the mark back from ``sets``, which `stand_in` made."""
-        for replica in self.registry.of_source(source):
-            name = replica.record.replication_set.name
-            if name in sets and replica.record.restore_required:
-                await replica.change(restore_required=False)
-                self.context.events.record(EventCode.RESTORE_REQUIRED, f"{source}: {name}: restore no longer required")
-
-    async def reaches(self, witness: str, port: int, address: str) -> bool:
-        """Whether a paired machine reaches an address; see `bodydouble.replication.reach.ask`."""
-        return await ask(self.context, witness, port, address)
 
     def stood_in_for(self) -> bool:
         """Whether a target may stand in for this machine: it says that data must be restored first, or is silent."""

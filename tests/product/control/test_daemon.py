@@ -102,14 +102,14 @@ def test_failover_marks_the_restore_in_the_replication_service() -> None:
     marked: list[str] = []
 
     async def action(daemon: Daemon) -> None:
-        original = daemon.replication.stand_in
+        original = daemon.replication.standing_in.stand_in
 
         async def noting(source: str) -> list[str]:
             sets = await original(source)
             marked.append(source)
             return sets
 
-        daemon.replication.stand_in = noting  # type: ignore[method-assign] # notes that it was called
+        daemon.replication.standing_in.stand_in = noting  # type: ignore[method-assign] # notes that it was called
         await daemon.failover.create_monitor(request(interval=0.05, missed=2))
         target.wire.cut()
         async with asyncio.timeout(10):

@@ -389,7 +389,7 @@ def test_standing_in_refuses_the_source_until_a_restoration_completes() -> None:
             await protect(source, target.service.port)
             await mirrored(source, target)
             await source.crash()
-            await target.service.stand_in("web1")
+            await target.service.standing_in.stand_in("web1")
             await target.stop()
             await target.start()  # the mark is durable
             source.settings = source.settings
@@ -428,7 +428,7 @@ def test_ignored_restore_required_loses_the_newer_data(monkeypatch: pytest.Monke
             await protect(source, relay.port)
             await mirrored(source, target)
             await source.stop()
-            await target.service.stand_in("WEB1")
+            await target.service.standing_in.stand_in("WEB1")
             target.put(f"{ROOT}/index.htm", b"newer data")
             await source.start()
             await until(lambda: source.state() == "replicating")
@@ -447,7 +447,7 @@ def test_version_4_1_mirrors_over_the_stand_in_unless_the_option_is_off(remirror
             )
             await mirrored(source, target)
             await source.stop()
-            await target.service.stand_in("WEB1")
+            await target.service.standing_in.stand_in("WEB1")
             target.put(f"{ROOT}/index.htm", b"newer data")
             await source.start()
             await until(lambda: source.state() == ("replicating" if remirror else "mirror-required"))

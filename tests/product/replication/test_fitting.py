@@ -287,7 +287,7 @@ def test_what_both_volumes_keep_is_what_each_of_them_keeps() -> None:
 def test_a_restoration_does_not_cut_what_the_stand_in_could_not_keep() -> None:
     async def case(source: Site, target: Site) -> None:
         await source.stop()
-        await target.service.stand_in("A")
+        await target.service.standing_in.stand_in("A")
         target.put(f"{ROOT}/new", b"placed at the stand-in")
         await source.start()
         restore = RestoreRequest(

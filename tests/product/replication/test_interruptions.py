@@ -75,7 +75,7 @@ def test_target_that_stands_in(what: str) -> None:
     async def body(source: Site, target: Site) -> None:
         begin(source, what)
         target.volume.gate.set()
-        await target.service.stand_in("WEB1")
+        await target.service.standing_in.stand_in("WEB1")
         await until(lambda: source.state() == "restore-required")
         await until(lambda: outcome(source, what)[0] != "running")
         state, detail = outcome(source, what)

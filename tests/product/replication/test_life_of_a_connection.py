@@ -77,7 +77,7 @@ def test_both_sides_show_the_same_states_from_the_first_mirror_on() -> None:
             assert side(target).state == "mirror-required"
             target.volume.gate.set()
             await until(lambda: status(source).target_state == side(target).state == "ok")
-            await target.service.stand_in("WEB1")
+            await target.service.standing_in.stand_in("WEB1")
             await until(lambda: status(source).state == "restore-required")
             assert status(source).target_state == side(target).state == "restore-required"
 
@@ -216,7 +216,7 @@ def test_standing_in_ends_the_pause() -> None:
             source.put(f"{ROOT}/order", b"placed")
             await until(lambda: status(source).acknowledged == status(source).generated)
             await source.stop()
-            await target.service.stand_in("WEB1")
+            await target.service.standing_in.stand_in("WEB1")
             assert target.volume.nodes[f"{ROOT}/order"].data == b"placed"
 
     run(scenario())

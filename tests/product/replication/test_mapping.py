@@ -463,7 +463,7 @@ def test_restoration_brings_data_home_or_to_another_drive(*, mapped: bool, elsew
             await protect(source, target.service.port, **(BASE if mapped else {}))
             await until(lambda: source.state() == "replicating")
             await source.stop()
-            await target.service.stand_in("WEB1")
+            await target.service.standing_in.stand_in("WEB1")
             target.put(f"{place}/order", b"placed at the stand-in")
             target.volume.do(RemoveFile(f"{place}/index.htm"))
             await source.start()
@@ -487,7 +487,7 @@ def test_what_applications_write_during_a_mapped_restoration_comes_home_too() ->
             await protect(source, target.service.port, **BASE)
             await until(lambda: source.state() == "replicating")
             await source.stop()
-            await target.service.stand_in("WEB1")
+            await target.service.standing_in.stand_in("WEB1")
             await source.start()
             source.volume.gate.clear()
             await target.restoration.restore(

@@ -358,7 +358,7 @@ def test_stand_in_is_told_that_the_last_mirror_was_stopped() -> None:
             await target.stop()
             await target.start()
             assert target.service.target_connections()[0].state == "remirror-required"
-            await target.service.stand_in("WEB1")
+            await target.service.standing_in.stand_in("WEB1")
             (event,) = [e for e in target.events.after(0) if e.code == EventCode.RESTORE_REQUIRED]
             assert "stopped before it was complete" in event.text
 
@@ -372,7 +372,7 @@ def test_stand_in_is_told_that_a_mirror_was_under_way() -> None:
         async with running(source, target):
             await protect(source, target.service.port)
             await mirrored(source, target)
-            await target.service.stand_in("WEB1")
+            await target.service.standing_in.stand_in("WEB1")
             (event,) = [e for e in target.events.after(0) if e.code == EventCode.RESTORE_REQUIRED]
             assert "mirror" not in event.text
             await source.service.disconnect(1)
@@ -380,7 +380,7 @@ def test_stand_in_is_told_that_a_mirror_was_under_way() -> None:
             volume_of(source).waiting.clear()
             await half_way(source, target.service.port, mirror="full", recognise_restore=False)
             await until(lambda: target.service.target_connections()[0].mirroring)
-            await target.service.stand_in("WEB1")
+            await target.service.standing_in.stand_in("WEB1")
             event = [e for e in target.events.after(0) if e.code == EventCode.RESTORE_REQUIRED][-1]
             assert "its last mirror was not complete" in event.text
 

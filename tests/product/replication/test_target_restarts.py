@@ -67,7 +67,7 @@ def test_standing_in_waits_until_everything_acknowledged_is_applied() -> None:
             await protect(source, target.service.port)
             await acknowledged_behind_a_slow_volume(source, target)
             await source.stop()
-            standing_in = asyncio.create_task(target.service.stand_in("WEB1"))
+            standing_in = asyncio.create_task(target.service.standing_in.stand_in("WEB1"))
             await asyncio.sleep(0.05)
             assert not standing_in.done()
             target.volume.gate.set()

@@ -1,0 +1,58 @@
+"""Standing in: what the replication service does for a failover of one of the sources whose replicas are here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bodydouble.replication.reach import ask
+from bodydouble.replication.standing import unfinished
+from bodydouble.vocabulary.events import EventCode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bodydouble.replication.context import Context
+    from bodydouble.replication.target import TargetRegistry
+
+
+class StandingIn:
+    """Marks replicas whose data are newer here than at their source, and asks third machines about sources.
+
+    Args:
+        context: the daemon's surroundings.
+        registry: the replicas.
+    """
+
+    def __init__(self, context: Context, registry: TargetRegistry) -> None:
+        self._context = context
+        self._registry = registry
+
+    async def stand_in(self, source: str) -> list[str]:
+        """This machine takes over from ``source``: mark all its sets durably as restore required, end its sessions.
+
+        Until a restoration clears the mark no 4.2 source replicates over what applications write here meanwhile.
+
+        Returns:
+            The sets that were not marked before.
+        """
+        marked = []
+        for replica in self._registry.of_source(source):
+            mirroring, name = replica.mirroring, replica.record.replication_set.name
+            if not replica.record.restore_required:
+                marked.append(name)
+            await self._registry.mark(replica)
+            state = unfinished(replica.record, mirroring=mirroring)
+            self._context.events.record(EventCode.RESTORE_REQUIRED, f"{source}: {name}: restore required{state}")
+        return marked
+
+    async def stand_down(self, source: str, sets: Sequence[str]) -> None:
+        """Nothing was written here in place of ``source``: take the mark back from ``sets``, which `stand_in` made."""
+        for replica in self._registry.of_source(source):
+            name = replica.record.replication_set.name
+            if name in sets and replica.record.restore_required:
+                await replica.change(restore_required=False)
+                self._context.events.record(EventCode.RESTORE_REQUIRED, f"{source}: {name}: restore no longer required")
+
+    async def reaches(self, witness: str, port: int, address: str) -> bool:
+        """Whether a paired machine reaches an address; see `bodydouble.replication.reach.ask`."""
+        return await ask(self._context, witness, port, address)
