@@ -49,7 +49,6 @@ from bodydouble.replication.protocol import (
 from bodydouble.replication.queue import weigh
 from bodydouble.replication.reach import first_of, tell
 from bodydouble.replication.replica import Replica, ReplicaRecord
-from bodydouble.replication.room import VolumeRoom
 from bodydouble.replication.standing import standing
 from bodydouble.replication.target_queue import TargetQueue
 from bodydouble.replication.tasks import run_together, to_the_end
@@ -374,7 +373,6 @@ class TargetSession:
         self._registry = registry
         self._outgoing = outgoing
         self._wire = wire
-        self._room = VolumeRoom(context)
         self._severed = asyncio.Event()
         self.over = asyncio.Event()
         self._why = ""
@@ -538,10 +536,10 @@ class TargetSession:
 
     async def _refused(self, applier: Applier, batch: list[Item]) -> str:
         """Put the batch into the queue; why that is not possible now, empty when it was done."""
-        settings = self._context.settings
+        settings, files = self._context.settings, self._context.host.file_system
         if why := applier.queue.excess(settings.target_queue_bytes, full=bool(self.full)):
             return why
-        if await self._room.lacks(_weight(batch)):
+        if await files.free_space(self._context.state_directory) - _weight(batch) < settings.queue_floor_bytes:
             return f"the volume of the queue is full but for the {settings.queue_floor_bytes} bytes that stay free"
         try:
             await to_the_end(applier.queue.put(batch))

@@ -18,8 +18,6 @@ from bodydouble.replication.journal.journal import Journal
 from bodydouble.replication.packing import Packer
 from bodydouble.replication.protocol import FRAGMENT_BYTES, Fragment, Item
 from bodydouble.replication.queue import Queued
-from bodydouble.replication.room import PLENTY, VolumeRoom
-from bodydouble.replication.settings import ReplicationSettings
 from bodydouble.vocabulary.operations import Truncate, Write
 
 if TYPE_CHECKING:
@@ -104,52 +102,5 @@ def test_behind_many_bytes_the_next_ones_wait_for_company_and_behind_few_they_do
             await asyncio.sleep(0)
         await taken(intake, 3, 4096)
         assert [item.sequence for item in await following] == ([2, 3] if waits else [2])
-
-    asyncio.run(scenario())
-
-
-class Asked:
-    """A volume that counts how often it is asked for its free space."""
-
-    def __init__(self, free: int) -> None:
-        self.free, self.times = free, 0
-
-    async def free_space(self, _path: str) -> int:
-        self.times += 1
-        return self.free
-
-
-def a_room(volume: Asked, floor: int) -> VolumeRoom:
-    context: Any = SimpleNamespace(
-        host=SimpleNamespace(file_system=volume),
-        state_directory="/state",
-        settings=ReplicationSettings(queue_floor_bytes=floor),
-    )
-    return VolumeRoom(context)
-
-
-def test_a_volume_with_plenty_of_room_is_asked_seldom_and_a_scarce_one_each_time() -> None:
-    async def scenario() -> None:
-        plenty, scarce = Asked(100 * PLENTY), Asked(PLENTY)
-        room, narrow = a_room(plenty, 1000), a_room(scarce, 1000)
-        for _ in range(50):
-            assert not await room.lacks(1)
-            assert not await narrow.lacks(1)
-        assert (plenty.times, scarce.times) == (1, 50)
-        for _ in range(50):
-            assert not await room.lacks(1)
-        assert plenty.times == 2, "others fill it meanwhile"
-
-    asyncio.run(scenario())
-
-
-def test_the_floor_of_a_volume_stays_free_also_of_what_was_put_since_it_was_asked() -> None:
-    async def scenario() -> None:
-        volume = Asked(3 * PLENTY)
-        room = a_room(volume, 1000)
-        assert not await room.lacks(2 * PLENTY)
-        volume.free = PLENTY
-        assert await room.lacks(PLENTY)
-        assert not await room.lacks(PLENTY - 1000)
 
     asyncio.run(scenario())
