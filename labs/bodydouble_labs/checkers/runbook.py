@@ -10,6 +10,7 @@ from bodydouble_labs.checkers.check import Check, count
 from bodydouble_labs.history import Identity
 from bodydouble_labs.scenario.steps import (
     DecideStep,
+    DtclStep,
     FailbackStep,
     FaultStep,
     NetworkStep,
@@ -96,6 +97,8 @@ class _Book:
         source, target = self.scenario.protection.hosts
         on = getattr(step, "on", "")
         match step:
+            case DtclStep():  # the restoration's script starts them
+                self.serving = True
             case ServicesStep() | StartupStep() if on == source:
                 self.serving = isinstance(step, ServicesStep) and step.services == "start"
             case NetworkStep(network="disconnect") | PowerStep() | FaultStep(fault="power-loss"):

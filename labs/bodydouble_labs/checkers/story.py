@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.paths import is_beneath, normalise
 from bodydouble_labs.errors import LabError
-from bodydouble_labs.scenario.steps import FailbackStep, ServicesStep, title_of
+from bodydouble_labs.scenario.steps import DtclStep, FailbackStep, ServicesStep, title_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -68,7 +68,8 @@ def planned_windows(history: History, scenario: Scenario) -> list[Window]:
     """Each failback until the services run on the source.
 
     A failback begins with the operator's step (or, on a run without such a step, with the product's event). The
-    services run when the step that starts them ended, or when the web service was next seen running on the source.
+    services run when the step that starts them, or the script that does, ended, or when the web service was next seen
+    running on the source.
     """
     steps = _marks_of(history, (step for step in scenario.timeline if isinstance(step, FailbackStep)))
     begins = [mark.at for mark in steps] or [
@@ -103,7 +104,12 @@ def _gone(history: History, mark: Mark) -> float:
 
 def _services_run(history: History, scenario: Scenario, after: float) -> float:
     host = source(scenario)
-    starts = (s for s in scenario.timeline if isinstance(s, ServicesStep) and s.on == host and s.services == "start")
+    starts = (
+        step
+        for step in scenario.timeline
+        if isinstance(step, DtclStep)
+        or (isinstance(step, ServicesStep) and step.on == host and step.services == "start")
+    )
     steps = [mark.until or mark.at for mark in _marks_of(history, starts) if mark.at >= after]
     seen = [
         sample.at

@@ -82,6 +82,11 @@ async def _connect(bench: Bench) -> None:
     await until(lambda: _connection(bench, status.id), lambda seen: seen.state == "replicating")
     ended = bench.stage.elapsed()
     bench.mark(Mark(began, "mirror", bench.source.name, f"mirror to {bench.target.name}", until=ended))
+    watch_replica(bench)
+
+
+def watch_replica(bench: Bench) -> None:
+    """From now on the replica has to follow the source."""
     bench.stage.watch_order(bench.protection)
     bench.collector.replicas[bench.protection] = None
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bodydouble.errors import BodydoubleError
 from bodydouble_labs.errors import LabError, UnmetError
 from bodydouble_labs.history import Mark
-from bodydouble_labs.runner import clients, machines, network, product
+from bodydouble_labs.runner import clients, machines, network, product, scripted
 from bodydouble_labs.runner.bench import Bench
 from bodydouble_labs.runner.collector import Collector
 from bodydouble_labs.runner.console import Console
@@ -49,10 +49,11 @@ ACTIONS: dict[str, Callable[[Bench, Any], Awaitable[None]]] = {
     "failback": product.failback,
     "decide": product.decide,
     "restore": product.restore,
+    "dtcl": scripted.dtcl,
 }
 """What carries out each action."""
 
-PRODUCT_ACTIONS = ("pair", "protect", "wait_for", "failback", "decide", "restore")
+PRODUCT_ACTIONS = ("pair", "protect", "wait_for", "failback", "decide", "restore", "dtcl")
 """Actions whose time limit judges the product (``fail``); that of all others judges the lab (``invalid``)."""
 
 LIMIT = 300.0

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bodydouble.dtcl import shipped
 from bodydouble_labs.scenario.faults import ANY_MACHINE, check_faults
 from bodydouble_labs.scenario.model import SINGLE_KEYS
-from bodydouble_labs.scenario.phrases import suggestion
+from bodydouble_labs.scenario.phrases import listed, suggestion
 from bodydouble_labs.scenario.steps import (
     DecideStep,
+    DtclStep,
     FailbackStep,
     FaultStep,
     PairStep,
@@ -175,6 +177,9 @@ def _check_timeline(document: Document, scenario: Scenario) -> None:
             source = scenario.protections[step.protection].connection.source
             if name != source:
                 raise document.error((*path, key), f"expected the source {source!r}")
+        if isinstance(step, DtclStep) and step.dtcl not in shipped.names():
+            expected = listed(shipped.names())
+            raise document.error((*path, "dtcl"), f"expected a script that comes with the product: {expected}")
         if isinstance(step, PairStep):
             _check_server(document, scenario, (*path, "pair"), step.pair)
             if step.pair == step.on:

@@ -250,6 +250,12 @@ class RestoreStep(ProtectionStep, frozen=True, kw_only=True):
     restore: str
 
 
+class DtclStep(ProtectionStep, frozen=True, kw_only=True):
+    """Run a script of the text client that comes with the product, at the console; returns when it has ended well."""
+
+    dtcl: str
+
+
 class VerifyStep(ProtectionStep, frozen=True, kw_only=True):
     """Take the final trees of source and target, beside the product, for the checkers: of one protection, or of all."""
 
@@ -275,6 +281,7 @@ AnyStep = (
     | FailbackStep
     | DecideStep
     | RestoreStep
+    | DtclStep
     | VerifyStep
 )
 
@@ -297,6 +304,7 @@ ACTIONS: dict[str, type[AnyStep]] = {
     "failback": FailbackStep,
     "decide": DecideStep,
     "restore": RestoreStep,
+    "dtcl": DtclStep,
     "verify": VerifyStep,
 }
 """The step class that an action key selects."""

@@ -113,10 +113,23 @@ def reconnect(session: Session, request: RestoreRequest, wanted: Reconnect) -> N
     )
 
     async def action(client: ControlClient) -> ConnectionStatus:
-        status = await _own(client, known.name) or await _made(client, known, target)
-        return await until_mirrored(client, status)
+        return await until_mirrored(client, await connection_to(client, known, target))
 
     output.show(session, [there.talk(action)], output.connections_table)
+
+
+async def connection_to(client: ControlClient, known: ReplicationSet, target: str) -> ConnectionStatus:
+    """The restored machine's connection: its own of before, or a new one.
+
+    Args:
+        client: of its daemon.
+        known: the set as the stand-in knows it.
+        target: the stand-in, as that machine reaches it.
+
+    Raises:
+        ConnectionStateError: it has a connection that does not come up.
+    """
+    return await _own(client, known.name) or await _made(client, known, target)
 
 
 async def _own(client: ControlClient, name: str) -> ConnectionStatus | None:

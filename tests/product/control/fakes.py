@@ -37,8 +37,10 @@ from bodydouble.vocabulary.records import (
     ReplicationSet,
     RestorationStatus,
     RestoreRequest,
+    Rule,
     TargetConnectionStatus,
 )
+from bodydouble.vocabulary.restoration import Restorable
 from bodydouble.vocabulary.statistics import ConnectionFigures, Figures, ReplicaFigures
 from bodydouble.vocabulary.tasks import TaskReceipt, TaskRequest
 from bodydouble.vocabulary.transmission import TransmissionOptions
@@ -60,7 +62,6 @@ if TYPE_CHECKING:
     from bodydouble.vocabulary.applications import ApplicationDirectory
     from bodydouble.vocabulary.mirror import MirrorOrder
     from bodydouble.vocabulary.orphans import OrphanRequest
-    from bodydouble.vocabulary.restoration import Restorable
 
 TOKEN = "correct horse"
 CERTIFICATE = credential_of("TARGET").certificate
@@ -302,8 +303,13 @@ class FakeRestoration:
         self.begun.append(status)
         return status
 
+    async def stop(self, id_: int) -> RestorationStatus:
+        self.end_state = "stopped"
+        return self.restorations()[id_ - 1]
+
     def restorable(self) -> list[Restorable]:
-        return []
+        rules = [Rule(path="C:/InetPub")]
+        return [Restorable("WEB1", ReplicationSet(name="IIS", rules=rules), required=True, complete=True)]
 
     def restorations(self) -> list[RestorationStatus]:
         return [
