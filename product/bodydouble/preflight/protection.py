@@ -153,14 +153,16 @@ def _address(situation: Situation, wanted: InterfaceAddress, *, standing_in: boo
     return passed(f"{wanted.address} can be assumed by {wanted.interface}")
 
 
-def failover_name(situation: Situation) -> list[Found]:
-    """The target will answer for the source's name, too."""
+def failover_identity(situation: Situation) -> list[Found]:
+    """The target will answer for the source's name beside its own."""
     there = situation.monitor
     if there is None:
         return [Found("fail", f"the target has no monitor of {situation.source_name}")]
     if not there.request.name:
         return [Found("warn", f"the monitor leaves the name {there.request.source} alone")]
-    return passed(f"the target will answer for {there.request.source}")
+    if there.request.identity == "replace":
+        return [Found("warn", f"the identity of {there.request.source} replaces the target's own")]
+    return passed(f"the target will answer for {there.request.source} beside its own name")
 
 
 _MIRRORING = "Configure and Begin Mirroring and Replication"
@@ -200,8 +202,9 @@ CHECKS = (
         failover_address,
     ),
     Check(
-        "failover-name", f"{_MONITORING}, 6", "Clients that look for the source by its name have to find the stand-in.",
-        "Create the monitor anew, without --no-name.", _PAIR, failover_name,
+        "failover-identity", f"{_MONITORING}, 6",
+        "Clients that look for the source by its name have to find the stand-in, which goes on answering for its own.",
+        "Create the monitor anew, without --no-name and --replace.", _PAIR, failover_identity,
     ),
 )  # fmt: skip
 """Checks of the protection, in the order of the note."""

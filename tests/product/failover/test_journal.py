@@ -335,7 +335,7 @@ def test_failback_is_refused_while_another_machine_answers_for_an_address() -> N
     async def play(target: Target) -> None:
         await failed_over(target)
         target.wire.heal()
-        with pytest.raises(ConnectionStateError, match=f"answers for {ADDRESS}.*disconnect the source"):
+        with pytest.raises(ConnectionStateError, match=f"answers for {ADDRESS}.*Disconnect it"):
             await target.service.failback(SOURCE)
         assert target.state == "failed-over"
         target.wire.cut()

@@ -220,7 +220,8 @@ PLANTED: list[tuple[str, Change, str, str, str]] = [
         "is not in the network of the target's Local Area Connection",
     ),
     ("iis5", at("target", "monitors", []), "failover-address", "fail", "no monitor"),
-    ("iis5", at("target", f"{REQUEST}.name", value=False), "failover-name", "warn", "leaves the name SOURCE alone"),
+    ("iis5", at("target", f"{REQUEST}.name", value=False), "failover-identity", "warn", "leaves the name SOURCE alone"),
+    ("iis5", at("target", f"{REQUEST}.identity", "replace"), "failover-identity", "warn", "replaces the target's own"),
     ("iis5", at("target", f"{REQUEST}.scripts.pre_failback", ""), "scripts-set", "fail", "pre-failback: none is set"),
     (
         "iis5",
