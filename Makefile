@@ -5,6 +5,7 @@
 # make campaign      2,000 random workloads with faults in the simulation: order, convergence, no silence about what was lost
 # make campaign-linux  300 of them on this machine (root): real daemons, the filter on a real file system, and rsync as the judge
 # make fuzz          a million mutated frames, journals and state files: each handled or refused, none crashes or hangs
+# make api-fuzz      every operation of the control API, 300 requests that its document allows and 300 that it does not, judged by schemathesis
 # make determinism   the long campaign: seeds 0-99, each in two processes, equal trace hashes
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -20,7 +21,7 @@ ALL := $(TESTS) --numprocesses=$(JOBS) --dist=loadgroup
 
 export PYTHONHASHSEED := $(SEED)
 
-.PHONY: lab test check power-cuts campaign campaign-linux fuzz determinism bench clean
+.PHONY: lab test check power-cuts campaign campaign-linux fuzz api-fuzz determinism bench clean
 
 lab: $(VENV)/.lab
 	$(BIN)/bodydouble lab run iis5-power-loss --seed $(SEED)
@@ -48,6 +49,9 @@ campaign-linux: $(VENV)/.test
 
 fuzz: $(VENV)/.test
 	$(BIN)/python -m tests.fuzz --count 1000000 --seed $(SEED)
+
+api-fuzz: $(VENV)/.test
+	$(BIN)/python -m tests.api_fuzz --examples 300 --seed $(SEED)
 
 determinism: $(VENV)/.lab
 	$(BIN)/bodydouble lab replay iis5-power-loss --seeds 0-99 --jobs 2

@@ -93,7 +93,7 @@ class Daemon:
         )
         self._ended = asyncio.Event()
         self.tokens = Tokens(settings.control.token, store, host.entropy, host.clock, self.events)
-        backends = Backends(
+        self.backends = Backends(
             host,
             self.events,
             self.replication,
@@ -106,7 +106,7 @@ class Daemon:
             self._shut_down,
             self.tokens,
         )
-        self.control = ControlServer(settings.control, build_app(backends), self.trust)
+        self.control = ControlServer(settings.control, build_app(self.backends), self.trust)
         self.ready = asyncio.Event()
 
     async def run(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -142,6 +142,10 @@ class ControlClient:
             return
         finally:
             await response.aclose()
+
+    async def openapi(self) -> dict[str, Any]:
+        """The daemon's description of its API."""
+        return await self._call("GET", "openapi.json", dict[str, Any])
 
     async def statistics(self, after: float = -1.0, limit: int | None = None) -> list[Sample]:
         """Samples taken later than ``after`` on the daemon's steady clock, the newest ``limit``."""

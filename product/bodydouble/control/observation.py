@@ -15,7 +15,7 @@ from bodydouble.control.backends import Backends
 from bodydouble.control.metrics import CONTENT_TYPE, exposition
 from bodydouble.control.routing import get, header
 from bodydouble.control.statistics import KEPT
-from bodydouble.control.stream import MAX_STREAMS, MEDIA, RETRY_AFTER, STREAMS_OF_ONE, EventStream
+from bodydouble.control.stream import MAX_STREAMS, MEDIA, RETRY_AFTER, STREAMS_OF_ONE, EventStream, StreamedEvent
 from bodydouble.vocabulary.records import DaemonStatus, Event, Sample
 
 AfterNumber = Annotated[int, msgspec.Meta(ge=0, description="only events with a higher number")]
@@ -46,7 +46,7 @@ async def events(backends: Backends, after: AfterNumber = 0) -> list[Event]:
     return backends.events.after(after)
 
 
-@get("events/stream", media=MEDIA)
+@get("events/stream", media=MEDIA, answer=StreamedEvent)
 async def stream_events(
     backends: Backends, request: Request, after: AfterNumber = 0, last_event_id: LastEventId = 0
 ) -> EventStream:

@@ -70,7 +70,7 @@ def refused_statuses(operation: Operation) -> list[int]:
         *([403] if forbidden else []),
         *([400] if asked else []),
         *([404] if named else []),
-        *([409] if operation.changes else []),
+        *([409] if operation.conflicts else []),
         429,
         500,
     ]

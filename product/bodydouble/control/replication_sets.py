@@ -68,7 +68,7 @@ async def explain(backends: Backends, name: SetPath, path: AnyPath = "") -> Expl
     return backends.replication.home.explain(the_set(name, backends.replication), path)
 
 
-@get("replication-sets/{name}/size")
+@get("replication-sets/{name}/size", conflicts=True)
 async def set_size(backends: Backends, name: SetPath) -> SetSize:
     """How far the latest calculation of a set's size is."""
     return backends.replication.home.size(the_set(name, backends.replication))

@@ -81,6 +81,7 @@ class Operation:
         asks: the handler is given the request.
         answer: the type of the answer; NoneType: none, status 204.
         media: the answer's media type; other than JSON it is text.
+        conflicts: it may not fit the present state.
     """
 
     method: Method
@@ -96,6 +97,7 @@ class Operation:
     asks: bool
     answer: Any
     media: str
+    conflicts: bool
 
     @property
     def changes(self) -> bool:
@@ -103,9 +105,19 @@ class Operation:
         return self.method != "GET"
 
 
-def get(path: str, *, role: AccessRole = "monitor", media: str = JSON) -> Callable[[Handler], Operation]:
-    """An operation that only looks."""
-    return _declared("GET", path, role, media)
+def get(
+    path: str, *, role: AccessRole = "monitor", media: str = JSON, answer: Any = str, conflicts: bool = False
+) -> Callable[[Handler], Operation]:
+    """An operation that only looks.
+
+    Args:
+        path: in the version, without the leading slash.
+        role: the least that may.
+        media: of the answer.
+        answer: what other media than JSON hold.
+        conflicts: the present state may have nothing to look at, status 409.
+    """
+    return _declared("GET", path, role, media, answer, conflicts=conflicts)
 
 
 def post(path: str) -> Callable[[Handler], Operation]:
@@ -128,7 +140,9 @@ def operations_of(*modules: ModuleType) -> tuple[Operation, ...]:
     return tuple(each for module in modules for each in vars(module).values() if isinstance(each, Operation))
 
 
-def _declared(method: Method, path: str, role: AccessRole, media: str = JSON) -> Callable[[Handler], Operation]:
+def _declared(
+    method: Method, path: str, role: AccessRole, media: str = JSON, answer: Any = str, *, conflicts: bool = True
+) -> Callable[[Handler], Operation]:
     # A path with a leading slash is outside of the version.
     full = path if path.startswith("/") else f"/v1/{path}"
 
@@ -143,7 +157,8 @@ def _declared(method: Method, path: str, role: AccessRole, media: str = JSON) ->
             method=method, path=full, name=handler.__name__, group=handler.__module__.rpartition(".")[2],
             text=inspect.getdoc(handler) or "", role=role, handler=handler,
             parameters=tuple(_parameter(full, keyword, *about) for keyword, about in found.items()),
-            body=body, no_body=no_body, asks=asks, answer=hints["return"] if media == JSON else str, media=media,
+            body=body, no_body=no_body, asks=asks, answer=hints["return"] if media == JSON else answer, media=media,
+            conflicts=conflicts,
         )  # fmt: skip
 
     return declare

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 from starlette.responses import Response
@@ -35,6 +35,14 @@ MAX_STREAMS = 32
 STREAMS_OF_ONE = 8
 """Streams at one time, and of one token."""
 RETRY_AFTER = 10
+
+
+class StreamedEvent(msgspec.Struct, frozen=True):
+    """One event of the stream; ``data`` is an event of the events log, as JSON."""
+
+    id: str
+    event: Literal["log"]
+    data: str
 
 
 class Streams:

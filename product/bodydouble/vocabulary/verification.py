@@ -34,10 +34,11 @@ class VerificationSchedule(Record, frozen=True):
     Attributes:
         interval: seconds from the end of one verification to the beginning of the next. The first begins
             that long after the last report, at once when that is longer ago, or after one interval when there is none.
+            At least a hundredth of a second, or the daemon would do nothing else; at most a century.
         options: how.
     """
 
-    interval: Annotated[float, msgspec.Meta(gt=0)]
+    interval: Annotated[float, msgspec.Meta(ge=0.01, le=36_525 * 86_400)]
     options: VerificationOptions = VerificationOptions()
 
 

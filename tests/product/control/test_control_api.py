@@ -222,6 +222,14 @@ def test_a_wrong_query_is_refused_with_its_name(served: Served, query: str) -> N
     assert (status, "'after'" in answer["error"]) == (400, True)
 
 
+@pytest.mark.parametrize("interval", ["0", "1e-300", "1e300", "-1"])
+def test_an_interval_by_which_a_daemon_would_do_nothing_else_or_nothing_is_refused(
+    served: Served, interval: str
+) -> None:
+    body = f'{{"interval": {interval}}}'.encode()
+    assert raw(served, "PUT", "/v1/connections/1/verification-schedule", body)[0] == 400
+
+
 @pytest.mark.parametrize("query", ["drain=true&hasten=true", "drain=true&drain=false"])
 def test_a_parameter_that_is_not_known_or_comes_twice_is_refused(served: Served, query: str) -> None:
     status, answer, _ = raw(served, "DELETE", f"/v1/connections/1?{query}")
