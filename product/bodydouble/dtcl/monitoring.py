@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import msgspec
 
+from bodydouble.dtcl.reaching import MAX_PORT
 from bodydouble.dtcl.session import carries_out, until
 from bodydouble.errors import ConnectionStateError, InputError
 from bodydouble.vocabulary.records import FailbackDecision, InterfaceAddress, MonitorRequest
+from bodydouble.vocabulary.standing_in import OwnAddress, ScriptOptions
 
 if TYPE_CHECKING:
     from bodydouble.control.client import ControlClient
     from bodydouble.dtcl.session import Session
     from bodydouble.dtcl.values import Call
     from bodydouble.vocabulary.records import MonitorState, MonitorStatus
+    from bodydouble.vocabulary.standing_in import ScriptEvent, ScriptPolicy
 
 _MOMENTS = {
     "prefailover": "pre_failover",
@@ -61,10 +64,27 @@ async def move(session: Session, call: Call) -> None:
     _changed(session, request, addresses=[*others, moved])
 
 
+@carries_out("monitor_watch")
+async def watch(session: Session, call: Call) -> None:
+    """Watch one address more."""
+    request, address = _in_use(session, call), call.needed().text()
+    _changed(session, request, watched=[*(each for each in request.watched if each != address), address])
+
+
+@carries_out("monitor_giveup")
+async def give_up(session: Session, call: Call) -> None:
+    """Say which own address the target gives up."""
+    request, adapter = _in_use(session, call), call.option("of")
+    assert adapter is not None, "the grammar requires it"
+    given_up = OwnAddress(adapter.text(), call.needed().text())
+    _changed(session, request, given_up=[*(each for each in request.given_up if each != given_up), given_up])
+
+
 @carries_out("monitor_option")
 async def option(session: Session, call: Call) -> None:
     """Change how it watches."""
-    request, changed = _in_use(session, call), {}
+    request = _in_use(session, call)
+    changed: dict[str, Any] = {}
     if (interval := call.option("interval")) is not None:
         changed["interval"] = interval.seconds()
     if (missed := call.option("missed")) is not None:
@@ -73,6 +93,11 @@ async def option(session: Session, call: Call) -> None:
         changed["manual_intervention"] = call.choice("manual") == "on"
     if (timeout := call.option("timeout")) is not None:
         changed["script_timeout"] = timeout.seconds()
+    if (port := call.option("serviceport")) is not None:
+        changed["service_port"] = port.number(1, MAX_PORT)
+    if call.has("name"):
+        changed["name"] = call.choice("name") == "on"
+    changed |= {word: call.choice(word) for word in ("trigger", "heartbeat", "identity") if call.has(word)}
     _changed(session, request, **changed)
 
 
@@ -80,12 +105,26 @@ async def option(session: Session, call: Call) -> None:
 async def add_script(session: Session, call: Call) -> None:
     """Run a script at a moment."""
     _script(session, call, call.needed(1).path())
+    request, timeout = _in_use(session, call), call.option("timeout")
+    options = ScriptOptions(
+        arguments=tuple(given.text() for (given,) in call.options.get("argument", ())),
+        timeout=None if timeout is None else timeout.seconds(),
+        on_failure=cast("ScriptPolicy", call.choice("onfailure", "continue")),
+    )
+    _changed(session, request, script_options={**request.script_options, _event(call): options})
 
 
 @carries_out("monitor_script_remove")
 async def remove_script(session: Session, call: Call) -> None:
     """Run none."""
     _script(session, call, "")
+    request = _in_use(session, call)
+    others = {event: options for event, options in request.script_options.items() if event != _event(call)}
+    _changed(session, request, script_options=others)
+
+
+def _event(call: Call) -> ScriptEvent:
+    return cast("ScriptEvent", _MOMENTS[call.choice("")].replace("_", "-"))
 
 
 def _script(session: Session, call: Call, path: str) -> None:
@@ -200,7 +239,11 @@ async def _wait(
 ) -> MonitorStatus:
     source = await _monitored(session, call)
     client = await session.target()
-    status = await until(call, lambda: _status(client, source), lambda seen: seen.state not in on_the_way)
+    status = await until(
+        call, lambda: _status(client, source), lambda seen: seen.state not in on_the_way or bool(seen.held)
+    )
+    if status.held:
+        raise ConnectionStateError(f"the monitor of {source!r} waits for an operator: {status.held}")
     if status.state != wanted:
         raise ConnectionStateError(f"the monitor of {source!r} is {status.state}, not {wanted}: {status.status_line}")
     return status

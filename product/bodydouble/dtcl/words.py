@@ -51,6 +51,11 @@ CHOICES: dict[tuple[str, str], tuple[str, ...]] = {
     ("restore", "by"): ("full", "difference", "checksum"),
     ("restore", "orphans"): ("keep", "log", "move", "delete"),
     ("monitor_option", "manual"): ("on", "off"),
+    ("monitor_option", "name"): ("on", "off"),
+    ("monitor_option", "trigger"): ("all", "any"),
+    ("monitor_option", "heartbeat"): ("icmp", "service"),
+    ("monitor_option", "identity"): ("add", "replace"),
+    ("monitor_script_add", "onfailure"): ("continue", "hold", "abort"),
     ("monitor_script_add", ""): ("prefailover", "postfailover", "prefailback", "postfailback"),
     ("monitor_script_remove", ""): ("prefailover", "postfailover", "prefailback", "postfailback"),
     ("script_add", ""): ("mirrorstart", "mirrorstop", "mirrorcomplete"),
@@ -69,7 +74,7 @@ EXCLUSIVE = (
     ("token_env", "token_file"),
 )
 """Options that contradict each other."""
-REPEATABLE = ("map",)
+REPEATABLE = ("map", "argument")
 """Options that may be said more than once."""
 
 _MACHINES = "Machines"
@@ -243,12 +248,23 @@ COMMANDS: tuple[Words, ...] = (
     Words("monitor_move", _FAILOVER, "ADDRESS/PREFIX to ADAPTER",
           "The address of the source is watched, and at failover moves to this adapter of the target.",
           'monitor move 10.0.0.10/24 to "Local Area Connection";'),
-    Words("monitor_option", _FAILOVER, "[interval TIME] [missed N] [manual on|off] [timeout TIME]",
-          "Change how the monitor in use watches: heartbeats, how many missed ones make a failure, whether it waits "
-          "for an operator, how long a script may take.",
+    Words("monitor_watch", _FAILOVER, "ADDRESS", "Watch a further address of the source, which is not assumed.",
+          "monitor watch 10.0.9.10;"),
+    Words("monitor_giveup", _FAILOVER, "ADDRESS/PREFIX of ADAPTER",
+          "Give up an address of the target's own while it stands in, with `identity replace`.",
+          'monitor giveup 10.0.0.20/24 of "Local Area Connection";'),
+    Words("monitor_option", _FAILOVER,
+          "[interval TIME] [missed N] [manual on|off] [timeout TIME] [trigger all|any] [heartbeat icmp|service] "
+          "[serviceport N] [name on|off] [identity add|replace]",
+          "Change how the monitor in use watches and stands in: heartbeats, how many missed ones make a failure, "
+          "whether it waits for an operator, how long a script may take; whether all watched addresses or any one, "
+          "the machine or its service; whether the name is assumed, and added or instead of the target's own.",
           "monitor option interval 5s missed 5 manual off;"),
-    Words("monitor_script_add", _FAILOVER, "prefailover|postfailover|prefailback|postfailback FILE",
-          "Run a script of the target then.", r'monitor script add postfailover "C:\Bodydouble\POSTOVER.BAT";'),
+    Words("monitor_script_add", _FAILOVER,
+          "prefailover|postfailover|prefailback|postfailback FILE [argument TEXT ...] [timeout TIME] "
+          "[onfailure continue|hold|abort]",
+          "Run a script of the target then.",
+          r'monitor script add postfailover "C:\Bodydouble\POSTOVER.BAT" onfailure hold;'),
     Words("monitor_script_remove", _FAILOVER, "prefailover|postfailover|prefailback|postfailback", "Run none then.",
           "monitor script remove postfailover;"),
     Words("monitor_start", _FAILOVER, "[SOURCE]",
