@@ -11,6 +11,8 @@ import asyncio
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from bodydouble.control.settings import ControlSettings
 from bodydouble.daemon import Daemon, DaemonSettings
 from bodydouble.errors import BodydoubleError
@@ -26,7 +28,7 @@ from bodydouble.vocabulary.records import (
     RestoreRequest,
     Rule,
 )
-from bodydouble.vocabulary.standing_in import OwnAddress
+from bodydouble.vocabulary.standing_in import SCRIPT_EVENTS, OwnAddress, ScriptOptions
 from bodydouble_sim.windows.machine import WindowsMachine
 from bodydouble_sim.windows.service import IdleProgram, ServiceConfig
 from bodydouble_sim.windows.version import WINDOWS_2000
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from bodydouble.ports import Host
-    from bodydouble.vocabulary.standing_in import Heartbeat
+    from bodydouble.vocabulary.standing_in import Heartbeat, ScriptEvent
     from bodydouble_sim.windows.version import WindowsVersion
 
 STATE = "C:/Program Files/Bodydouble/State"
@@ -283,8 +285,10 @@ class Story:
         kill: bool = False,
         heartbeat: Heartbeat = "icmp",
         replaces: WindowsVersion | None = None,
+        aborts: ScriptEvent | None = None,
     ) -> None:
         self.heartbeat = heartbeat
+        self.aborts = aborts
         self.replaces = replaces is not None
         self.boundaries = Boundaries(chosen)
         self.world = World(1)
@@ -307,11 +311,23 @@ class Story:
         self.boundaries.open = True
         self.source.windows.power_off()
         self.source.daemon = None
+        if self.aborts in ("pre-failover", "post-failover"):
+            await self._until(lambda: self.target.state == "waiting-for-operator")
+            assert (self.target.owned, self.target.serving) == ([], False)
+            self._mend()
+            await self.target.perform(_fail_over, lambda: self.target.state in ("failing-over", "failed-over"))
         await self._until(lambda: self.target.state == "failed-over")
         assert (self.target.owned, self.target.serving) == (EVERYTHING, True)
         assert self.target.has_its_own == ([] if self.replaces else [OWN, "TARGET"])
         self.target.windows.put_file("C:\\Data\\order.txt", b"an order")
-        await self.target.perform(_fail_back, lambda: self.target.state in ("failing-back", "failed-back"))
+        await self.target.perform(
+            _fail_back, lambda: self.target.state in ("failing-back", "failed-back") or self._tried()
+        )
+        if self.aborts in ("pre-failback", "post-failback"):
+            await self._until(lambda: self.target.state == "failed-over")
+            assert (self.target.owned, self.target.serving) == (EVERYTHING, True)
+            self._mend()
+            await self.target.perform(_fail_back, lambda: self.target.state in ("failing-back", "failed-back"))
         await self._until(lambda: self.target.state == "failed-back")
         assert (self.target.owned, self.target.serving) == ([], False)
         assert self.target.has_its_own == [OWN, "TARGET"]
@@ -334,16 +350,31 @@ class Story:
         accept = source.pairing.accept(AcceptRequest(host="10.0.0.20", code=code))
         await self.source.windows.perform(accept, name="pair")
         self.source.windows.put_file("C:\\Data\\page.txt", b"a page")
-        for line in ("post-failover start", "pre-failback stop"):
-            event, verb = line.split()
-            self.target.windows.put_file(f"C:\\{event}.bat", f"net {verb} {SITE}\r\n".encode())
-            other = "pre-failover" if event == "post-failover" else "post-failback"
-            self.target.windows.put_file(f"C:\\{other}.bat", b"echo %BODYDOUBLE_ATTEMPT%\r\n")
+        for event in SCRIPT_EVENTS:
+            self._put_script(event, fails=event == self.aborts)
         await self.source.windows.command(f"net start {SITE}")
         await self.source.windows.perform(self._connect(source), name="connect")
-        await self.target.windows.perform(
-            target.failover.create_monitor(_request(self.heartbeat, replaces=self.replaces)), name="monitor"
-        )
+        request = _request(self.heartbeat, replaces=self.replaces)
+        if self.aborts:
+            policy = {self.aborts: ScriptOptions(on_failure="abort")}
+            request = msgspec.structs.replace(request, script_options=policy)
+        await self.target.windows.perform(target.failover.create_monitor(request), name="monitor")
+
+    def _put_script(self, event: ScriptEvent, *, fails: bool) -> None:
+        verbs = {"post-failover": f"net start {SITE}", "pre-failback": f"net stop {SITE}"}
+        lines = [verbs.get(event, "echo %BODYDOUBLE_ATTEMPT%"), "exit 3" if fails else "exit 0", ""]
+        self.target.windows.put_file(f"C:\\{event}.bat", "\r\n".join(lines).encode())
+
+    def _tried(self) -> bool:
+        """Whether the script that ends failback has been run: it may be undone by now."""
+        return self.aborts in ("pre-failback", "post-failback") and self.aborts in [
+            event for event, *_ in self.boundaries.scripts
+        ]
+
+    def _mend(self) -> None:
+        """The operator sees why the script failed."""
+        assert self.aborts is not None
+        self._put_script(self.aborts, fails=False)
 
     @staticmethod
     async def _connect(source: Daemon) -> None:
@@ -376,6 +407,10 @@ class Story:
 
 async def _fail_back(daemon: Daemon) -> None:
     await daemon.failover.failback("SOURCE")
+
+
+async def _fail_over(daemon: Daemon) -> None:
+    await daemon.failover.failover("SOURCE")
 
 
 async def _go_on(daemon: Daemon) -> None:

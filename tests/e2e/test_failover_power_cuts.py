@@ -20,6 +20,7 @@ from bodydouble_sim.windows.version import NT_4, WINDOWS_2000
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bodydouble.vocabulary.standing_in import ScriptEvent
     from bodydouble_sim.windows.version import WindowsVersion
 
     Plant = Callable[[pytest.MonkeyPatch], None]
@@ -31,8 +32,12 @@ FEWEST = 80
 
 @cache
 def boundaries_of_a_run(replaces: WindowsVersion | None = None) -> list[int]:
+    """Those of a run in which nothing goes wrong."""
+    return boundaries_of(Story(replaces=replaces).run().labels)
+
+
+def boundaries_of(labels: list[str]) -> list[int]:
     """Every boundary, save for one after a call that is at once the boundary before the next call."""
-    labels = Story(replaces=replaces).run().labels
     following = [*labels[1:], ""]
     return [
         number
@@ -96,6 +101,21 @@ def test_a_killed_daemon_finishes_what_is_special_about_a_replaced_machine() -> 
     assert special
     for number in special:
         cut_at(number, kill=True, replaces=NT_4)
+
+
+@pytest.mark.parametrize("aborts", ["post-failover", "pre-failback"])
+@pytest.mark.parametrize("part", range(2))
+def test_a_power_cut_while_a_failed_script_is_undone_leaves_the_state_before_or_what_leads_to_it(
+    part: int, aborts: ScriptEvent
+) -> None:
+    """From the script that fails to the operator's next try, with its cause put right."""
+    labels = Story(aborts=aborts).run().labels
+    script = f"before script.run C:/{aborts}.bat"
+    first, again = [number for number, label in enumerate(labels) if label == script]
+    undoing = [number for number in boundaries_of(labels) if first <= number <= again]
+    assert undoing
+    for number in undoing[part::2]:
+        Story(number, aborts=aborts).run()
 
 
 def test_windows_2000_says_that_it_needs_a_boot_to_run_under_the_other_name() -> None:
