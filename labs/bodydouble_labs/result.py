@@ -31,7 +31,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         rpo_s: seconds of acknowledged work that a power loss took, 0.0 when nothing; None when not measured.
         rpo_operations: how many acknowledged records that is.
         rto_s: longest failover outage of a reader; None without one (or one that never ended: see the checks).
-        planned_outage_s: longest outage of a reader around a failback; None without one.
+        planned_outage_s: longest outage of a reader around a failback; None without one. Of several protections these
+            figures are the worst, each by itself.
         trace_hash: equal for equal runs where the provider is deterministic, else empty.
         explored: whether the order in which ready tasks ran was drawn; its decision tape is among the artifacts.
         virtual_s: length of the run on the provider's clock; ``wall_s`` on the wall's.

@@ -31,7 +31,7 @@ def run(file: Path, seed: int, directory: Path, *, keep_trace: bool, explore: bo
     """Run a scenario once in the simulator."""
     provider = SimProvider(keep_trace=keep_trace, explore=explore)
     result = conduct(load(file), provider, seed=seed, directory=directory, wall_clock=lambda: 0.0).result
-    reasons = [check.detail for check in result.checks if check.verdict != "pass"]
+    reasons = [f"{check.title}: {check.detail}" for check in result.checks if check.verdict != "pass"]
     return Report(result.trace_hash, result.verdict, result.reason or "; ".join(reasons), result.virtual_s)
 
 
