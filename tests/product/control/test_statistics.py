@@ -27,7 +27,7 @@ from bodydouble.security.certificate import fingerprint_of
 from bodydouble.state.events import EventLog
 from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.records import ConnectRequest, ReplicationSet, Rule, Sample
-from bodydouble.vocabulary.statistics import ConnectionFigures, Figures, Rates, ReplicaFigures
+from bodydouble.vocabulary.statistics import ConnectionFigures, Figures, Rates, ReplicaFigures, RestorationFigures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -213,6 +213,17 @@ def test_the_page_is_what_prometheus_reads() -> None:
             figures(4, operations_generated=2**53),
         ),
         replicas=(ReplicaFigures(source="WEB\udcff", replication_set="web", state="ok", queue_bytes=9),),
+        restorations=(
+            RestorationFigures(
+                id=5,
+                original_source="WEB1",
+                replication_set="web",
+                target="t:1",
+                bytes_done=7,
+                bytes_total=9,
+                files_done=1,
+            ),
+        ),
     )
     read = families(exposition(shown, [], 2))
     (lag, other) = read["bodydouble_lag_seconds"].samples
@@ -224,6 +235,9 @@ def test_the_page_is_what_prometheus_reads() -> None:
     assert read["bodydouble_replica_queue_bytes"].samples[0].labels["source"] == "WEB?"
     assert read["bodydouble_uncovered_directories"].samples[0].value == 2.0
     assert "bodydouble_time_to_fail_seconds" not in read
+    (done,) = read["bodydouble_restoration_bytes_done"].samples
+    assert (done.labels, done.value) == ({"restoration": "5", "source": "WEB1", "replication_set": "web"}, 7.0)
+    assert read["bodydouble_restoration_bytes_known"].samples[0].value == 9.0
 
 
 def test_the_page_is_served_to_whoever_has_the_token(served: Served) -> None:
