@@ -77,7 +77,7 @@ class Campaign:
     def operations(self) -> Iterator[tuple[str, Any]]:
         """Every operation of the document, by its name."""
         for found in self._schema.get_all_operations():
-            operation: Any = found.ok()  # type: ignore[union-attr]  # the document is valid: a test holds that
+            operation: Any = found.ok()
             yield operation.definition.raw["operationId"], operation
 
     def ask(self, name: str, operation: Any) -> None:
