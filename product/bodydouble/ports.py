@@ -173,8 +173,11 @@ class Identity(Protocol):
     async def query(self) -> HostIdentity:
         """Primary (active) and permanent name, added names, and every address with its interface."""
 
-    async def add_name(self, name: str) -> None:
+    async def add_name(self, name: str, addresses: Sequence[str] = ()) -> None:
         """Answer for one more name on the network. Nothing happens when the host already does.
+
+        Where the system can answer each name with addresses of its own, ``addresses`` (without prefix lengths) are this
+        one's: a host that stands in for several sources has a name and an address of each.
 
         Raises:
             DuplicateIdentityError: another machine answers for it.

@@ -187,7 +187,8 @@ class Takeover:
         return await self._steps.take(self._name_step, f"add name {self._request.source}", self._add_name)
 
     async def _add_name(self) -> None:
-        await self._host.identity.add_name(self._request.source)
+        addresses = [item.address.partition("/")[0] for item in self._request.addresses]
+        await self._host.identity.add_name(self._request.source, addresses)
         self._events.record(EventCode.NAME_ADDED, f"Name {self._request.source} added")
 
     # --- failback -------------------------------------------------------------------------------------------------

@@ -11,6 +11,8 @@ from bodydouble_sim.network import nbns
 from bodydouble_sim.windows.names import checked
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bodydouble_sim.windows.machine import WindowsMachine
 
 
@@ -32,8 +34,12 @@ class SimIdentity:
             boot=f"{self._machine.name} {self._machine.lives}",
         )
 
-    async def add_name(self, name: str) -> None:
-        """See `bodydouble.ports.Identity.add_name`: registers it on the wire, a clash is refused there."""
+    async def add_name(self, name: str, addresses: Sequence[str] = ()) -> None:
+        """See `bodydouble.ports.Identity.add_name`: registers it on the wire, a clash is refused there.
+
+        NetBT binds every name to the adapter and answers with its first address, whatever ``addresses`` says.
+        """
+        del addresses
         name = checked(name)
         if name not in self._machine.netbios.names():
             await self._machine.netbios.register(name)

@@ -58,6 +58,18 @@ def test_nmblookup_finds_an_added_name_at_the_added_address_and_not_after_its_re
 
 
 @pytest.mark.program("nmblookup")
+def test_nmblookup_finds_each_of_several_names_at_its_own_address(namespaces: Namespaces) -> None:
+    async def case(host: Host) -> None:
+        for name, address in (("SOURCE1", "10.78.0.10"), ("SOURCE2", "10.78.0.11")):
+            await host.identity.add_address(namespaces.interface, f"{address}/24")
+            await host.identity.add_name(name, [address])
+        assert "10.78.0.10 SOURCE1<00>" in await looked_up(namespaces, "SOURCE1")
+        assert "10.78.0.11 SOURCE2<00>" in await looked_up(namespaces, "SOURCE2")
+
+    run(namespaces, case)
+
+
+@pytest.mark.program("nmblookup")
 def test_added_name_without_an_added_address_lives_at_the_hosts_own(namespaces: Namespaces) -> None:
     async def case(host: Host) -> None:
         await host.identity.add_name("SOURCE")

@@ -150,7 +150,8 @@ class FakeIdentity:
             raise IdentityError(f"{verb} {what}: the system refused")
         self.log.append(f"{verb} {what}")
 
-    async def add_name(self, name: str) -> None:
+    async def add_name(self, name: str, addresses: Sequence[str] = ()) -> None:
+        del addresses
         self._note("add-name", name)
         if name not in self.names:
             self.names.append(name)

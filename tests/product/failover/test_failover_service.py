@@ -29,7 +29,7 @@ from bodydouble.vocabulary.records import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
 CONTINUE = FailbackDecision(decision="continue")
 STOP = FailbackDecision(decision="stop")
@@ -264,7 +264,8 @@ def test_a_step_that_hangs_counts_as_failed_and_holds_nothing_up() -> None:
     async def play(target: Target) -> None:
         add_name = target.identity.add_name
 
-        async def hang(name: str) -> None:
+        async def hang(name: str, addresses: Sequence[str] = ()) -> None:
+            del addresses
             target.identity.add_name = add_name  # type: ignore[method-assign] # only the first call hangs
             target.log.append(f"hang {name}")
             await asyncio.Event().wait()

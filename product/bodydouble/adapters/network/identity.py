@@ -14,6 +14,7 @@ from bodydouble.vocabulary.records import HostIdentity
 from bodydouble.vocabulary.standing_in import NameChange
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from concurrent.futures import Executor
 
 
@@ -58,7 +59,7 @@ class LinuxIdentity:
             boot=self._boot,
         )
 
-    async def add_name(self, name: str) -> None:
+    async def add_name(self, name: str, addresses: Sequence[str] = ()) -> None:
         """See the port.
 
         Raises:
@@ -67,7 +68,7 @@ class LinuxIdentity:
         """
         if self._names is None:
             raise IdentityError(f"{name}: cannot be added; set netbios = true under [host.identity]")
-        await self._names.add(name)
+        await self._names.add(name, addresses)
 
     async def name_in_use(self, name: str) -> bool:
         """See the port.

@@ -14,6 +14,8 @@ from bodydouble.adapters.network import nbns
 from bodydouble.errors import DuplicateIdentityError, IdentityError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bodydouble.adapters.network.addresses import AddressBook
 
 #: RFC 1002, 6: BCAST_REQ_RETRY_COUNT and BCAST_REQ_RETRY_TIMEOUT.
@@ -40,6 +42,7 @@ class NameService(asyncio.DatagramProtocol):
         self._book = book
         self._answers_for_own = True
         self._added: dict[str, str] = {}
+        self._places: dict[str, tuple[str, ...]] = {}
         self._conflicts: dict[int, asyncio.Future[str]] = {}
         self._unclaimed: dict[str, float] = {}
         self._transactions = itertools.count(1)
@@ -77,7 +80,7 @@ class NameService(asyncio.DatagramProtocol):
         """Added names as they were given, sorted."""
         return sorted(self._added.values())
 
-    async def add(self, name: str) -> None:
+    async def add(self, name: str, addresses: Sequence[str] = ()) -> None:
         """Claim a name: ask three times, 250 ms apart, who has it, then tell everybody that we do.
 
         Raises:
@@ -89,7 +92,7 @@ class NameService(asyncio.DatagramProtocol):
             return
         if not self._was_free(name):
             await self._challenge(name)
-        self._added[name.upper()] = name
+        self._added[name.upper()], self._places[name.upper()] = name, tuple(addresses)
         for address, broadcast in await self._segments():
             for kind in _KINDS:
                 claim = nbns.registration(name, address, transaction=self._transaction(), kind=kind, demand=True)
@@ -210,13 +213,17 @@ class NameService(asyncio.DatagramProtocol):
             self._send(nbns.refusal(packet, best), sender)
 
     def _address_for(self, question: nbns.Name, asker: str, addresses: list[str]) -> str | None:
-        """Where the name lives: added names at an added address (the clients know that one), our own at a native one.
+        """Where the name lives: an added one where it was said to, our own at a native address.
 
-        Among these, one on the asker's own network.
+        An added name of which nothing was said, or not what is there, lives at any added address: the clients know
+        these. Among all of them, one on the asker's own network.
         """
+        name = question.text.upper()
+        places = self._places.get(name, ()) if name in self._added else ()
+        told = [address for address in addresses if str(IPv4Interface(address).ip) in places]
         added = [record.address for record in self._book.added if record.address in addresses]
         native = [address for address in addresses if address not in added]
-        preferred = added if question.text.upper() in self._added else native
+        preferred = told or (added if name in self._added else native)
         candidates = [IPv4Interface(address) for address in preferred or addresses]
         near = [each for each in candidates if IPv4Address(asker) in each.network]
         return str((near or candidates)[0].ip) if candidates else None
