@@ -17,6 +17,8 @@ from bodydouble.replication.protocol import (
     Diverged,
     Fragment,
     Ping,
+    Reach,
+    Reached,
     Refused,
     TaskEnded,
     Wire,
@@ -66,6 +68,7 @@ MADE = (
     Blocks(3, [b"d" * 16]),
     Fragment(b"f" * 5000, 0),
     Ping(),
+    Reached(answers=True),
 )
 """Messages that an undisturbed conversation has not."""
 
@@ -89,7 +92,7 @@ async def collect() -> Corpus:
             await until(lambda: source.service.connections()[0].queue_operations == 0)
             patch.undo()
             corpus.to_source += [encode(each)[HEADER_BYTES:] for each in MADE]
-            corpus.to_target += [encode(Fragment(b"f" * 300, 0))[HEADER_BYTES:]]
+            corpus.to_target += [encode(each)[HEADER_BYTES:] for each in (Fragment(b"f" * 300, 0), Reach("10.0.0.10"))]
             for site in (source, target):
                 for node in site.volume.inside("/state"):
                     if not node.directory:

@@ -30,11 +30,13 @@ from bodydouble.replication.protocol import (
     Fragment,
     Hello,
     Item,
+    Reach,
     RemoveTree,
     Wire,
     decode,
 )
 from bodydouble.replication.queue import SourceQueue
+from bodydouble.replication.reach import asked_for
 from bodydouble.replication.service import ConnectionList, RunRecord
 from bodydouble.replication.target import ReplicaList
 from bodydouble.replication.target_queue import TargetQueue
@@ -145,6 +147,8 @@ class Doors:
             for message in await self._messages(frames):
                 if isinstance(message, Hello):
                     self._greet(message)
+                elif isinstance(message, Reach):
+                    asked_for(message)
                 elif isinstance(message, Batch | Fragment):
                     first = message.first - 1 if isinstance(message, Batch) else 0
                     intake = intake or Intake(self._replica, first, 1 << 40)

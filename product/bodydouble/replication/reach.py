@@ -36,6 +36,18 @@ async def first_of(context: Context, wire: Wire) -> Hello | Reach:
     return message
 
 
+def asked_for(question: Reach) -> str:
+    """The address that is to be pinged.
+
+    Raises:
+        ProtocolError: it is none.
+    """
+    try:
+        return str(ipaddress.IPv4Address(question.address))
+    except ValueError as error:
+        raise ProtocolError(f"{question.address!r} is asked for, expected an IPv4 address") from error
+
+
 async def tell(context: Context, wire: Wire, question: Reach) -> None:
     """Ping the address, and say whether it answered.
 
@@ -43,10 +55,7 @@ async def tell(context: Context, wire: Wire, question: Reach) -> None:
         OSError: the connection broke.
         ProtocolError: no IPv4 address was asked for.
     """
-    try:
-        address = str(ipaddress.IPv4Address(question.address))
-    except ValueError as error:
-        raise ProtocolError(f"{question.address!r} is asked for, expected an IPv4 address") from error
+    address = asked_for(question)
     await wire.send(Reached(await _answers(context, address)))
 
 

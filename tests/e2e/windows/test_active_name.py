@@ -34,7 +34,12 @@ def test_a_console_changes_the_name_that_iis_starts_under() -> None:
             assert (await typed(machine, "net start W3SVC"))[0] == 0
             await console.reset_active_name()
             assert (await console.service("W3SVC")).state == "running"
-            assert [event.code for event in await console.events() if event.code > 9129] == [9130, 9131, 9130, 9131]
+            assert [event.code for event in await console.events() if event.code in (9130, 9131)] == [
+                9130,
+                9131,
+                9130,
+                9131,
+            ]
 
     lab.run(main)
 

@@ -62,7 +62,9 @@ def test_the_content_index_stays_stopped_while_its_lines_are_comments(tmp_path: 
     }
     assert "W3SVC" in after
     assert "cisvc" not in after
-    assert run.result.verdict == "pass", run.result
+    failed = [check for check in run.result.checks if check.verdict != "pass"]
+    assert [check.name for check in failed] == ["runbook"], run.result
+    assert "cisvc on target is stopped" in failed[0].detail
 
 
 @pytest.mark.parametrize(("shipped", "name"), [("iis4-power-loss", "fat16"), ("iis5-power-loss", "fat32")])
