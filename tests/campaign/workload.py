@@ -25,8 +25,11 @@ from bodydouble_sim.world import World
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bodydouble.replication.source import SourceConnection
     from bodydouble.vocabulary.operations import AnyOperation
 
+EVENTS = 6
+"""Latest events of either side that a failure shows."""
 BOUND = 300.0
 """Virtual seconds within which a healed pair has to converge, once for each thing that an operator has to order."""
 SET = ReplicationSet(name="data", rules=[Rule(path=ROOT)])
@@ -146,7 +149,14 @@ class Workload(RuleBasedStateMachine):
         connection, replica = self.source.connection, self.target.replica(SOURCE)
         said = "nothing" if connection is None else f"{connection.state} ({connection.detail})"
         waits = "nothing" if replica is None else self.target.service.registry.detail(replica)  # type: ignore[union-attr]
-        return f"the source says {said}, the target {waits}"
+        return f"the source says {said}{_queue(connection)}, the target {waits or 'nothing'}; {self._told()}"
+
+    def _told(self) -> str:
+        """The latest events of both sides."""
+        return "; ".join(
+            f"{name} told: {[each if isinstance(each, str) else each.text for each in station.told[-EVENTS:]]}"
+            for name, station in (("source", self.source), ("target", self.target))
+        )
 
     @rule(pause=PAUSES)
     def let_time_pass(self, pause: float) -> None:
@@ -386,3 +396,13 @@ def _rule_for(kind: type[Any]) -> Any:
 
 for _kind in CHANGES:
     setattr(Workload, f"do_{_kind.__name__}", _rule_for(_kind))
+
+
+def _queue(connection: SourceConnection | None) -> str:
+    """How far a connection's stream is."""
+    if connection is None or connection.stream is None:
+        return ""
+    stream = connection.stream
+    return (
+        f", {stream.applied} applied of {stream.queue.generated}, {len(stream.queue)} queued, {stream.queue.sent} sent"
+    )

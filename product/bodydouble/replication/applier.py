@@ -135,9 +135,11 @@ class Applier:
         Raises:
             FileSystemError: it could not be made durable, and holds until a restart only.
         """
-        await self.replica.change(paused=True)
-        await self.stop()
-        self._say("paused: it receives and applies nothing", EventCode.TARGET_PAUSED)
+        try:
+            await self.replica.change(paused=True)
+        finally:  # it holds also where the volume refused to keep it
+            await self.stop()
+            self._say("paused: it receives and applies nothing", EventCode.TARGET_PAUSED)
 
     async def resume(self) -> None:
         """Apply what waits, and go on.
@@ -145,9 +147,11 @@ class Applier:
         Raises:
             FileSystemError: see `pause`.
         """
-        await self.replica.change(paused=False)
-        self._say("applies again", EventCode.TARGET_RESUMED)
-        self.wake()
+        try:
+            await self.replica.change(paused=False)
+        finally:  # see `pause`
+            self._say("applies again", EventCode.TARGET_RESUMED)
+            self.wake()
 
     def _say(self, text: str, code: EventCode) -> None:
         self._event(code, text)

@@ -531,7 +531,6 @@ class TargetSession:
             self._say_full(why)
             await applier.progress(self._context.settings.retry_interval)
         self._say_full("")
-        applier.wake()
         await self._acknowledge(batch[-1].sequence)
 
     async def _refused(self, applier: Applier, batch: list[Item]) -> str:
@@ -547,6 +546,8 @@ class TargetSession:
             if error.code != "no_space":
                 raise
             return str(error)
+        finally:
+            applier.wake()  # also when the session ends meanwhile: what is in the queue is applied
         return ""
 
     def _say_full(self, why: str) -> None:

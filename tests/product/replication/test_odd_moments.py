@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.product.replication.site import ROOT, Site, mirrored, protect, running, same, until
 
+from bodydouble.errors import FileSystemError
 from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.operations import MakeHardLink, Rename, Write
 from bodydouble.vocabulary.verification import VerificationOptions
@@ -194,5 +195,52 @@ def test_a_mirror_leaves_half_of_a_small_queue_to_the_applications() -> None:
             await until(lambda: source.state() == "replicating" or EventCode.AUTO_DISCONNECT in source.codes())
             assert EventCode.AUTO_DISCONNECT not in source.codes()
             assert same(source, target)
+
+    run(scenario())
+
+
+def test_what_was_received_when_the_session_ended_is_applied_without_another_element() -> None:
+    async def scenario() -> None:
+        source, target = seeded(), Site("WEB2")
+        async with running(source, target):
+            await protect(source, target.service.port)
+            await mirrored(source, target)
+            replica = target.service.registry.find("WEB1", "web")
+            assert replica is not None
+            queue = target.service.registry.applier(replica).queue
+            put = queue.put
+
+            async def cut_off(batch: Any) -> None:
+                queue.put = put  # type: ignore[method-assign]
+                session = target.service.registry.session_of(replica)
+                assert session is not None
+                session.sever("the cable is pulled")
+                await asyncio.sleep(0.05)  # the session has ended by now, and waits for the disk
+                await put(batch)
+
+            source.put(f"{ROOT}/order", b"placed")
+            await until(lambda: target.volume.get(f"{ROOT}/order") is not None)
+            queue.put = cut_off  # type: ignore[method-assign,assignment] # what comes now is the directory's time, and nothing more
+            await until(lambda: queue.put is put and source.state() == "replicating")
+            await until(lambda: replica.applied == source.service.connections()[0].generated)
+
+    run(scenario())
+
+
+def test_pause_and_resumption_that_cannot_be_kept_hold_all_the_same() -> None:
+    async def scenario() -> None:
+        source, target = seeded(), Site("WEB2")
+        async with running(source, target):
+            await protect(source, target.service.port)
+            await mirrored(source, target)
+            target.volume.fail = lambda operation: "no_space" if "target-replicas" in operation.path else None
+            with pytest.raises(FileSystemError):
+                await target.service.registry.pause("WEB1", "web", paused=True)
+            source.volume.do(Write(f"{ROOT}/index.htm", 0, b"HELLO", 1))  # and no directory's time after it
+            await until(lambda: source.service.connections()[0].queue_operations == 0)
+            assert holds(target, "index.htm", b"hello")
+            with pytest.raises(FileSystemError):
+                await target.service.registry.pause("WEB1", "web", paused=False)
+            await until(lambda: holds(target, "index.htm", b"HELLO"))
 
     run(scenario())
