@@ -55,6 +55,9 @@ class Twin:
     async def room(self) -> None:
         self.peak = max(self.peak, resident_megabytes())
 
+    def owe_time(self, _path: str) -> None:
+        return
+
     async def settle_times(self) -> None:
         return
 

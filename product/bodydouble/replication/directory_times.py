@@ -88,9 +88,10 @@ class DirectoryTimes:
         if isinstance(body, _LEAVING):
             self._leave(body)
         for path in directories_of(body):
-            self._add(path)
+            self.owe(path)
 
-    def _add(self, path: str) -> None:
+    def owe(self, path: str) -> None:
+        """The time of a directory is to be sent: something was done in it, or the replica has another."""
         key = self._key(path)
         if self._flight and key == self._key(self._flight):
             self._again = True
@@ -113,11 +114,11 @@ class DirectoryTimes:
     def _follow(self, old: str, rename: Rename) -> None:
         if self._flight and paths.is_beneath(self._key(self._flight), old):
             self._followed = True
-            self._add(rename.new_path + self._flight[len(old) :])
+            self.owe(rename.new_path + self._flight[len(old) :])
         if old in self._pending or old in self._above:
             self._followed = True
             for key in [key for key in self._pending if paths.is_beneath(key, old)]:
-                self._add(rename.new_path + self._pending.pop(key)[len(old) :])
+                self.owe(rename.new_path + self._pending.pop(key)[len(old) :])
 
     # --- sending ---
 
@@ -158,6 +159,6 @@ class DirectoryTimes:
         if self._lost or entry is None or entry.kind != "directory":
             return
         if self._again:
-            self._add(path)
+            self.owe(path)
         else:
             self._put(SetTimes(path, entry.mtime_ns))

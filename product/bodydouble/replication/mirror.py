@@ -447,7 +447,7 @@ class Mirror:
         if not known or at.there is None or not same_attributes(entry, at.there.entry, self._kept):
             self._outlet.put(MakeDirectory(entry.path, entry.metadata, entry.created_ns))
         elif not same_time(entry, at.there.entry, self._kept) and self._selection.selects(entry.path):
-            self._outlet.put(SetTimes(entry.path, entry.mtime_ns))
+            self._outlet.owe_time(entry.path)
         return True
 
     async def _children(self, at: _Directory) -> dict[str, ListedEntry]:

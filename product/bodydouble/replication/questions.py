@@ -47,6 +47,9 @@ class Outlet(Protocol):
     async def ask(self, body: Body) -> AnyMessage:
         """Queue a question and wait for its answer; `AnswerLostError` when a break swallowed it."""
 
+    def owe_time(self, path: str) -> None:
+        """The replica's time of a directory differs: have it queued as it is then, which `settle_times` awaits."""
+
     async def settle_times(self) -> None:
         """Queue the times of directories in which something was done before."""
 

@@ -133,7 +133,7 @@ class SourceStream:
         self.times = DirectoryTimes(sight.files, sight.selection, self._queue_operation)
         self.times.count = lambda: self.queue.generated
         self.times.on_settled = lambda *numbers: self.notes.note_times(*numbers)  # noqa: PLW0108 - of then
-        self.settle_times = self.times.settle
+        self.settle_times, self.owe_time = self.times.settle, self.times.owe
 
     def _make_spill(self, queue_name: str) -> Spill:
         host, settings = self._context.host, self._context.settings

@@ -14,9 +14,11 @@ from tests.product.replication.test_mirror_under_load import attempt, operations
 from bodydouble.replication import directory_times
 from bodydouble.replication.directory_times import DirectoryTimes
 from bodydouble.vocabulary import paths
+from bodydouble.vocabulary.mirror import MirrorOrder
 from bodydouble.vocabulary.operations import (
     AnyOperation,
     CreateFile,
+    Entry,
     MakeDirectory,
     Metadata,
     RemoveDirectory,
@@ -107,6 +109,32 @@ def test_many_operations_in_a_directory_cost_few_times() -> None:
                 source.volume.do(CreateFile(f"{ROOT}/{number}", NOTHING, 1000))
             await until(lambda: times(target) == times(source))
             assert sum(isinstance(each, SetTimes) for each in target.volume.applied) < 10
+
+    asyncio.run(scenario())
+
+
+def test_a_mirror_that_listed_a_directory_long_ago_does_not_take_its_time_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        source, target = sites()
+        tree(source)
+        async with running(source, target):
+            await protect(source, target.service.port)
+            await mirrored(source, target)
+            target.volume.change(SetTimes(f"{ROOT}/d", 77_000_000_000))
+            listed = source.volume.list_directory
+
+            async def delayed(path: str) -> list[Entry]:
+                listing = await listed(path)
+                if path == ROOT:
+                    source.volume.do(RemoveFile(f"{ROOT}/d/f"))
+                    await until(lambda: times(target)[f"{ROOT}/d"] == times(source)[f"{ROOT}/d"])
+                    monkeypatch.undo()
+                return listing
+
+            monkeypatch.setattr(source.volume, "list_directory", delayed)
+            await source.service.start_mirror(1, MirrorOrder("difference"))
+            await mirrored(source, target)
+            assert times(target) == times(source)
 
     asyncio.run(scenario())
 
