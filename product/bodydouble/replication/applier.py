@@ -85,6 +85,7 @@ class Applier:
         self._settled_at = 0.0
         self._settling: asyncio.Task[None] | None = None
         self._woken = asyncio.Event()
+        self._beginning = False
         self._untold: deque[AnyMessage] = deque()
 
     # --- life ---
@@ -118,8 +119,8 @@ class Applier:
     def wake(self) -> None:
         """There is something to apply; while an operator has paused it, it waits."""
         self._woken.set()
-        waits = self.queue.pending or self._untold
-        if waits and not self.replica.record.paused and (self._task is None or self._task.done()):
+        waits = (self.queue.pending or self._untold) and not self.replica.record.paused and not self._beginning
+        if waits and (self._task is None or self._task.done()):
             self._task = self._spawn(self._run(), f"bodydouble-applier-{self.replica.record.number}")
 
     async def stop(self) -> None:
@@ -164,9 +165,14 @@ class Applier:
         Raises:
             FileSystemError: the volume refused.
         """
-        await self.stop()
-        await self._settle_all()
-        await self._reset(stream)
+        self._beginning = True  # whoever wakes it now would have the earlier stream's elements applied as the new one's
+        try:
+            await self.stop()
+            await self._settle_all()
+            await self._reset(stream)
+        finally:
+            self._beginning = False
+            self.wake()
 
     async def _reset(self, stream: str) -> None:
         # First: a journal of another stream is never taken for this one's. If it fails, the earlier stream goes on.

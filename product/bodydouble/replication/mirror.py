@@ -337,7 +337,7 @@ class Mirror:
             if other is not None and await self._stays_one(here, there, other, mark):
                 self._skip(here)
                 return
-            if strays and not self._part(here.path, other, mark):
+            if strays and not self._part(here, other, mark):
                 return
             there = None if strays else there
         if not await self._name(here):
@@ -382,18 +382,19 @@ class Mirror:
         One name more than here may be that of a file that this mirror does not come to, and that keeps its bytes.
         """
         other = self._groups.strayed(here, there)
-        more = there.links > here.links or (there.identity != "" and not self._plan.whole)
+        more = there.links > here.links or not (self._plan.whole or self._groups.complete(here, there))
         return other is not None or (self._kept.hard_links and more), other
 
-    def _part(self, path: str, other: str | None, mark: int) -> bool:
+    def _part(self, here: Entry, other: str | None, mark: int) -> bool:
         """The replica has one file for two of the source's: what went to the one went to the other, too."""
-        parted = self._put_unless_touched(RemoveTree(path), mark)
-        if other is not None and other != path:
+        parted = self._put_unless_touched(RemoveTree(here.path), mark)
+        if other is not None and other != here.path:
             self._again(other)
         if parted:
-            self._touches.note_tree(path)
+            self._touches.note_tree(here.path)
+            self._pending |= dict.fromkeys(self._groups.others(here), True)  # they were names of what it is no more
         else:
-            self._again(path)
+            self._again(here.path)
         return parted
 
     def _again(self, path: str) -> None:

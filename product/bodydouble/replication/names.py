@@ -82,6 +82,15 @@ class NameGroups:
         group = self._here.get(entry.identity)
         return [] if group is None else [name for name in group.met if name != entry.path]
 
+    def complete(self, here: Entry, there: Entry) -> bool:
+        """Whether all names of the replica's file are known: it has one, or the mirror met them, this one before."""
+        if not there.identity:
+            return True
+        group = self._here.get(here.identity)
+        if group is None or here.path not in group.met:
+            return False
+        return there.links <= sum(not self.alone(name) for name in group.met)
+
     def renamed(self, old: str, new: str) -> None:
         """A file, or a directory with all in it, has a new name."""
         for group in self._here.values():

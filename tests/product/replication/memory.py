@@ -297,7 +297,9 @@ class MemoryVolume:
         return node
 
     def _stream(self, op: StreamOperation) -> None:
-        streams = self._any(op.path).body.streams
+        if (node := self._any(op.path)).target is not None:
+            raise FileSystemError("io", op.path)  # a link has none of its own
+        streams = node.body.streams
         if isinstance(op, MakeStream):
             streams[op.stream] = bytearray()
         elif isinstance(op, RemoveStream):

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 from tests.product.replication.memory import MemoryVolume
 from tests.product.replication.site import Site, mirrored, protect, running, same, until
-from tests.product.replication.test_mirror_under_load import play, prefix_check
+from tests.product.replication.test_mirror_under_load import attempt, play, prefix_check, visible
 from tests.product.replication.test_pure import NO_LOGS, WEB, select
 
 from bodydouble.errors import ProtocolError
 from bodydouble.replication.mirror import Mirror
-from bodydouble.replication.protocol import Item, MirrorStart, RemoveTree
+from bodydouble.replication.protocol import Item, MirrorStart, RemoveTree, Settled
+from bodydouble.replication.replica import Replica
 from bodydouble.replication.translate import translate
 from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.operations import (
@@ -182,3 +183,33 @@ def test_the_random_trees_find_planted_defects(
         )
     except NoSuchExample:
         pytest.fail("no drawn example shows the defect")
+
+
+def test_a_name_that_is_parted_from_others_of_its_file_is_joined_to_them_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        source, target = Site("WEB1"), Site("WEB2")
+        for operation in (
+            MakeDirectory("/web", NOTHING),
+            MakeDirectory("/out", NOTHING),
+            CreateFile("/out/a", NOTHING, 1),
+            *PLACES,
+        ):
+            attempt(source.volume, operation, filtered=False)
+        async with running(source, target):
+            await protect(source, target.service.port)
+            await mirrored(source, target)
+            settle, settled = Replica._settle, []
+
+            def forgotten(replica: Replica, sequence: int) -> Settled:
+                replica._overflow = replica._overflow or not settled  # as it is after a restart of the target
+                settled.append(sequence)
+                return settle(replica, sequence)
+
+            monkeypatch.setattr(Replica, "_settle", forgotten)
+            source.volume.do(Rename("/out/a", "/web/b"))
+            source.volume.do(RemoveFile("/web/b"))
+            source.volume.do(MakeHardLink("/web/b", "/web/a"))
+            await until(lambda: len(settled) > 1 and source.state() == "replicating")
+            assert visible(source.volume) == visible(target.volume)
+
+    asyncio.run(scenario())

@@ -227,6 +227,36 @@ def test_what_was_received_when_the_session_ended_is_applied_without_another_ele
     run(scenario())
 
 
+def test_nothing_of_the_earlier_stream_is_applied_while_a_new_one_begins() -> None:
+    async def scenario() -> None:
+        source, target = seeded(), Site("WEB2")
+        async with running(source, target):
+            await protect(source, target.service.port)
+            await mirrored(source, target)
+            replica = target.service.registry.find("WEB1", "web")
+            assert replica is not None
+            applier = target.service.registry.applier(replica)
+            target.volume.fail = lambda operation: "no_space" if operation.path == f"{ROOT}/order" else None
+            source.put(f"{ROOT}/order", b"placed")
+            await until(lambda: EventCode.APPLYING_WAITS in target.codes())
+            begin, seen = applier.queue.begin, []
+
+            async def interrupted(stream: str) -> None:
+                target.volume.fail = lambda _operation: None
+                applier.wake()  # as an operator does who lets a paused target go on
+                await asyncio.sleep(0.05)
+                seen.append((replica.stream, replica.applied))
+                await begin(stream)
+
+            applier.queue.begin = interrupted  # type: ignore[method-assign]
+            await source.stop()
+            await source.start()
+            await mirrored(source, target)
+            assert seen == [(replica.stream, 0)]
+
+    run(scenario())
+
+
 def test_pause_and_resumption_that_cannot_be_kept_hold_all_the_same() -> None:
     async def scenario() -> None:
         source, target = seeded(), Site("WEB2")
