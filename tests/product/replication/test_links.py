@@ -198,7 +198,8 @@ def test_a_name_that_is_parted_from_others_of_its_file_is_joined_to_them_again(m
         async with running(source, target):
             await protect(source, target.service.port)
             await mirrored(source, target)
-            settle, settled = Replica._settle, []
+            settle = Replica._settle
+            settled: list[int] = []
 
             def forgotten(replica: Replica, sequence: int) -> Settled:
                 replica._overflow = replica._overflow or not settled  # as it is after a restart of the target
