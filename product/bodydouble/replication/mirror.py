@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bodydouble.errors import BodydoubleError, FileSystemError
+from bodydouble.replication.agenda import Agenda
 from bodydouble.replication.comparison import (
     digest_file,
     is_newer,
@@ -29,7 +30,7 @@ from bodydouble.replication.file_sending import FileSending
 from bodydouble.replication.holes import has_holes
 from bodydouble.replication.keeping import Keeping
 from bodydouble.replication.left import MAX_LEFT
-from bodydouble.replication.names import NameGroups
+from bodydouble.replication.linking import Linking
 from bodydouble.replication.orphans import OrphanFinds, OrphanHandling, OrphanPolicy
 from bodydouble.replication.protocol import (
     BLOCK_BYTES,
@@ -44,20 +45,16 @@ from bodydouble.replication.questions import AnswerLostError, Questions, expect
 from bodydouble.replication.scan import listings, weight
 from bodydouble.replication.streams import StreamSender
 from bodydouble.replication.tally import Tally
-from bodydouble.replication.touches import Touches
 from bodydouble.vocabulary import paths
 from bodydouble.vocabulary.capabilities import Capabilities
 from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.operations import (
     Entry,
     MakeDirectory,
-    MakeHardLink,
     MakeSymbolicLink,
-    Operation,
     Rename,
     SetMetadata,
     SetTimes,
-    changes_names,
 )
 
 if TYPE_CHECKING:
@@ -67,6 +64,7 @@ if TYPE_CHECKING:
     from bodydouble.replication.protocol import Body
     from bodydouble.replication.questions import Outlet
     from bodydouble.replication.rules import Selection
+    from bodydouble.replication.touches import Touches
     from bodydouble.vocabulary.records import Progress
 
 MAX_ROUNDS = 50
@@ -117,14 +115,10 @@ class Mirror:
         self._plan = plan
         self._going = asyncio.Event()
         self._going.set()
-        self._pending: dict[str, bool] = dict.fromkeys(plan.paths, False)
+        self._agenda = agenda = Agenda(plan.paths, touches)
         self._walking = True
-        self._current = ""
         self._events = 0
-        self._groups = NameGroups(selection.key)
-        self._renames = Touches(selection.key)
-        self._copied: set[str] = set()
-        """Files that were sent from a volume without hard links."""
+        self._linking = Linking(outlet, file_system, agenda, touches, take_away=self._take_away, key=selection.key)
         self._sending = FileSending(outlet, file_system, touches, tally=self._tally, room=self._room, key=selection.key)
         self._orphans = OrphanHandling(
             outlet,
@@ -134,7 +128,7 @@ class Mirror:
             policy=plan.orphans,
             room=self._room,
             say=lambda text: self._report(EventCode.ORPHAN, text),
-            again=self._look_at,
+            again=agenda.add,
         )
 
     # --- called by the connection, synchronously, for everything that goes into the stream ---
@@ -143,33 +137,15 @@ class Mirror:
         """An application's operation was queued."""
         self._streams.note(body)
         self._sending.note(body)
-        if isinstance(body, RemoveTree) or (isinstance(body, Operation) and changes_names(body)):
-            self._renames.note(body)
-        if isinstance(body, MakeHardLink):
-            # On the target the one may mean something else so far, and the other was perhaps met as a file of its own.
-            self._pending |= {body.path: True, body.existing: True}
-        if isinstance(body, Rename):
-            self._groups.renamed(body.path, body.new_path)
-            if self._walking or self._is_pending(body.path):
-                self._pending[body.new_path] = True
+        self._linking.note(body)
+        if isinstance(body, Rename) and (self._walking or self._agenda.concerns(body.path)):
+            self._agenda.revisit(body.new_path)
 
     def appeared(self, path: str) -> None:
         """Something with unknown content came into the set."""
         self._sending.note(RemoveTree(path))
-        self._renames.note_tree(path)
-        self._pending[path] = True
-
-    def _look_at(self, path: str) -> None:
-        self._pending.setdefault(path, False)
-
-    def _is_pending(self, path: str) -> bool:
-        key = self._selection.key
-        mine = key(path)
-        return any(
-            paths.is_beneath(mine, key(other)) or paths.is_beneath(key(other), mine)
-            for other in (self._current, *self._pending)
-            if other
-        )
+        self._linking.appeared(path)
+        self._agenda.revisit(path)
 
     # --- what the operator orders ---
 
@@ -206,7 +182,7 @@ class Mirror:
             await self._going.wait()
             self._walking = False
             await self._outlet.settle_times()
-            if await self._settled() and not self._pending and not self._widened():
+            if await self._settled() and not self._agenda and not self._widened():
                 self._outlet.put(MirrorComplete())
                 self._tally.end()
                 self._report_outside()
@@ -215,12 +191,12 @@ class Mirror:
 
     def _widened(self) -> bool:
         """Look into the whole set, once, for further names of what was met; False: nothing is missing."""
-        if self._plan.whole or not self._groups.outside():
+        if self._plan.whole or not self._linking.outside():
             return False
         newer_only = self._plan.newer_only or len(self._left) > 0
         self._plan = replace(self._plan, kind="checksum", whole=True, newer_only=newer_only)
         self._questions = Questions(self._outlet, self._selection.names, digests=True)
-        self._pending.update(dict.fromkeys(self._selection.roots, True))
+        self._agenda.revisit(*self._selection.roots)
         return True
 
     async def _calculate(self) -> None:
@@ -249,12 +225,10 @@ class Mirror:
                 await self._streams.send(path, there.entry)
 
     async def _work(self) -> None:
-        while self._pending:
-            path = next(iter(self._pending))
-            revisit = self._pending.pop(path)
-            self._current = path
+        while self._agenda:
+            path, revisit = self._agenda.take()
             await self._visit(path, revisit=revisit)
-            self._current = ""
+            self._agenda.done()
 
     async def _settled(self) -> bool:
         try:
@@ -265,14 +239,12 @@ class Mirror:
         if answer.overflow:
             self._again_everything()
         for path in answer.skipped:
-            self._again(path)
-            self._groups.refuse(path)
+            self._agenda.again(path)
+            self._linking.refused(path)
         return not answer.skipped and not answer.overflow
 
     def _again_everything(self) -> None:
-        for path in self._plan.paths:
-            self._touches.note_tree(path)
-            self._pending[path] = False
+        self._agenda.begin_anew(self._plan.paths)
         self._walking = True
 
     async def _visit(self, path: str, *, revisit: bool) -> None:
@@ -280,7 +252,7 @@ class Mirror:
         if self._selection.replicates_nothing(path) or not self._selection.within_roots(path):
             return
         await self._room()
-        self._kept = self._orphans.kept = await self._keeping.of(path)
+        self._kept = self._orphans.kept = self._linking.kept = await self._keeping.of(path)
         there = await self._questions.look(path)
         mark = self._touches.now
         here = await self._file_system.stat(path)
@@ -306,7 +278,7 @@ class Mirror:
                 self._leave(here)
                 return []
             await self._orphans.make_room(there.entry, mark)
-            self._put_unless_touched(RemoveTree(path), mark)
+            self._take_away(path, mark)
             there = None
         self._spell(here, there, mark)
         if here.kind == "directory":
@@ -321,7 +293,7 @@ class Mirror:
         if there is None or paths.name(there.entry.path) == name or path in self._selection.roots:
             return
         if self._touches.since(path, mark):
-            self._again(path)  # under which name it is there now nobody knows
+            self._agenda.again(path)  # under which name it is there now nobody knows
         elif self._selection.selects(path) or here.kind == "directory":
             self._outlet.put(Rename(paths.join(paths.parent(path), paths.name(there.entry.path)), path))
 
@@ -333,14 +305,16 @@ class Mirror:
         if self._is_cut(here, there) or self._leaves_alone(here, there):
             return
         if there is not None:
-            strays, other = self._strays(here, there.entry)
+            strays, other = self._linking.strays(here, there.entry, whole=self._plan.whole)
             if other is not None and await self._stays_one(here, there, other, mark):
                 self._skip(here)
                 return
-            if strays and not self._part(here, other, mark):
+            if strays and not self._linking.part(here, other, mark):
                 return
             there = None if strays else there
-        if not await self._name(here):
+        if await self._linking.join(here):
+            self._skip(here)
+        else:
             await (self._file if here.kind == "file" else self._link)(here, there, mark)
 
     async def _stays_one(self, here: Entry, there: ListedEntry, other: str, mark: int) -> bool:
@@ -349,7 +323,7 @@ class Mirror:
             same = not self._kept.hard_links and await self._is_same(here, there, mark)
         except FileSystemError:
             return False
-        return same and other not in self._copied
+        return same and not self._linking.was_copied(other)
 
     def _is_cut(self, here: Entry, there: ListedEntry | None) -> bool:
         """Whether this side has only the beginning of what the target has, because its volume takes no more of it."""
@@ -376,35 +350,11 @@ class Mirror:
         if here.kind != "directory":
             self._skip(here)
 
-    def _strays(self, here: Entry, there: Entry) -> tuple[bool, str | None]:
-        """Whether the replica's file has a name that is not this one's, and which, if this mirror met it.
-
-        One name more than here may be that of a file that this mirror does not come to, and that keeps its bytes.
-        """
-        other = self._groups.strayed(here, there)
-        more = there.links > here.links or not (self._plan.whole or self._groups.complete(here, there))
-        return other is not None or (self._kept.hard_links and more), other
-
-    def _part(self, here: Entry, other: str | None, mark: int) -> bool:
-        """The replica has one file for two of the source's: what went to the one went to the other, too."""
-        parted = self._put_unless_touched(RemoveTree(here.path), mark)
-        if other is not None and other != here.path:
-            self._again(other)
-        if parted:
-            self._touches.note_tree(here.path)
-            self._pending |= dict.fromkeys(self._groups.others(here), True)  # they were names of what it is no more
-        else:
-            self._again(here.path)
-        return parted
-
-    def _again(self, path: str) -> None:
-        self._touches.note_tree(path)
-        self._pending[path] = True
-
-    def _put_unless_touched(self, body: RemoveTree, mark: int) -> bool:
-        if self._touches.since(body.path, mark):
+    def _take_away(self, path: str, mark: int) -> bool:
+        """Queue the removal of what the target has at ``path``; False when something was done to it since ``mark``."""
+        if self._touches.since(path, mark):
             return False  # the stream carries what happened to it
-        self._outlet.put(body)
+        self._outlet.put(RemoveTree(path))
         return True
 
     # --- directories ---
@@ -464,26 +414,9 @@ class Mirror:
         elif not self._selection.replicates_nothing(entry.path) and (
             entry.directory or self._selection.selects(entry.path)
         ):
-            self._put_unless_touched(RemoveTree(entry.path), mark)
+            self._take_away(entry.path, mark)
 
-    # --- links ---
-
-    async def _name(self, here: Entry) -> bool:
-        """Queue one more name of a file that the replica has under another; False when it must be sent itself."""
-        first = self._groups.first(here)
-        if first is None or self._groups.alone(here.path) or not self._kept.hard_links:
-            return False
-        now = self._renames.now
-        leader = await self._file_system.stat(first)
-        entry = await self._file_system.stat(here.path)
-        changed = self._renames.since(first, now) or self._renames.since(here.path, now)
-        same = leader is not None and entry is not None and entry.identity and leader.identity == entry.identity
-        if self._groups.leads(here.path) or changed or not same:
-            self._pending |= dict.fromkeys(self._groups.lead(here), True)
-            return False
-        self._outlet.put(MakeHardLink(here.path, first))
-        self._skip(here)
-        return True
+    # --- symbolic links ---
 
     async def _link(self, here: Entry, there: ListedEntry | None, mark: int) -> None:
         """Queue a symbolic link as it is now."""
@@ -494,7 +427,7 @@ class Mirror:
         if entry is None or entry.target is None:
             return
         if entry.identity != here.identity:
-            self._pending[here.path] = True  # it became one of several names, or ceased to be one
+            self._agenda.revisit(here.path)  # it became one of several names, or ceased to be one
             return
         known = there is not None and not self._touches.since(entry.path, self._plan.begun)
         if not known or there is None or not same_link(entry, there.entry, self._kept):
@@ -504,7 +437,7 @@ class Mirror:
             if entry.created_ns:
                 self._outlet.put(SetTimes(entry.path, entry.mtime_ns, entry.created_ns))
             # It takes the place of the one before, whose further names stay what they were.
-            self._pending |= dict.fromkeys(self._groups.others(entry), True)
+            self._linking.others_again(entry)
         self._tally.file()
 
     # --- files ---
@@ -542,8 +475,7 @@ class Mirror:
 
     async def _send_file(self, listed: Entry, there: ListedEntry | None, mark: int) -> None:
         self._left.forget(listed.path)
-        if not self._kept.hard_links:
-            self._copied.add(listed.path)
+        self._linking.sent(listed.path)
         await self._room()
         digests = await self._digests(listed, there)
         equal = there is None and not self._touches.since(listed.path, self._plan.begun)
@@ -579,7 +511,7 @@ class Mirror:
             self._report(EventCode.REPLICATION_ERROR, f"mirror: {error}; left out")
 
     def _report_outside(self) -> None:
-        if self._plan.whole and (count := self._groups.outside()):
+        if self._plan.whole and (count := self._linking.outside()):
             text = f"mirror: {count} files have further names outside of the replication set; changes made through"
             self._outlet.report(EventCode.REPLICATION_ERROR, f"{text} those are not replicated")
 

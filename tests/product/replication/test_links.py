@@ -15,7 +15,7 @@ from tests.product.replication.test_mirror_under_load import attempt, play, pref
 from tests.product.replication.test_pure import NO_LOGS, WEB, select
 
 from bodydouble.errors import ProtocolError
-from bodydouble.replication.mirror import Mirror
+from bodydouble.replication.linking import Linking
 from bodydouble.replication.protocol import Item, MirrorStart, RemoveTree, Settled
 from bodydouble.replication.replica import Replica
 from bodydouble.replication.translate import translate
@@ -165,9 +165,9 @@ def breaks(before: list[Any], stale: list[Any], steps: list[Any], kind: str) -> 
 @pytest.mark.parametrize(
     ("what", "instead"),
     [
-        ((Mirror, "_name"), lambda *_: _no()),
-        ((Mirror, "_strays"), lambda *_: (False, None)),
-        ((Mirror, "_part"), lambda *_: True),
+        ((Linking, "join"), lambda *_: _no()),
+        ((Linking, "strays"), lambda *_, **__: (False, None)),
+        ((Linking, "part"), lambda *_: True),
     ],
     ids=["links are copies", "stray links stay", "parted without a trace"],
 )
