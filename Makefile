@@ -20,6 +20,8 @@ TESTS := $(BIN)/python -m pytest --hypothesis-seed=$(SEED)
 ALL := $(TESTS) --numprocesses=$(JOBS) --dist=loadgroup
 
 export PYTHONHASHSEED := $(SEED)
+# Containers often forbid Python to keep what it compiled: then each of hundreds of processes compiles the whole product anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: lab test check power-cuts campaign campaign-linux fuzz api-fuzz determinism bench clean
 

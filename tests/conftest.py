@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -27,6 +28,9 @@ def pytest_configure() -> None:
     """Let no test fail because the machine is busy; test the filter program as its sources are now."""
     settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("untimed")
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # As shells start jobs in the background: the daemons of tests would inherit it, and none could be interrupted.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     newest = max(path.stat().st_mtime for path in FILTER.iterdir())
     if sys.platform == "linux" and (not EXECUTABLE.exists() or EXECUTABLE.stat().st_mtime < newest):
         subprocess.run([FILTER / "build", EXECUTABLE], check=True)

@@ -5,9 +5,8 @@ Exit status: 0 done; 1 an error of the product or the daemon; 2 the command line
 
 from __future__ import annotations
 
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -38,6 +37,9 @@ from bodydouble.cli import (
 from bodydouble.cli.session import Group, Session, examples
 from bodydouble.control.settings import DEFAULT_PORT
 
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
 PLUGINS = "bodydouble.commands"
 """The entry-point group in which other packages register commands."""
 
@@ -50,13 +52,15 @@ class Bodydouble(Group):
         return sorted({*super().list_commands(ctx), *_plugins()})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """A command by name."""
+        """A command by name; plug-ins are looked for only when the product has none of that name."""
         own = super().get_command(ctx, cmd_name)
-        plugin = _plugins().get(cmd_name)
-        return own if own is not None or plugin is None else _load(plugin)
+        plugin = _plugins().get(cmd_name) if own is None else None
+        return own if plugin is None else _load(plugin)
 
 
 def _plugins() -> dict[str, EntryPoint]:
+    from importlib.metadata import entry_points  # noqa: PLC0415 - it and its search cost more than most commands
+
     return {point.name: point for point in entry_points(group=PLUGINS)}
 
 

@@ -21,6 +21,7 @@ from bodydouble.errors import (
     PathError,
     ServiceError,
 )
+from bodydouble.vocabulary.refusal import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -29,12 +30,6 @@ MAX_BODY = 1 << 20
 """Bytes that the body of a request may have."""
 
 JSON = "application/json"
-
-
-class Refusal(msgspec.Struct, frozen=True):
-    """The answer to every request that is not carried out: why."""
-
-    error: str
 
 
 _STATUS: tuple[tuple[type[BodydoubleError], int], ...] = (

@@ -11,7 +11,6 @@ from urllib.parse import quote
 import httpx
 import msgspec
 
-from bodydouble.control.answers import Refusal
 from bodydouble.control.settings import is_loopback
 from bodydouble.errors import ControlError, InputError, UnreachableError
 from bodydouble.security.tls import HTTP_PROTOCOL, certificate_of, client_context, http_client_context
@@ -45,6 +44,7 @@ from bodydouble.vocabulary.records import (
     ServiceStatus,
     TargetConnectionStatus,
 )
+from bodydouble.vocabulary.refusal import Refusal
 from bodydouble.vocabulary.restoration import Restorable
 from bodydouble.vocabulary.sets import Explanation, SetName, SetSize
 from bodydouble.vocabulary.tasks import TaskReceipt, TaskRequest

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from bodydouble import __version__
-from bodydouble.control.answers import JSON, Refusal
+from bodydouble.control.answers import JSON
+from bodydouble.vocabulary.refusal import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -91,7 +91,7 @@ def test_the_command_lists_its_own_commands_and_the_plug_ins() -> None:
 
 def plant(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     point = EntryPoint("extra", value, main_module.PLUGINS)
-    monkeypatch.setattr(main_module, "entry_points", lambda **_group: [point])
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda **_group: [point])
 
 
 def test_a_plug_in_is_called_like_an_own_command(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,10 +175,32 @@ def test_an_empty_token_file_is_explained(console: Console) -> None:
     assert "the file is empty" in console.run("status").stderr
 
 
-def test_only_the_daemon_command_loads_the_server() -> None:
-    program = "import sys, bodydouble.cli.main; print('uvicorn' in sys.modules, 'bodydouble.daemon' in sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert loaded.stdout == "False False\n"
+COSTLY = ["uvicorn", "starlette", "importlib.metadata", "lark", "bodydouble.daemon", "bodydouble_labs"]
+"""What takes longer to load than most commands take to run."""
+
+LOADED = f"""
+import contextlib, io, sys
+from bodydouble.cli.main import cli
+with contextlib.redirect_stdout(io.StringIO()):
+    cli.main(sys.argv[1:], standalone_mode=False)
+print(*(each for each in {COSTLY} if each in sys.modules))
+"""
+
+
+def loaded_by(*arguments: str) -> list[str]:
+    """Which of `COSTLY` a process has loaded at the end of a command."""
+    command = [sys.executable, "-c", LOADED, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+
+@pytest.mark.parametrize("command", ["status", "dtcl", "daemon", "preflight"])
+def test_a_command_loads_the_server_plug_ins_and_the_parser_only_when_it_needs_them(command: str) -> None:
+    assert loaded_by(command, "--help") == []
+
+
+def test_a_command_that_needs_the_server_or_a_plug_in_is_seen_to_load_it() -> None:
+    assert "starlette" in loaded_by("openapi")
+    assert loaded_by("lab", "--help")[-1] == "bodydouble_labs"
 
 
 # --- commands -------------------------------------------------------------------------------------------------------
