@@ -37,7 +37,7 @@ def no_arp_announcement(patch: pytest.MonkeyPatch) -> None:
 
 
 def skip_post_failover_script(patch: pytest.MonkeyPatch) -> None:
-    async def skipped(self: Takeover, event: str, path: str) -> None:
+    async def skipped(self: Takeover, event: str, path: str, leave: object = None) -> None:
         """The identity is assumed and no service is started."""
 
     patch.setattr(Takeover, "_run_post_script", skipped)

@@ -134,7 +134,14 @@ class Indicators:
 
 
 def indicators(
-    state: MonitorState, source: str, countdown: Countdown | None, now: float, *, assuming: str = "", held: str = ""
+    state: MonitorState,
+    source: str,
+    countdown: Countdown | None,
+    now: float,
+    *,
+    assuming: str = "",
+    held: str = "",
+    waits: str = "",
 ) -> Indicators:
     """What an operator sees of one monitor.
 
@@ -145,13 +152,15 @@ def indicators(
         now: the instant, on the countdown's clock.
         assuming: the identity that is just being assumed, for the status bar.
         held: why the procedure waits for an operator, empty: it does not.
+        waits: whose script has to end before this monitor's runs, empty: it does not wait.
     """
     left = _time_to_fail(state, countdown, now)
+    line = _status_line(state, source, assuming) + (f"; waiting for {waits}" if waits else "")
     return Indicators(
         time_to_fail=left,
         counter=counter_words(state, left),
         bullet=_bullet(state, countdown, now),
-        status_line=f"Waiting for an operator: {held}" if held else _status_line(state, source, assuming),
+        status_line=f"Waiting for an operator: {held}" if held else line,
         tray=RED if state in ("failed-over", "failing-back") else RED_AND_GREEN,
     )
 

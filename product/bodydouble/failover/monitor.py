@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bodydouble.failover.states import MonitorStep
     from bodydouble.failover.surroundings import Replication, ServiceAnswers
     from bodydouble.failover.takeover import Outcome
+    from bodydouble.failover.turns import Turns
     from bodydouble.ports import Host
     from bodydouble.state.events import EventLog
     from bodydouble.vocabulary.records import FailbackDecision, InterfaceAddress, MonitorState
@@ -49,6 +50,7 @@ class Monitor:
         save: makes the states of all monitors durable.
         saved: what to watch, the state to begin in, and how far its work is.
         boot: the host's present run, empty when unknown.
+        turns: the line in front of the machine's scripts.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Monitor:
         save: Save,
         saved: SavedMonitor,
         boot: str,
+        turns: Turns,
     ) -> None:
         self.request = saved.request
         self.state: MonitorState = saved.state
@@ -71,6 +74,7 @@ class Monitor:
         self._survey = Survey(host, saved.request, marks)
         self._objection = ""
         self._service = service
+        self._turns = turns
         self._save = save
         assumed = [item.address.partition("/")[0] for item in saved.request.addresses]
         self._addresses = [*assumed, *saved.request.watched]
@@ -92,7 +96,10 @@ class Monitor:
         assuming = self._takeover.assuming if self._takeover else ""
         held = self.journal.held()
         why = held.detail if held else ""
-        shown = indicators(self.state, self.request.source, self._countdown, now, assuming=assuming, held=why)
+        waits = self._turns.waits_for(self.request.source)
+        shown = indicators(
+            self.state, self.request.source, self._countdown, now, assuming=assuming, held=why, waits=waits
+        )
         return MonitorStatus(
             request=self.request,
             state=self.state,
@@ -101,6 +108,7 @@ class Monitor:
             status_line=f"Not standing in: {self._objection}" if self._objection else shown.status_line,
             addresses_answering=self._countdown.answering() if self._countdown else [],
             held=why,
+            waits_for=waits,
             reboot=self._takeover.reboot if self._takeover else "",
         )
 
@@ -249,7 +257,7 @@ class Monitor:
         async with asyncio.TaskGroup() as tasks:
             self._takeover = Takeover(
                 self._host, self._events, self._marks, self.request,
-                tasks=tasks, journal=self.journal, survey=self._survey,
+                tasks=tasks, journal=self.journal, survey=self._survey, turns=self._turns,
             )  # fmt: skip
             while self.state != "stopped":
                 self._told.clear()
@@ -274,6 +282,7 @@ class Monitor:
     async def _ended(self, outcome: Outcome) -> None:
         """Go on after a procedure has come to some end."""
         over = self.state == "failing-over"
+        self._turns.give_up_kept(self.request.source)
         if outcome == "done":
             undone = not over and self.journal.undoing is not None
             self.journal.complete()

@@ -59,6 +59,12 @@ class SavedMonitor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class MonitorBook(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All monitors, in the order in which they were created."""
+    """All monitors.
+
+    Attributes:
+        monitors: in the order in which they were created.
+        scripts: the sources whose scripts run (the first one) or wait for their turn, in the order of their turns.
+    """
 
     monitors: list[SavedMonitor]
+    scripts: list[str] = []

@@ -13,6 +13,7 @@ from bodydouble.failover.monitor import Monitor
 from bodydouble.failover.records import MonitorBook, SavedMonitor
 from bodydouble.failover.request import check_fits_host, check_request
 from bodydouble.failover.states import advance, check_deletable
+from bodydouble.failover.turns import Turns
 from bodydouble.vocabulary.events import EventCode
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class FailoverService:
         self._marks = marks
         self._service = service
         self._boot = ""
+        self._turns = Turns()
         self._running: dict[str, _Running] = {}
         self._group: asyncio.TaskGroup | None = None
         self._saving = asyncio.Lock()
@@ -66,6 +68,8 @@ class FailoverService:
         """
         book = await self._store.load(BOOK, MonitorBook) or MonitorBook([])
         self._boot = await self._present_boot()
+        under_way = [each.request.source for each in book.monitors if each.state in ("failing-over", "failing-back")]
+        self._turns = Turns([source for source in book.scripts if source in under_way])
         async with asyncio.TaskGroup() as self._group:
             for saved in book.monitors:
                 self._resume(saved)
@@ -87,15 +91,16 @@ class FailoverService:
             raise ConnectionStateError("the failover service is not running")
         source = saved.request.source
         monitor = Monitor(
-            self._host, self._events, self._marks, self._service, save=self._save, saved=saved, boot=self._boot
-        )
+            self._host, self._events, self._marks, self._service,
+            save=self._save, saved=saved, boot=self._boot, turns=self._turns,
+        )  # fmt: skip
         self._running[source] = _Running(monitor, self._group.create_task(monitor.run(), name=f"monitor {source}"))
         return monitor
 
     async def _save(self) -> None:
         async with self._saving:
             monitors = [item.monitor.saved() for item in self._running.values()]
-            await self._store.save(BOOK, MonitorBook(monitors))
+            await self._store.save(BOOK, MonitorBook(monitors, self._turns.order()))
 
     # --- operators' actions ---------------------------------------------------------------------------------------
 
@@ -159,6 +164,7 @@ class FailoverService:
     async def _forget(self, source: str) -> None:
         item = self._running.pop(source, None)
         if item is not None:
+            self._turns.give_up_kept(source)
             item.task.cancel()
             await asyncio.wait([item.task])
 

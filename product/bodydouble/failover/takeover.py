@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from bodydouble.failover.journal import Journal
     from bodydouble.failover.surroundings import Marks
     from bodydouble.failover.survey import Survey
+    from bodydouble.failover.turns import Turns
     from bodydouble.ports import Host
     from bodydouble.state.events import EventLog
     from bodydouble.vocabulary.records import HostIdentity, InterfaceAddress, MonitorRequest
@@ -52,6 +53,7 @@ class Takeover:
         tasks: owns the background repetitions of the announcement.
         journal: how far the procedure is.
         survey: what the wire said a moment ago.
+        turns: the line in front of the machine's scripts.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Takeover:
         tasks: asyncio.TaskGroup,
         journal: Journal,
         survey: Survey,
+        turns: Turns,
     ) -> None:
         self._host = host
         self._events = events
@@ -73,7 +76,7 @@ class Takeover:
         self._journal = journal
         self._survey = survey
         self._steps = Steps(events, request.source, journal)
-        self._scripts = ScriptRuns(host, events, request, journal, self._steps.report)
+        self._scripts = ScriptRuns(host, events, request, journal, self._steps.report, turns)
         self._replacement = Replacement(host, events, request, self._steps)
         self._repeats: dict[str, asyncio.Task[None]] = {}
         self._barred: set[str] = set()
@@ -107,7 +110,8 @@ class Takeover:
         if not await self._until_done(mark, leave):
             return "left"
         if self._journal.undoing != "pre-failback":  # else its counterpart never ran
-            await self._run_pre_script("pre-failover", self._request.scripts.pre_failover)
+            if await self._run_pre_script("pre-failover", self._request.scripts.pre_failover, leave):
+                return "left"
             if stop := self._stopped_at("pre-failover"):
                 return stop
         return None
@@ -123,7 +127,8 @@ class Takeover:
             )
             replaced = self._request.identity == "add" or (named and await self._replacement.assume())
             if len(self._barred) < len(self._request.addresses):
-                await self._run_post_script("post-failover", self._request.scripts.post_failover)
+                if await self._run_post_script("post-failover", self._request.scripts.post_failover, leave):
+                    return "left"
                 if stop := self._stopped_at("post-failover"):
                     return stop
             if named and replaced and not missing:
@@ -211,6 +216,7 @@ class Takeover:
             return stop
         unmarked = undoing != "pre-failover" or await self._unmark()
         while held or not (unnamed and own and unmarked):
+            self._scripts.expect_none()
             await asyncio.sleep(self._request.interval)
             unnamed = unnamed or await self._give_back_name()
             held = await self._give_back_addresses(held)
@@ -290,11 +296,11 @@ class Takeover:
 
     # --- scripts --------------------------------------------------------------------------------------------------
 
-    async def _run_pre_script(self, event: ScriptEvent, path: str) -> None:
-        await self._scripts.run(event, path)
+    async def _run_pre_script(self, event: ScriptEvent, path: str, leave: asyncio.Event | None = None) -> bool:
+        return await self._scripts.run(event, path, leave)
 
-    async def _run_post_script(self, event: ScriptEvent, path: str) -> None:
-        await self._scripts.run(event, path)
+    async def _run_post_script(self, event: ScriptEvent, path: str, leave: asyncio.Event | None = None) -> bool:
+        return await self._scripts.run(event, path, leave)
 
     def _stopped_at(self, event: ScriptEvent) -> Literal["held", "aborted"] | None:
         """What a script's failure makes of the procedure, None: it goes on."""
@@ -316,6 +322,7 @@ class Takeover:
 
     async def _pause(self, leave: asyncio.Event) -> bool:
         """Wait an interval; True as soon as ``leave`` is set."""
+        self._scripts.expect_none()
         try:
             async with asyncio.timeout(self._request.interval):
                 await leave.wait()

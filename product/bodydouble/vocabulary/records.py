@@ -513,6 +513,7 @@ class MonitorStatus(Record, frozen=True):
         bullet: green; yellow once 25 % of the time-out has elapsed without a heartbeat; red at and after failover.
         status_line: the status bar's text.
         held: why failover or failback waits for an operator's word, empty: it does not.
+        waits_for: which script of another monitor has to end before one of this monitor runs, empty: none.
         reboot: what only a boot of this machine would bring about, empty: nothing.
     """
 
@@ -524,6 +525,7 @@ class MonitorStatus(Record, frozen=True):
     addresses_answering: list[str] = []
     held: str = ""
     reboot: str = ""
+    waits_for: str = ""
 
 
 class FailbackDecision(Record, frozen=True):

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
-from typing import TYPE_CHECKING, Any
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
 from bodydouble.failover.takeover import Takeover
+from bodydouble.failover.turns import Turns
 from bodydouble.replication.queue import SourceQueue
 from bodydouble.vocabulary.operations import Write
 from bodydouble_labs.providers.sim import SimProvider
 from bodydouble_labs.providers.sim_stage import SimStage
 from bodydouble_labs.runner import conduct
 from bodydouble_labs.scenario.loader import find, load, shipped_directory
-from bodydouble_labs.scenario.steps import PutStep, RunForStep
+from bodydouble_labs.scenario.steps import CommandStep, PutStep, RunForStep
+from bodydouble_sim.handles import current_machine
 from bodydouble_sim.network.stack import IpStack
+from bodydouble_sim.windows.commands import sc
+from bodydouble_sim.windows.service import IdleProgram
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     import pytest
@@ -25,6 +32,7 @@ if TYPE_CHECKING:
     from bodydouble_labs.result import Result
     from bodydouble_labs.scenario.model import Scenario
     from bodydouble_labs.scenario.steps import AnyStep
+    from bodydouble_sim.windows.machine import WindowsMachine
 
 SHIPPED = load(find("three-sources"))
 RECORDS_BEFORE = 10
@@ -126,3 +134,58 @@ def test_an_address_that_is_not_given_back_has_two_owners(tmp_path: Path, monkey
     assert "10.0.0.12 belonged to" in found["one-owner", "two"]
     assert "source2" in found["one-owner", "two"]
     assert "target has the address 10.0.0.12" in found["runbook", "two"]
+
+
+SLOWLY = 4.0
+"""Seconds that an application takes to start: long enough for another source's script to become due meanwhile."""
+
+OF_ITS_OWN = rb"""<drive>\<directory>\chngname /s %BODYDOUBLE_SOURCE%
+net start Orderssite_number
+<drive>\<directory>\chngname /t
+"""
+"""What a source's script does for an application of that source's own, which looks at the active name."""
+
+
+def with_applications(monkeypatch: pytest.MonkeyPatch) -> tuple[Scenario, list[tuple[str, str]]]:
+    """The scenario with a service of each source's own on the target; and the names that they see as they start."""
+    seen: list[tuple[str, str]] = []
+
+    class Application(IdleProgram):
+        async def start(self, died: Callable[[str], None]) -> None:
+            names = cast("WindowsMachine", current_machine()).system.names
+            before = names.active
+            await asyncio.sleep(SLOWLY)
+            seen.append((before, names.active))
+            await super().start(died)
+
+    monkeypatch.setattr(sc, "NotAServiceProgram", Application)
+    steps = list(brief().timeline)
+    place = next(number for number, step in enumerate(steps) if "Take the name of source 1" in step.step)
+    names = [f"Orders{number}" for number in (1, 2, 3)]
+    steps[place:place] = [CommandStep(on="target", command=f"sc create {name} binPath= {name}.exe") for name in names]
+    script = "scripts/POSTOVER-SITE.BAT"
+    files = {**SHIPPED.files, script: OF_ITS_OWN + SHIPPED.files[script]}
+    return msgspec.structs.replace(brief(), timeline=steps, files=files), seen
+
+
+def test_services_of_each_source_see_the_name_of_their_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scenario, seen = with_applications(monkeypatch)
+    expect = msgspec.structs.replace(SHIPPED.expect, max_rto=30 + 2 * SLOWLY)  # the last one waits for two others
+    result = judged(tmp_path, msgspec.structs.replace(scenario, expect=expect))
+    assert failed(result) == {}
+    assert seen == [("SOURCE1", "SOURCE1"), ("SOURCE2", "SOURCE2"), ("SOURCE3", "SOURCE3")]
+
+
+def test_scripts_that_do_not_take_turns_take_the_name_from_each_others_services(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The defect, planted: whoever wants a turn has it."""
+
+    @asynccontextmanager
+    async def at_once(*_arguments: object) -> AsyncIterator[bool]:
+        yield True
+
+    monkeypatch.setattr(Turns, "turn", at_once)
+    scenario, seen = with_applications(monkeypatch)
+    judged(tmp_path, scenario)
+    assert ("SOURCE1", "SOURCE2") in seen
