@@ -80,10 +80,10 @@ class Daemon:
         self.replication = ReplicationService(
             host, settings.replication, store, self.events, trust=self.trust, pairing=self.pairing
         )
-        self.restoration = RestorationService(self.replication, store)
         self.failover = FailoverService(
             host, store, self.events, self.replication.standing_in, ServiceHeartbeat(self.trust)
         )
+        self.restoration = RestorationService(self.replication, store, self.failover.stands_in)
         self.guard = Guard(host, settings.guard, store, self.events, self.replication.stood_in_for)
         self.statistics_log = StatisticsLog(
             host.file_system, store.directory, host.clock, self.events, settings.statistics

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bodydouble.control.client import ControlClient
-    from bodydouble.vocabulary.records import ConnectionStatus, ReplicationSet, RestoreRequest
+    from bodydouble.vocabulary.records import ConnectionStatus, ReplicationSet, RestorationStatus
 
 POLL = 0.5
 LOOKS = 20
@@ -90,13 +90,16 @@ def options(command: Callable[..., None]) -> Callable[..., None]:
     return collected
 
 
-def reconnect(session: Session, request: RestoreRequest, wanted: Reconnect) -> None:
+def reconnect(session: Session, status: RestorationStatus, wanted: Reconnect) -> None:
     """Bring the restored machine's connection up again, and show it.
 
     Raises:
         InputError: its daemon is not known.
-        ConnectionStateError: the connection does not come up.
+        ConnectionStateError: the set stays restore required, or the connection does not come up.
     """
+    if status.stays_required:
+        raise ConnectionStateError(f"restored, and not connected again: the stand-in would refuse ({status.detail})")
+    request = status.request
     target = wanted.target or session.host
     assert target is not None, "it was checked"
     known = next(

@@ -73,8 +73,9 @@ def restore(
 ) -> None:
     """Restore REPLICATION_SET of ORIGINAL_SOURCE from this machine, which stood in for it.
 
-    Keep users off the data until the restoration is complete. Once it is, the source mirrors over this machine again,
-    so that what was left alone there counts from then on.
+    Keep users off the data until the restoration is complete. Once all of it is on ORIGINAL_SOURCE, where that had it,
+    the source mirrors over this machine again, so that what was left alone there counts from then on. What goes to
+    another machine, or to another place, leaves the set marked as restore required: ORIGINAL_SOURCE stays off.
     """
     if reconnect is not None:
         reconnect.check(session)
@@ -97,9 +98,10 @@ def restore(
         status = await client.restore(request)
         return await _until_complete(client, status) if wait or reconnect is not None else status
 
-    output.show(session, [session.talk(action)], output.restorations_table)
+    status = session.talk(action)
+    output.show(session, [status], output.restorations_table)
     if reconnect is not None:
-        reconnection.reconnect(session, request, reconnect)
+        reconnection.reconnect(session, status, reconnect)
 
 
 @click.command(
@@ -108,21 +110,40 @@ def restore(
         "bodydouble --host target restorations",
         "bodydouble --host target restorations --available",
         "bodydouble --host target restorations --stop 1",
+        'bodydouble --host target restorations --clear WEB1 "IIS data"',
     ),
 )
 @click.option("--available", is_flag=True, help="What could be restored from this machine.")
 @click.option("--stop", "number", type=click.IntRange(1), help="Stop the restoration with this number.")
+@click.option(
+    "--clear", "cleared", type=(str, str), metavar="SOURCE SET",
+    help="Require no restoration of SET any more: what SOURCE has counts, and is mirrored over the data here.",
+)  # fmt: skip
+@click.option("--yes", is_flag=True, help="With --clear: do not ask.")
 @pass_session
-def restorations(session: Session, available: bool, number: int | None) -> None:
+def restorations(
+    session: Session, available: bool, number: int | None, cleared: tuple[str, str] | None, yes: bool
+) -> None:
     """List the restorations from this machine, with their progress."""
-    if available and number is not None:
-        raise click.UsageError("--available and --stop contradict each other")
-    if available:
+    if sum((available, number is not None, cleared is not None)) > 1:
+        raise click.UsageError("--available, --stop and --clear contradict each other: expected at most one")
+    if cleared is not None:
+        _clear(session, *cleared, ask=not yes)
+    elif available:
         output.show(session, session.talk(lambda client: client.restorable()), output.restorable_table)
     elif number is not None:
         output.show(session, [session.talk(lambda client: client.stop_restoration(number))], output.restorations_table)
     else:
         output.show(session, session.talk(lambda client: client.restorations()), output.restorations_table)
+
+
+def _clear(session: Session, source: str, replication_set: str, *, ask: bool) -> None:
+    """Take *restore required* away, once somebody has said that this is meant."""
+    if ask:
+        click.echo(f"{source} may then mirror its {replication_set!r} over what this machine has of it.", err=True)
+        click.confirm("Is what was written here meanwhile in another place, or needed no more?", abort=True, err=True)
+    found = session.talk(lambda client: client.clear_mark(source, replication_set))
+    output.show(session, [found], output.restorable_table)
 
 
 async def _until_complete(client: ControlClient, status: RestorationStatus) -> RestorationStatus:

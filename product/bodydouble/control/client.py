@@ -403,6 +403,10 @@ class ControlClient:
         """What may be restored from this machine."""
         return await self._call("GET", "restorable", list[Restorable])
 
+    async def clear_mark(self, source: str, replication_set: str) -> Restorable:
+        """Require no restoration any more: the source may mirror what it has over the data there."""
+        return await self._call("POST", "restorable/clear", Restorable, ReplicaName(source, replication_set))
+
     # --- options, and the daemon itself ---------------------------------------------------------------------------
 
     async def options(self) -> list[DaemonOption]:

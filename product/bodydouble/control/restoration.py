@@ -9,7 +9,7 @@ import msgspec
 from bodydouble.control.answers import not_found
 from bodydouble.control.backends import Backends
 from bodydouble.control.routing import delete, get, post
-from bodydouble.vocabulary.records import RestorationStatus, RestoreRequest
+from bodydouble.vocabulary.records import ReplicaName, RestorationStatus, RestoreRequest
 from bodydouble.vocabulary.restoration import Restorable
 
 RestorationId = Annotated[int, msgspec.Meta(ge=1, description="number of a restoration of this machine")]
@@ -39,3 +39,9 @@ async def stop_restoration(backends: Backends, id_: RestorationId) -> Restoratio
 async def restorable(backends: Backends) -> list[Restorable]:
     """What may be restored from this machine."""
     return backends.restoration.restorable()
+
+
+@post("restorable/clear")
+async def clear_mark(backends: Backends, body: ReplicaName) -> Restorable:
+    """Require no restoration any more: the source may mirror what it has over the data here, which is then lost."""
+    return await backends.restoration.clear(body.source, body.replication_set)

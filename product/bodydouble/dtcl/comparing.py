@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bodydouble.dtcl.session import Session
     from bodydouble.dtcl.values import Call
     from bodydouble.vocabulary.records import ConnectionStatus, MirrorKind, OrphanAction, RestorationStatus
+    from bodydouble.vocabulary.restoration import Restorable
     from bodydouble.vocabulary.verification import VerificationDetails, VerificationReport
 
 _ON_THE_WAY = ("connecting", "mirroring", "retrying", "queue-full")
@@ -91,6 +92,14 @@ async def stop_restoration(session: Session, call: Call) -> RestorationStatus:
     """Restore no further."""
     restoration = await _restoration(session, call)
     return await (await _stand_in(session, call)).stop_restoration(restoration.id)
+
+
+@carries_out("restore_clear")
+async def clear_mark(session: Session, call: Call) -> Restorable:
+    """Require no restoration any more."""
+    source = call.option("of")
+    assert source is not None, "the grammar requires it"
+    return await (await _stand_in(session, call)).clear_mark(source.text(), call.needed().text())
 
 
 # --- waiting ----------------------------------------------------------------------------------------------------------

@@ -224,10 +224,14 @@ COMMANDS: tuple[Words, ...] = (
           "SET of SOURCE to MACHINE [from MACHINE] [port N] [map exact | map base DIRECTORY | map PATH to PATH ...] "
           "[by full|difference|checksum] [newer | missing] [orphans keep|log|move|delete] [older AGE]",
           "Restore what the target holds of a source's set. `newer` leaves files alone that are newer there, `missing` "
-          "all that exist there. `wait on restore` waits for the end.",
+          "all that exist there. `wait on restore` waits for the end. `stays_required` of the result says why the set "
+          "stays restore required, if it does.",
           'restore "IIS data" of WEB1 to 10.0.0.10 from 10.0.0.20;'),
     Words("restore_stop", _CHECKS, "[NUMBER] [from MACHINE]",
           "Stop a restoration that runs; it is begun again by another `restore`.", "restore stop 1;"),
+    Words("restore_clear", _CHECKS, "SET of SOURCE [from MACHINE]",
+          "Require no restoration of the set any more: what the source has counts, and may be mirrored over the rest.",
+          'restore clear "IIS data" of WEB1;'),
     Words("wait_on_mirror", _CHECKS, "[CONNECTION] [timeout TIME]",
           "Wait until the mirror is complete; that it ends otherwise is an error.", "wait on mirror 1 timeout 2h;"),
     Words("wait_on_queue", _CHECKS, "[CONNECTION] [timeout TIME]",

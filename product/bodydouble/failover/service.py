@@ -12,7 +12,7 @@ from bodydouble.errors import BodydoubleError, ConnectionStateError, InputError
 from bodydouble.failover.monitor import Monitor
 from bodydouble.failover.records import MonitorBook, SavedMonitor
 from bodydouble.failover.request import check_fits_host, check_request
-from bodydouble.failover.states import advance, check_deletable
+from bodydouble.failover.states import STANDING_IN, advance, check_deletable
 from bodydouble.failover.turns import Turns
 from bodydouble.vocabulary.events import EventCode
 
@@ -107,6 +107,13 @@ class FailoverService:
     def monitors(self) -> list[MonitorStatus]:
         """Every monitor as the Failover Control Center shows it, in the order of creation."""
         return [item.monitor.status() for item in self._running.values()]
+
+    def stands_in(self, source: str) -> bool:
+        """Whether clients may be served here in the place of ``source``."""
+        return any(
+            item.monitor.state in STANDING_IN and name.casefold() == source.casefold()
+            for name, item in self._running.items()
+        )
 
     async def create_monitor(self, request: MonitorRequest) -> MonitorStatus:
         """Begin to monitor a source. A stopped monitor of the same source is replaced.

@@ -27,6 +27,9 @@ from bodydouble.errors import ConnectionStateError
 if TYPE_CHECKING:
     from bodydouble.vocabulary.records import MonitorState
 
+STANDING_IN: tuple[MonitorState, ...] = ("failing-over", "failed-over", "failing-back")
+"""Clients may be served here in the source's place."""
+
 MonitorStep = Literal[
     "expired",
     "expired-manual",

@@ -259,6 +259,7 @@ class Mirror:
         if here is not None and here.kind != "directory":
             self._tally.find(1, here.size)
         if here is None and there is not None and not revisit and path in self._selection.roots:
+            self._tally.leave_out(path)
             self._report(EventCode.ORPHAN, f"{path}: this root is missing here (is its volume mounted?): kept there")
             return
         stack = await self._reconcile(path, here, there, mark, leftover=revisit)
@@ -508,6 +509,7 @@ class Mirror:
 
     def _unreadable(self, error: FileSystemError) -> None:
         if error.code != "not_found":
+            self._tally.leave_out(error.path)
             self._report(EventCode.REPLICATION_ERROR, f"mirror: {error}; left out")
 
     def _report_outside(self) -> None:

@@ -112,6 +112,10 @@ class Replica:
         record: what is known of it.
         save: makes the changed record durable.
         purpose_restore: the replica is this machine's own data, being restored.
+
+    Attributes:
+        restoring: a restoration from it runs.
+        stood_in: how many times this machine has begun to stand in with it since the daemon started.
     """
 
     def __init__(
@@ -129,6 +133,7 @@ class Replica:
         self.mirroring = False
         self.overwritten = False
         self.restoring = False
+        self.stood_in = 0
         self.lock = asyncio.Lock()
         self._context = context
         self._applying = asyncio.Lock()

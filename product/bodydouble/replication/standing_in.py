@@ -37,6 +37,7 @@ class StandingIn:
         """
         marked = []
         for replica in self._registry.of_source(source):
+            replica.stood_in += 1
             mirroring, name = replica.mirroring, replica.record.replication_set.name
             if not replica.record.restore_required:
                 marked.append(name)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 FILE_WEIGHT = 16 * 1024
+MAX_LEFT_OUT = 1000
+"""So many paths are told apart that were left out; where there are more, so many are shown."""
 
 
 class Tally:
@@ -32,6 +34,7 @@ class Tally:
         self._files_done = self._files_found = self._files_expected = 0
         self._bytes_done = self._bytes_found = self._bytes_expected = 0
         self._bytes_skipped = 0
+        self._left_out: dict[str, None] = {}
         self._calculated = False
 
     # --- what there is ---
@@ -65,6 +68,11 @@ class Tally:
         """Bytes need not be sent."""
         self._bytes_done += size
         self._bytes_skipped += size
+
+    def leave_out(self, path: str) -> None:
+        """Nothing of what is at ``path`` can be sent; a mirror may come to it more than once."""
+        if len(self._left_out) < MAX_LEFT_OUT:
+            self._left_out[path] = None
 
     def pause(self) -> None:
         """Time does not count from now on."""
@@ -104,6 +112,7 @@ class Tally:
             rate=self._bytes_done / seconds if seconds > 0 else 0.0,
             remaining=self._remaining(files, size, seconds),
             calculated=self._calculated,
+            left_out=len(self._left_out),
         )
 
     def _remaining(self, files: int, size: int, seconds: float) -> float | None:

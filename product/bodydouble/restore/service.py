@@ -14,14 +14,18 @@ from bodydouble.replication.mapping import check_mapping
 from bodydouble.replication.service import normal_mapping
 from bodydouble.replication.sight import ReplicaSight
 from bodydouble.replication.source import SourceConnection
+from bodydouble.restore.homecoming import Homecoming
 from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.records import ConnectRequest, Progress, RestorationStatus
 from bodydouble.vocabulary.restoration import Restorable
 from bodydouble.vocabulary.statistics import RestorationFigures
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bodydouble.replication.replica import Replica
     from bodydouble.replication.service import ReplicationService
+    from bodydouble.security.trust import Trust
     from bodydouble.state.store import StateStore
     from bodydouble.vocabulary.records import RestorationState, RestoreRequest
 
@@ -42,7 +46,10 @@ class _Restoration:
     """One restoration and how it goes."""
 
     latest: RestorationStatus
+    trust: Trust
+    stands_in: Callable[[str], bool]
     replica: Replica | None = None
+    stood_in: int = 0
     connection: SourceConnection | None = None
     task: asyncio.Task[None] | None = field(default=None, repr=False)
     stopped: bool = False
@@ -59,6 +66,23 @@ class _Restoration:
             self._note(progress=stream.mirror_progress, left_alone=len(stream.left))
         if self.latest.state == "running":
             self._note(detail=connection.detail)
+            self.meet(connection.record.peer)
+
+    def meet(self, fingerprint: str) -> None:
+        """Whose certificate the receiving machine has, empty before it answers, and so whether the data comes home."""
+        self._note(receiver=self.trust.name_of(fingerprint))
+        self._note(stays_required=self.homecoming.why_stays)
+
+    @property
+    def homecoming(self) -> Homecoming:
+        """Where the data goes, as far as that is known."""
+        replica, latest = self.replica, self.latest
+        assert replica is not None, "it was begun"
+        return Homecoming(
+            latest.request, replica.selection.roots, replica.key, latest.receiver, latest.progress.left_out,
+            marked_before=latest.marked_before,
+            stood_in=replica.stood_in != self.stood_in or self.stands_in(replica.record.source),
+        )  # fmt: skip
 
     def _note(self, **fields: object) -> None:
         self.latest = msgspec.structs.replace(self.latest, **fields)
@@ -77,17 +101,20 @@ class _Restoration:
 class RestorationService:
     """Mirrors a replica back to the machine that the data came from, or to another one.
 
-    While it runs, and until it is complete, the set is marked restore required, so that the source cannot mirror a
-    half restored state over the good one. Users stay off meanwhile. A restoration that runs when the daemon ends, or
-    loses its power, is begun again by the next one: what has arrived is found to be there and is not sent again.
+    While it runs, and until all of it is at home, the set is marked restore required, so that the source cannot mirror
+    an older or half restored state over the good one; see `homecoming`. Users stay off meanwhile. A restoration that
+    runs when the daemon ends, or loses its power, is begun again by the next one: what has arrived is found to be there
+    and is not sent again.
 
     Args:
         replication: holds the replicas and owns the tasks.
         store: keeps the restorations.
+        stands_in: whether this machine stands in for a source at this moment.
     """
 
-    def __init__(self, replication: ReplicationService, store: StateStore) -> None:
+    def __init__(self, replication: ReplicationService, store: StateStore, stands_in: Callable[[str], bool]) -> None:
         self._replication = replication
+        self._stands_in = stands_in
         self._store = store
         self._restorations: dict[int, _Restoration] = {}
         self._next_id = 1
@@ -104,7 +131,7 @@ class RestorationService:
             return
         self._next_id = book.next_id
         for status in book.restorations:
-            self._restorations[status.id] = restoration = _Restoration(status)
+            self._restorations[status.id] = restoration = self._new(status)
             if status.state == "running":
                 await self._take_up(restoration)
 
@@ -115,6 +142,8 @@ class RestorationService:
         if replica is not None and not replica.record.restore_required:
             await self._end(restoration, "complete")  # the mark goes when everything has arrived, and only then
             return
+        # Where it came before the restart is not known.
+        restoration.latest = msgspec.structs.replace(restoration.latest, marked_before=True)
         try:
             await self._begin(restoration)
         except BodydoubleError as error:
@@ -132,10 +161,13 @@ class RestorationService:
         """
         if request.newer_only and request.missing_only:
             raise InputError("newer_only and missing_only contradict each other: expected at most one")
+        request = normal_mapping(request)
+        await self._until_over(request)
+        marked = self._replica(request).record.restore_required
         status = RestorationStatus(
-            id=self._next_id, request=normal_mapping(request), state="running", progress=Progress()
+            id=self._next_id, request=request, state="running", progress=Progress(), marked_before=marked
         )
-        restoration = _Restoration(status)
+        restoration = self._new(status)
         await self._begin(restoration)
         self._next_id = max(self._next_id, status.id) + 1
         self._restorations[status.id] = restoration
@@ -144,14 +176,25 @@ class RestorationService:
         self._event(EventCode.RESTORE_STARTED, f"{restoration.where}: restoration started")
         return restoration.status()
 
+    async def _until_over(self, request: RestoreRequest) -> None:
+        """Wait for the last moments of one that is shown as ended, and whose connection is just being closed."""
+        replica = self._replication.registry.find(request.original_source, request.replication_set)
+        for each in list(self._restorations.values()):
+            if each.replica is replica and each.task is not None and each.latest.state != "running":
+                await asyncio.wait([each.task])
+
+    def _new(self, status: RestorationStatus) -> _Restoration:
+        return _Restoration(status, self._replication.context.trust, self._stands_in)
+
     async def _begin(self, restoration: _Restoration) -> None:
         replica = self._replica(restoration.request)
         replica.restoring = True
         try:
             await self._replication.registry.mark(replica)
-            restoration.replica = replica
+            restoration.replica, restoration.stood_in = replica, replica.stood_in
             now = self._replication.context.host.clock.now()
             restoration.latest = msgspec.structs.replace(restoration.latest, started=now, progress=Progress())
+            restoration.meet("")
             name = f"bodydouble-restoration-{restoration.latest.id}"
             restoration.task = self._replication.spawn(self._run(restoration), name)
         except BaseException:
@@ -187,6 +230,28 @@ class RestorationService:
         await asyncio.wait([task])
         return restoration.status()
 
+    async def clear(self, original_source: str, replication_set: str) -> Restorable:
+        """Take the mark from a replica without a restoration: the source may mirror what it has over it.
+
+        Raises:
+            InputError: this machine holds no such replica.
+            ConnectionStateError: it is not marked, a restoration of it is running, or this machine stands in.
+        """
+        replica = self._replication.registry.find(original_source, replication_set)
+        if replica is None:
+            raise InputError(f"no replica of {original_source}'s {replication_set!r} on this machine")
+        source = replica.record.source
+        if any(each.replica is replica and each.latest.state == "running" for each in self._restorations.values()):
+            raise ConnectionStateError(f"a restoration of {replication_set!r} is running: wait for its end, or stop it")
+        if not replica.record.restore_required:
+            raise ConnectionStateError(f"{source}'s {replication_set!r} is not marked as restore required")
+        if self._stands_in(source):
+            raise ConnectionStateError(f"this machine stands in for {source}: fail back first")
+        await replica.change(restore_required=False)
+        text = f"restore no longer required, by an operator's order: {source} may mirror over it"
+        self._event(EventCode.RESTORE_REQUIRED, f"{source}: {replication_set}: {text}")
+        return _restorable(replica)
+
     # --- what there is --------------------------------------------------------------------------------------------
 
     def restorations(self) -> list[RestorationStatus]:
@@ -195,15 +260,7 @@ class RestorationService:
 
     def restorable(self) -> list[Restorable]:
         """What may be restored from here."""
-        return [
-            Restorable(
-                original_source=replica.record.source,
-                replication_set=replica.record.replication_set,
-                required=replica.record.restore_required,
-                complete=replica.record.ever_complete,
-            )
-            for replica in self._replication.registry.replicas()
-        ]
+        return [_restorable(replica) for replica in self._replication.registry.replicas()]
 
     def figures(self) -> list[RestorationFigures]:
         """Those that run, for the statistics."""
@@ -214,9 +271,11 @@ class RestorationService:
         for id_ in ended[: max(0, len(self._restorations) - KEPT)]:
             del self._restorations[id_]
 
-    async def _save(self) -> None:
+    async def _save(self, ended: RestorationStatus | None = None) -> None:
+        """Keep them all, the one that has ``ended`` as it is about to be shown."""
         async with self._saving:
-            await self._store.save(BOOK, RestorationBook(self._next_id, self.restorations()))
+            statuses = [ended if ended is not None and each.id == ended.id else each for each in self.restorations()]
+            await self._store.save(BOOK, RestorationBook(self._next_id, statuses))
 
     # --- one restoration ------------------------------------------------------------------------------------------
 
@@ -237,15 +296,20 @@ class RestorationService:
             return
         if not replica.record.restore_required:
             await self._end(restoration, "complete")
-        elif restoration.stopped:
+            return
+        if restoration.stopped:
             await self._end(restoration, "stopped", "an operator stopped it")
         else:
             await self._end(restoration, "failed", connection.detail)
+        if restoration.homecoming.may_go_back:
+            await replica.change(restore_required=False)
 
     async def _end(self, restoration: _Restoration, state: RestorationState, detail: str = "") -> None:
-        restoration.latest = msgspec.structs.replace(
-            restoration.latest, state=state, detail=detail, ended=self._replication.context.host.clock.now()
-        )
+        """Make durable how it ended, and only then show it: what users were told is not begun again by a restart."""
+        now = self._replication.context.host.clock.now()
+        ended = msgspec.structs.replace(restoration.latest, state=state, detail=detail, ended=now)
+        await self._save(ended)
+        restoration.latest = ended
         code = {
             "complete": EventCode.RESTORE_COMPLETE,
             "failed": EventCode.RESTORE_FAILED,
@@ -254,7 +318,6 @@ class RestorationService:
         left = f"; {restoration.latest.left_alone} files were left alone" if restoration.latest.left_alone else ""
         why = f": {detail}" if detail else ""
         self._event(code, f"{restoration.where}: restoration {state}{left}{why}")
-        await self._save()
 
     def _event(self, code: EventCode, text: str) -> None:
         self._replication.context.events.record(code, text)
@@ -296,10 +359,20 @@ class RestorationService:
         return connection
 
     async def _complete(self, restoration: _Restoration, replica: Replica) -> None:
-        """The other side has everything durably: clear the mark, and only then let go of the connection."""
-        await replica.change(restore_required=False)
-        restoration.status()
-        await self._end(restoration, "complete")
+        """The other side has everything durably: clear the mark if that is home, and then let go of the connection."""
+        why = restoration.status().stays_required
+        if not why:
+            await replica.change(restore_required=False)
+        await self._end(restoration, "complete", why and f"restore required stays: {why}")
+
+
+def _restorable(replica: Replica) -> Restorable:
+    return Restorable(
+        original_source=replica.record.source,
+        replication_set=replica.record.replication_set,
+        required=replica.record.restore_required,
+        complete=replica.record.ever_complete,
+    )
 
 
 def _figures(restoration: _Restoration) -> RestorationFigures:

@@ -160,6 +160,12 @@ class Trust:
         found = self._peers.get(fingerprint_of(certificate))
         return None if found is None else found.shown()
 
+    def name_of(self, fingerprint: str) -> str:
+        """The name under which the machine with this certificate is paired; the fingerprint itself when none is."""
+        if fingerprint == self.credential.fingerprint:
+            return self._own().name
+        return self._peers[fingerprint].name if fingerprint in self._peers else fingerprint
+
     def _own(self) -> PinnedPeer:
         """This machine, which may be a target of its own."""
         assert self._itself is not None, "Trust.load has not run"

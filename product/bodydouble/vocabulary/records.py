@@ -221,6 +221,8 @@ class Progress(Record, frozen=True):
         rate: ``bytes_done`` a second, on an average, pauses left out.
         remaining: seconds until everything known so far is done at this pace; None when nothing can be said.
         calculated: files and bytes were counted before the mirror began.
+        left_out: files and directories that could not be read, and roots that are missing, 1,000 at most: nothing of
+            them was sent.
     """
 
     files_done: int = 0
@@ -231,6 +233,7 @@ class Progress(Record, frozen=True):
     rate: float = 0.0
     remaining: float | None = None
     calculated: bool = False
+    left_out: int = 0
 
 
 class ConnectionStatus(Record, frozen=True):
@@ -348,7 +351,7 @@ class RestoreRequest(Record, frozen=True):
 
 
 RestorationState = Literal["running", "complete", "failed", "stopped"]
-"""``stopped``: by an operator. Unless it is complete, the set stays *restore required*."""
+"""``stopped``: by an operator. Unless it is complete, and all of it at home, the set stays *restore required*."""
 
 
 class RestorationStatus(Record, frozen=True):
@@ -356,10 +359,14 @@ class RestorationStatus(Record, frozen=True):
 
     Attributes:
         id: counts from 1 on each machine that restores, and never repeats.
-        detail: why it failed; while it runs, why it does not go on.
+        detail: why it failed; while it runs, why it does not go on; of one that is complete, ``stays_required``.
         started: when it began; after a restart of the daemon, when it began again.
         ended: None while it runs.
         left_alone: files that stay as they are on the receiving side, because they are newer or simply there.
+        receiver: the machine that receives, by the name that it is paired under (by the fingerprint of its certificate,
+            if it is paired no more); empty until it has answered.
+        stays_required: why the set stays *restore required* although it is complete, and what to do; empty otherwise.
+        marked_before: the set was *restore required* before: what the source has is older.
     """
 
     id: int
@@ -370,6 +377,9 @@ class RestorationStatus(Record, frozen=True):
     started: datetime | None = None
     ended: datetime | None = None
     left_alone: int = 0
+    receiver: str = ""
+    stays_required: str = ""
+    marked_before: bool = True
 
 
 # --- paired machines --------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from bodydouble.control.api import Backends, build_app
 from bodydouble.control.server import ControlServer
 from bodydouble.control.settings import ControlSettings
 from bodydouble.control.statistics import StatisticsRing
-from bodydouble.errors import ConnectionStateError
+from bodydouble.errors import ConnectionStateError, InputError
 from bodydouble.guard.service import Guard
 from bodydouble.guard.settings import GuardSettings
 from bodydouble.replication.context import Context
@@ -297,6 +297,8 @@ class FakeRestoration:
     def __init__(self) -> None:
         self.begun: list[RestorationStatus] = []
         self.end_state = "complete"
+        self.stays_required = ""
+        self.required = True
 
     async def restore(self, request: RestoreRequest) -> RestorationStatus:
         status = RestorationStatus(id=len(self.begun) + 1, request=request, state="running", progress=Progress())
@@ -309,7 +311,13 @@ class FakeRestoration:
 
     def restorable(self) -> list[Restorable]:
         rules = [Rule(path="C:/InetPub")]
-        return [Restorable("WEB1", ReplicationSet(name="IIS", rules=rules), required=True, complete=True)]
+        return [Restorable("WEB1", ReplicationSet(name="IIS", rules=rules), required=self.required, complete=True)]
+
+    async def clear(self, source: str, replication_set: str) -> Restorable:
+        if (source, replication_set) != ("WEB1", "IIS"):
+            raise InputError(f"no replica of {source}'s {replication_set!r} on this machine")
+        self.required = False
+        return self.restorable()[0]
 
     def restorations(self) -> list[RestorationStatus]:
         return [
@@ -318,7 +326,8 @@ class FakeRestoration:
                 request=item.request,
                 state=cast("Any", self.end_state),
                 progress=Progress(),
-                detail="no room",
+                detail=self.stays_required or "no room",
+                stays_required=self.stays_required,
             )
             for item in self.begun
         ]

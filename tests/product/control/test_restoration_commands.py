@@ -71,6 +71,26 @@ def test_restorations_are_listed_stopped_and_offered(console: Console) -> None:
     assert console.run("restorations", "--stop", "1", "--available").exit_code == 2
 
 
+def test_the_mark_is_cleared_only_by_somebody_who_was_asked_and_means_it(console: Console) -> None:
+    refused = console.run("restorations", "--clear", "WEB1", "IIS")
+    assert (refused.exit_code, console.served.restoration.required) == (1, True)
+    assert "WEB1 may then mirror its 'IIS' over what this machine has of it" in refused.stderr
+    cleared = console.run("restorations", "--clear", "WEB1", "IIS", "--yes")
+    assert (cleared.exit_code, console.served.restoration.required) == (0, False)
+    assert "possible" in cleared.stdout
+    assert console.run("restorations", "--clear", "WEB9", "IIS", "--yes").exit_code == 2
+    assert console.run("restorations", "--clear", "WEB1", "IIS", "--available").exit_code == 2
+
+
+def test_one_that_leaves_the_mark_is_complete_and_not_connected_again(console: Console) -> None:
+    console.served.restoration.stays_required = "the data goes to WEB3, not to WEB1"
+    assert console.run(*RESTORE, "--wait").exit_code == 0
+    result = console.run(*RESTORE, *console.there)
+    assert (result.exit_code, "complete" in result.stdout) == (1, True)
+    assert "not connected again: the stand-in would refuse (the data goes to WEB3, not to WEB1)" in result.stderr
+    assert console.served.replication.asked == []
+
+
 def test_one_that_was_stopped_ends_the_wait_with_1(console: Console) -> None:
     console.served.restoration.end_state = "stopped"
     result = console.run(*RESTORE, "--wait")

@@ -51,6 +51,7 @@ class Site:
             }
         )  # fmt: skip
         self.time = 1000
+        self.stands_in = ""
 
     async def start(self) -> None:
         store = StateStore(self.volume, "/state", self.host.clock)
@@ -64,7 +65,7 @@ class Site:
         self.service = ReplicationService(
             self.host, self.settings, store, self.events, trust=self.trust, pairing=self.pairing
         )
-        self.restoration = RestorationService(self.service, store)
+        self.restoration = RestorationService(self.service, store, lambda source: source == self.stands_in)
         self.running.append(self)
         self.task = asyncio.create_task(self.service.run(), name=f"site-{self.name}")
         ready = asyncio.create_task(self.service.ready.wait(), name="ready")

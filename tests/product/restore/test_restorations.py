@@ -10,7 +10,7 @@ import pytest
 from tests.product.replication.memory import MemoryVolume
 from tests.product.replication.site import ROOT, Site, mirrored, protect, request, running, same, until
 
-from bodydouble.errors import ConnectionStateError, InputError
+from bodydouble.errors import ConnectionStateError, FileSystemError, InputError
 from bodydouble.replication.service import ReplicationService
 from bodydouble.restore import service as service_module
 from bodydouble.restore.service import BOOK, RestorationBook
@@ -26,15 +26,22 @@ BLOCK = 256 * 1024
 
 
 class Held(MemoryVolume):
-    """A volume on which, once it is armed, reading one file waits: a restoration is met in the middle of it."""
+    """A volume on which, once it is armed, reading one file waits: a restoration is met in the middle of it.
+
+    Attributes:
+        locked: a file that cannot be read.
+    """
 
     def __init__(self) -> None:
         super().__init__()
+        self.locked = ""
         self.armed = False
         self.free = asyncio.Event()
         self.waiting = asyncio.Event()
 
     async def read(self, path: str, offset: int, size: int, stream: str = "") -> bytes:
+        if path == self.locked:
+            raise FileSystemError("sharing", path)
         if self.armed and path == f"{ROOT}/m-held" and offset:
             self.waiting.set()
             await self.free.wait()
