@@ -22,9 +22,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from bodydouble.cli.tables import convert, parse, resolve_token
+from bodydouble.cli.tables import convert, mistake, parse, resolve_token
 from bodydouble.daemon import DaemonSettings
-from bodydouble.errors import InputError
+from bodydouble.errors import PathError
+from bodydouble.vocabulary.paths import normalise
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,20 +41,31 @@ def load_config(path: Path, host_settings: type[T]) -> tuple[DaemonSettings, T]:
         host_settings: the struct of its ``[host]`` table.
 
     Raises:
-        InputError: names the file, the key and what was expected there.
+        InputError: names the file, the line, the key, what was expected there, and what to do.
     """
     tree = parse(path)
     host = tree.pop("host", {})
     resolve_token(path, "control", tree.get("control"))
     _refuse_shared_token(path, tree.get("replication"))
-    return convert(path, tree, DaemonSettings, ""), convert(path, host, host_settings, "host")
+    settings = convert(path, tree, DaemonSettings, "")
+    _check_state_directory(path, settings.state_directory)
+    return settings, convert(path, host, host_settings, "host")
+
+
+def _check_state_directory(path: Path, directory: str) -> None:
+    try:
+        normalise(directory)
+    except PathError as error:
+        raise mistake(path, ("state_directory",), str(error)) from error
 
 
 def _refuse_shared_token(path: Path, values: Any) -> None:
     """What versions before mutual TLS authenticated replication by."""
     for key in ("token", "token_file"):
         if isinstance(values, dict) and key in values:
-            raise InputError(
-                f"{path}: replication.{key}: machines no longer share a token; take the line out, start the daemons, "
-                "and pair them: 'bodydouble pair offer' on one, 'bodydouble pair accept HOST CODE' on the other"
+            raise mistake(
+                path,
+                ("replication", key),
+                "machines no longer share a token; take the line out, start the daemons, and pair them: "
+                "'bodydouble pair offer' on one, 'bodydouble pair accept HOST CODE' on the other",
             )

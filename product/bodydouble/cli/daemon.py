@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bodydouble.cli.session import Command, examples
+from bodydouble.errors import InputError
 
 if TYPE_CHECKING:
     from bodydouble.adapters.linux import LinuxHostSettings
@@ -27,10 +28,14 @@ def daemon(config: Path) -> None:
     """Run the daemon in the foreground until SIGTERM or SIGINT."""
     from bodydouble.adapters.linux import LinuxHostSettings  # noqa: PLC0415 - see the module's docstring
     from bodydouble.cli.config import load_config  # noqa: PLC0415 - see the module's docstring
+    from bodydouble.cli.tables import located  # noqa: PLC0415 - see the module's docstring
 
     settings, host_settings = load_config(config, LinuxHostSettings)
     os.environ["BODYDOUBLE_CONFIG"] = str(config.resolve())  # scripts that it runs find it by that
-    asyncio.run(_run(settings, host_settings))
+    try:
+        asyncio.run(_run(settings, host_settings))
+    except InputError as error:
+        raise located(config, error) from error
 
 
 async def _run(settings: DaemonSettings, host_settings: LinuxHostSettings) -> None:

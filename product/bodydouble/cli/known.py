@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bodydouble.cli.tables import convert, parse, resolve_token
+from bodydouble.cli.tables import convert, mistake, parse, resolve_token
 from bodydouble.control.settings import ControlSettings
 from bodydouble.errors import InputError
 from bodydouble.security.certificate import fingerprint_of, public_key_of
@@ -70,7 +70,7 @@ def state_directory(config: Path) -> Path:
 def _state(config: Path, tree: dict[str, Any]) -> Path:
     state = tree.get("state_directory")
     if not isinstance(state, str):
-        raise InputError(f"{config}: state_directory: expected a directory")
+        raise mistake(config, ("state_directory",), 'expected a directory such as "/var/lib/bodydouble"')
     return Path(state)
 
 

@@ -18,10 +18,10 @@ Every mistake is named with its file, line and key, what was expected there, and
 from __future__ import annotations
 
 import json
-import re
 import tomllib
 from typing import TYPE_CHECKING, Any
 
+from bodydouble.cli.toml_lines import line_of
 from bodydouble.errors import InputError, PathError
 from bodydouble.vocabulary.paths import normalise
 from bodydouble.vocabulary.records import ReplicationSet, Rule
@@ -94,7 +94,7 @@ class _Reader:
 
     def __init__(self, file: str, text: str) -> None:
         self._file = file
-        self._lines = text.splitlines()
+        self._text = text
 
     def set_of(self, tree: dict[str, Any]) -> ReplicationSet:
         version = tree.get(FORMAT)
@@ -140,17 +140,5 @@ class _Reader:
 
     def _error(self, number: int | None, key: str, what: str, remedy: str) -> InputError:
         place = key if number is None else f"rule {number + 1}" + (f", {key}" if key else "")
-        return InputError(f"{self._file}, line {self._line(number, key)}: {place}: {what}; {remedy}")
-
-    def _line(self, number: int | None, key: str) -> int:
-        """The line of a key in the rule ``number``, or of one before all rules; of the table, if the key is nowhere."""
-        headers = [at for at, line in enumerate(self._lines) if re.match(r"\s*\[\[\s*rule\s*\]\]", line)]
-        begin, end = -1, len(self._lines)
-        if number is not None and number < len(headers):
-            begin = headers[number]
-            end = headers[number + 1] if number + 1 < len(headers) else end
-        elif number is None and headers:
-            end = headers[0]
-        pattern = re.compile(rf"\s*[\"']?{re.escape(key)}[\"']?\s*=") if key else re.compile("(?!)")
-        found = [at for at in range(begin + 1, end) if pattern.match(self._lines[at])]
-        return (found[0] if found else max(begin, 0)) + 1
+        line = line_of(self._text, (key,) if number is None else ("rule", number, key))
+        return InputError(f"{self._file}, line {line}: {place}: {what}; {remedy}")
