@@ -141,6 +141,10 @@ class Mirror:
         if isinstance(body, Rename) and (self._walking or self._agenda.concerns(body.path)):
             self._agenda.revisit(body.new_path)
 
+    def changed(self, path: str) -> None:
+        """What was left alone at ``path``, and perhaps is no file, was changed by an application."""
+        self._agenda.revisit(path)
+
     def appeared(self, path: str) -> None:
         """Something with unknown content came into the set."""
         self._sending.note(RemoveTree(path))
@@ -193,8 +197,11 @@ class Mirror:
         """Look into the whole set, once, for further names of what was met; False: nothing is missing."""
         if self._plan.whole or not self._linking.outside():
             return False
-        newer_only = self._plan.newer_only or len(self._left) > 0
-        self._plan = replace(self._plan, kind="checksum", whole=True, newer_only=newer_only)
+        everything = self._left.everything
+        newer_only = self._plan.newer_only or (len(self._left) > 0 and not everything)
+        self._plan = replace(
+            self._plan, kind="checksum", whole=True, newer_only=newer_only, missing_only=everything, flat=False
+        )
         self._questions = Questions(self._outlet, self._selection.names, digests=True)
         self._agenda.revisit(*self._selection.roots)
         return True
@@ -245,6 +252,7 @@ class Mirror:
 
     def _again_everything(self) -> None:
         self._agenda.begin_anew(self._plan.paths)
+        self._left.recount()
         self._walking = True
 
     async def _visit(self, path: str, *, revisit: bool) -> None:
@@ -263,7 +271,9 @@ class Mirror:
             self._report(EventCode.ORPHAN, f"{path}: this root is missing here (is its volume mounted?): kept there")
             return
         stack = await self._reconcile(path, here, there, mark, leftover=revisit)
-        while stack:
+        if stack:
+            self._left.forget(path)  # a directory: the stream carries what is done to it
+        while stack and not self._plan.flat:
             stack.extend(reversed(await self._directory(stack.pop())))
 
     async def _reconcile(
@@ -346,7 +356,7 @@ class Mirror:
 
     def _leave(self, here: Entry) -> None:
         """Note what the target is to keep."""
-        if not self._left.add(here.path, unlimited=self._plan.missing_only):
+        if not self._left.add(here.path):
             raise TooManyNewerError(f"more than {MAX_LEFT} files are newer on the target: it is no replica of these")
         if here.kind != "directory":
             self._skip(here)

@@ -30,6 +30,7 @@ class MirrorPlan:
         directories: those of which only attributes and security are to be sent.
         newer_only: leave files alone that are newer on the target, unless applications changed them meanwhile.
         missing_only: leave everything alone that the target has, likewise.
+        flat: of a directory among ``paths`` only itself, which the stream carries: what is beneath stays as it is.
         whole: these are all roots of the set.
         calculate: count files and bytes before anything else.
     """
@@ -41,5 +42,6 @@ class MirrorPlan:
     directories: list[str] = field(default_factory=list)
     newer_only: bool = False
     missing_only: bool = False
+    flat: bool = False
     whole: bool = True
     calculate: bool = False

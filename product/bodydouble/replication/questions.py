@@ -6,6 +6,7 @@ source has now it says something only about paths that no operation touched sinc
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from bodydouble.errors import BodydoubleError, ProtocolError
@@ -33,6 +34,44 @@ T = TypeVar("T")
 
 class AnswerLostError(BodydoubleError):
     """The connection broke and was resumed behind the question, so that no answer will come."""
+
+
+class AwaitedAnswers:
+    """Who waits for the answer to which question, by the question's number in the stream."""
+
+    def __init__(self) -> None:
+        self._futures: dict[int, asyncio.Future[AnyMessage]] = {}
+
+    async def wait(self, sequence: int) -> AnyMessage:
+        """The answer.
+
+        Raises:
+            AnswerLostError: the connection broke and was resumed behind the question.
+        """
+        future: asyncio.Future[AnyMessage] = asyncio.get_running_loop().create_future()
+        self._futures[sequence] = future
+        try:
+            return await future
+        finally:
+            self._futures.pop(sequence, None)
+
+    def come(self, sequence: int, message: AnyMessage) -> None:
+        """An answer came; one that nobody waits for is dropped."""
+        future = self._futures.get(sequence)
+        if future is not None and not future.done():
+            future.set_result(message)
+
+    def lose(self, position: int) -> None:
+        """The stream goes on behind ``position``: nobody answers what was asked up to there."""
+        for sequence, future in self._futures.items():
+            if sequence <= position and not future.done():
+                future.set_exception(AnswerLostError("the answer was lost with the connection"))
+
+    def cancel(self) -> None:
+        """The stream has ended."""
+        for future in self._futures.values():
+            future.cancel()
+        self._futures.clear()
 
 
 class Outlet(Protocol):

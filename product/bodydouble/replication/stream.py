@@ -16,7 +16,7 @@ from bodydouble.replication.alert import QueueAlert
 from bodydouble.replication.directory_times import DirectoryTimes
 from bodydouble.replication.journal.journal import Journal
 from bodydouble.replication.lag import LagMarks
-from bodydouble.replication.left import LeftFiles
+from bodydouble.replication.left import AllButSent, LeftFiles
 from bodydouble.replication.mirror import Mirror, TooManyNewerError
 from bodydouble.replication.mirror_control import policy_of
 from bodydouble.replication.mirror_plan import MirrorPlan
@@ -24,7 +24,7 @@ from bodydouble.replication.notebook import NoNotes, StreamNotes
 from bodydouble.replication.orphan_search import OrphanWalk
 from bodydouble.replication.orphans import KEEP, OrphanFinds, OrphanPolicy
 from bodydouble.replication.protocol import MirrorComplete, MirrorStart, MirrorStopped, Task
-from bodydouble.replication.questions import AnswerLostError
+from bodydouble.replication.questions import AwaitedAnswers
 from bodydouble.replication.queue import SourceQueue
 from bodydouble.replication.spill import QueueExhaustedError, Spill
 from bodydouble.replication.tasks import cancel
@@ -97,7 +97,7 @@ class SourceStream:
         self.mirror_kind: MirrorKind = "full"
         self.moves_orphans = False
         self.orphans = (KEEP, OrphanFinds())
-        self.left = LeftFiles(sight.selection.key)
+        self.left: LeftFiles = LeftFiles(sight.selection.key)
         self.progress = Progress()
         self.available = asyncio.Event()
         self._context = context
@@ -111,7 +111,7 @@ class SourceStream:
         self.dropped_operations = False
         self._failed, self._ended = asyncio.Event(), asyncio.Event()
         self._calm, self._acknowledged = asyncio.Event(), asyncio.Event()
-        self._answers: dict[int, asyncio.Future[AnyMessage]] = {}
+        self._answers = AwaitedAnswers()
         self._touches = Touches(self.selection.key)
         self._mirror: Mirror | None = None
         self._mirror_wanted = asyncio.Event()
@@ -192,9 +192,7 @@ class SourceStream:
         self.dropped_operations = self.dropped_operations or len(self.queue) > 0
         self._meter.retire(self)
         self.queue = SourceQueue(0)
-        for future in self._answers.values():
-            future.cancel()
-        self._answers.clear()
+        self._answers.cancel()
 
     def _detach(self) -> None:
         for attachment in self._attachments:
@@ -251,12 +249,12 @@ class SourceStream:
         """The filter's sink, and the feed's (``carried``): in order, synchronously; returns quickly, never raises."""
         if self._closed or self.halted or not handled_by(operation, root, self.selection.roots, self.selection):
             return
-        left = self.left.changed(operation) if not self.mirror_stopped else ""
-        if left:
-            self._queue_operation(MirrorStart())
         if carried:
             self.notes.forget()  # the filter keeps no record of it
         translation = self._translate(operation, self.selection, carried=carried)
+        left = self.left.changed(operation) if translation.bodies and not self.mirror_stopped else ""
+        if left:
+            self._queue_operation(MirrorStart())
         self.notes.more = len(translation.bodies)
         for body in translation.bodies:
             if isinstance(body, MirrorStart) and self.mirror_stopped:
@@ -264,8 +262,10 @@ class SourceStream:
             if self._queue_operation(body):
                 self._note(body)
         self.notes.more = 0
-        for path in filter(None, (*translation.appeared, left)):
-            self._appeared(path, shallow=translation.shallow and path != left)
+        for path in translation.appeared:
+            self._appeared(path, shallow=translation.shallow)
+        if left:
+            self._send_left(left)
 
     def _lose(self, why: str) -> None:
         """The filter could not report everything: what the target lacks, and where, nobody knows but a mirror."""
@@ -346,6 +346,13 @@ class SourceStream:
         if self._verification is not None:
             self._verification.appeared(path)
 
+    def _send_left(self, path: str) -> None:
+        """A file that was left alone was changed: send it, if it is one."""
+        if self._mirror is None:
+            self._begin(MirrorPlan("full", KEEP, [path], flat=True, whole=False))
+        if self._mirror is not None:
+            self._mirror.changed(path)
+
     def put_task(self, request: TaskRequest) -> Task:
         """Queue a task behind what applications did until now.
 
@@ -364,7 +371,7 @@ class SourceStream:
     def start_mirror(self, options: MirrorOptions) -> None:
         """Mirror everything from now on. Only while none runs."""
         self._queue_operation(MirrorStart())
-        self.left.clear()
+        self.left = (AllButSent if options.missing_only else LeftFiles)(self.selection.key)
         plan = MirrorPlan(
             options.kind, self._policy(options), list(self.selection.roots), newer_only=options.newer_only,
             calculate=options.calculate, missing_only=options.missing_only,
@@ -536,13 +543,7 @@ class SourceStream:
         """Queue a question and wait for the answer."""
         if not self._queue_operation(body):
             raise QueueExhaustedError("the stream has ended")
-        future: asyncio.Future[AnyMessage] = asyncio.get_running_loop().create_future()
-        sequence = self.queue.generated
-        self._answers[sequence] = future
-        try:
-            return await future
-        finally:
-            self._answers.pop(sequence, None)
+        return await self._answers.wait(self.queue.generated)
 
     def report(self, code: EventCode, text: str) -> None:
         """Tell the operator."""
@@ -580,9 +581,7 @@ class SourceStream:
 
     def answer(self, sequence: int, message: AnyMessage) -> None:
         """The target answered the question numbered ``sequence``; an answer nobody waits for is dropped."""
-        future = self._answers.get(sequence)
-        if future is not None and not future.done():
-            future.set_result(message)
+        self._answers.come(sequence, message)
 
     def resume(self, position: int) -> bool:
         """Send again from after ``position``; False when the stream does not reach there."""
@@ -593,8 +592,6 @@ class SourceStream:
         self._acknowledged.set()
         self._spill.wake()
         self._end_when_drained()
-        for sequence, future in self._answers.items():
-            if sequence <= position and not future.done():
-                future.set_exception(AnswerLostError("the answer was lost with the connection"))
+        self._answers.lose(position)
         self.available.set()
         return True

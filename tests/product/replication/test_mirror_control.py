@@ -12,7 +12,7 @@ from tests.product.replication.site import ROOT, Relay, Site, mirrored, protect,
 
 from bodydouble.errors import ConnectionStateError
 from bodydouble.replication import left
-from bodydouble.replication.left import LeftFiles
+from bodydouble.replication.left import MAX_SENT, AllButSent, LeftFiles
 from bodydouble.replication.protocol import BLOCK_BYTES
 from bodydouble.replication.rules import Selection, fold
 from bodydouble.replication.scan import listings
@@ -28,6 +28,7 @@ from bodydouble.vocabulary.operations import (
     Rename,
     SetMetadata,
     Write,
+    WriteStream,
 )
 from bodydouble.vocabulary.records import Progress, ReplicationSet, RestoreRequest, Rule
 from bodydouble.vocabulary.verification import VerificationOptions
@@ -218,8 +219,43 @@ def test_left_files_follow_their_names() -> None:
     assert not files.changed(RemoveFile("C:/web/a"))
     assert not files.changed(Rename("C:/web/e/b", "C:/WEB/E/B"))
     assert len(files) == 1
-    files.clear()
+
+
+def test_where_whatever_is_there_is_left_only_what_was_sent_is_remembered() -> None:
+    files = AllButSent(fold, limit=3)
+    assert files.add("C:/web/a")
+    assert files.changed(Write("C:/web/a", 0, b"", 1)) == "C:/web/a"
+    files.forget("C:/web/A")
+    assert not files.changed(Write("C:/web/a", 0, b"", 1))
+    assert not files.changed(MakeDirectory("C:/web/d", Metadata()))
+    assert not files.changed(RemoveFile("C:/web/gone"))
+    assert files.changed(WriteStream("C:/web/d", "s", 0, b"x")) == "C:/web/d"
+    assert len(files) == 1
+    files.recount()
     assert not len(files)
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [Rename("C:/web/b", "C:/web/d/a"), Rename("C:/web/d", "C:/web/e"), Rename("C:/web/x", "C:/web/d"),
+     MakeHardLink("C:/web/d/a", "C:/web/b")],
+    ids=["replaced", "moved", "moved over", "linked"],
+)  # fmt: skip
+def test_a_name_that_may_mean_another_file_counts_as_left_again(operation: Any) -> None:
+    files = AllButSent(fold)
+    files.forget("C:/web/d/a")
+    assert not files.changed(operation)
+    assert files.changed(Write("C:/web/d/a", 0, b"", 1)) == "C:/web/d/a"
+
+
+def test_what_is_remembered_does_not_grow_with_the_number_of_files() -> None:
+    files = AllButSent(fold)
+    sizes = []
+    for number in range(60_000):
+        assert files.add(f"C:/web/there {number}")
+        files.forget(f"C:/web/sent {number}")
+        sizes.append(len(files._paths))
+    assert (len(files), max(sizes)) == (60_000, MAX_SENT)
 
 
 # --- pause and resume ---

@@ -11,12 +11,14 @@ from tests.product.replication.memory import MemoryVolume
 from tests.product.replication.site import ROOT, Site, mirrored, protect, request, running, same, until
 
 from bodydouble.errors import ConnectionStateError, FileSystemError, InputError
+from bodydouble.replication.left import AllButSent
 from bodydouble.replication.service import ReplicationService
+from bodydouble.replication.stream import SourceStream
 from bodydouble.restore import service as service_module
-from bodydouble.restore.service import BOOK, RestorationBook
+from bodydouble.restore.service import BOOK, RestorationBook, RestorationService
 from bodydouble.state.store import StateStore
 from bodydouble.vocabulary.events import EventCode
-from bodydouble.vocabulary.operations import MakeDirectory, Metadata, RemoveFile
+from bodydouble.vocabulary.operations import MakeDirectory, Metadata, RemoveFile, SetMetadata, Write
 from bodydouble.vocabulary.records import RestoreRequest
 
 if TYPE_CHECKING:
@@ -229,6 +231,93 @@ def test_more_files_may_be_left_than_a_mirror_would_leave(monkeypatch: pytest.Mo
         assert target.restoration.restorations()[0].left_alone == 3
 
     stood_in(main)
+
+
+def test_a_restoration_of_what_is_missing_remembers_no_more_for_more_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(AllButSent.__init__, "__defaults__", (5,))
+    remembered: list[int] = []
+    add = AllButSent.add
+
+    def counted(left: AllButSent, path: str) -> bool:
+        remembered.append(len(left._paths))
+        return add(left, path)
+
+    monkeypatch.setattr(AllButSent, "add", counted)
+
+    async def main(source: Site, target: Site, volume: Held) -> None:
+        volume.free.set()
+        for number in range(300):
+            target.put(f"{ROOT}/file {number}", b"of the stand-in")
+            if number % 3:
+                source.put(f"{ROOT}/file {number}", b"right as it is")
+        await target.restoration.restore(restore_of(source, missing_only=True, orphans="keep"))
+        await complete(target)
+        assert target.restoration.restorations()[0].left_alone == 203
+        assert max(remembered) <= 5
+
+    stood_in(main)
+
+
+def used_meanwhile(moment: str) -> tuple[bytes, bytes]:
+    """An application writes into a file that was left alone, and marks a directory of such; what is in both then.
+
+    Args:
+        moment: ``during`` the mirror, or when it is ``over`` and the restoration not yet.
+    """
+    found: list[bytes] = []
+
+    async def main(source: Site, target: Site, volume: Held) -> None:
+        waiting, going = asyncio.Event(), asyncio.Event()
+        finish = RestorationService._complete
+
+        async def later(service: Any, restoration: Any, replica: Any) -> None:
+            waiting.set()
+            await going.wait()
+            await finish(service, restoration, replica)
+
+        for site in (source, target):
+            site.mkdir(f"{ROOT}/d")
+        source.put(f"{ROOT}/d/left", b"right as it is")
+        target.put(f"{ROOT}/d/left", b"of the stand-in")
+        source.put(f"{ROOT}/a-first", b"right as it is, in its 40 bytes and more")
+        source.volume.do(RemoveFile(f"{ROOT}/m-held"))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(RestorationService, "_complete", later)
+            if moment == "over":
+                volume.free.set()
+            await target.restoration.restore(restore_of(source, missing_only=True, orphans="keep"))
+            await (waiting if moment == "over" else volume.waiting).wait()
+            volume.do(SetMetadata(f"{ROOT}/d", Metadata(0o700)))
+            volume.do(Write(f"{ROOT}/a-first", 6, b"DATA", 9))
+            volume.free.set()
+            await until(lambda: source.volume.nodes[f"{ROOT}/d"].metadata == Metadata(0o700))
+            await until(lambda: b"DATA" in source.volume.nodes[f"{ROOT}/a-first"].data)
+            connection = target.restoration._restorations[1].connection
+            assert connection is not None
+            await until(lambda: connection.stream is not None and not connection.stream.mirroring)
+            going.set()
+            await complete(target)
+        found.extend(bytes(source.volume.nodes[f"{ROOT}/{name}"].data) for name in ("a-first", "d/left"))
+
+    stood_in(main)
+    return found[0], found[1]
+
+
+@pytest.mark.parametrize("moment", ["during", "over"])
+def test_a_file_that_was_left_is_sent_whole_when_an_application_writes_into_it(moment: str) -> None:
+    assert used_meanwhile(moment) == (b"newer DATA of the stand-in", b"right as it is")
+
+
+def test_bytes_written_into_a_file_that_was_left_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The planted defect: what is not remembered is not sent."""
+    monkeypatch.setattr(AllButSent, "changed", lambda *_: "")
+    assert used_meanwhile("over")[0] == b"right DATAt is, in its 40 bytes and more"
+
+
+def test_what_is_beneath_a_directory_that_was_marked_is_seen_to_be_overwritten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The planted defect: a change of a directory has all sent that is in it."""
+    monkeypatch.setattr(SourceStream, "_send_left", lambda self, path: self._appeared(path, shallow=False))
+    assert used_meanwhile("over")[1] == b"of the stand-in"
 
 
 def test_newer_and_missing_contradict_each_other() -> None:
