@@ -10,14 +10,16 @@
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 SEED ?= 1
-JOBS ?= 2
+# For two cores: one of these processes mostly waits, for what happens on real hosts in real time.
+JOBS ?= 3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint ci/constraints.txt
 INPUTS := pyproject.toml hatch_build.py ci/constraints.txt $(wildcard product/filter/*)
 TESTS := $(BIN)/python -m pytest --hypothesis-seed=$(SEED)
-# Whole files go to one process, what uses namespaces and mounts of this machine all to the same one.
-ALL := $(TESTS) --numprocesses=$(JOBS) --dist=loadgroup
+# Whole files go to one process, what uses namespaces and mounts of this machine all to the same one; in the order of the
+# folders, because by the number of tests whole scenarios, few and long, would come last, when nothing is left to do beside them.
+ALL := $(TESTS) --numprocesses=$(JOBS) --dist=loadgroup --no-loadscope-reorder
 
 export PYTHONHASHSEED := $(SEED)
 # Containers often forbid Python to keep what it compiled: then each of hundreds of processes compiles the whole product anew.

@@ -9,15 +9,11 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from bodydouble.adapters.fuse.program import EXECUTABLE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 FILTER = Path(__file__).parent.parent / "product/filter"
 ROOT_REASON = "needs root on Linux (namespaces, raw sockets, mounts)"
@@ -41,11 +37,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--power-cuts", type=int, default=300, help="seeded power cuts for each kind of volume")
 
 
-def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
-    """Skip what needs a machine that this one is not, with the reason; keep together what must not run side by side."""
+def of_the_machine(item: pytest.Item) -> bool:
+    """Whether a test uses mounts, namespaces or processes of this machine, which others of that kind would count."""
+    return any(item.get_closest_marker(name) for name in ("root", "fuse"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs a machine that this one is not, with the reason; keep together what must not run side by side.
+
+    What uses the machine begins first: it mostly waits, for minutes, while other processes have work to do.
+    """
+    items.sort(key=lambda item: not of_the_machine(item))
     for item in items:
-        of_the_machine = item.get_closest_marker("root") or item.get_closest_marker("fuse")
-        item.add_marker(pytest.mark.xdist_group("machine" if of_the_machine else item.path.name))
+        item.add_marker(pytest.mark.xdist_group("machine" if of_the_machine(item) else item.path.name))
         if item.get_closest_marker("root") and (sys.platform != "linux" or os.geteuid() != 0):
             item.add_marker(pytest.mark.skip(reason=ROOT_REASON))
         elif item.get_closest_marker("fuse") and not (Path("/dev/fuse").exists() and EXECUTABLE.exists()):

@@ -23,18 +23,21 @@ _STATE_OFFSET = 75  # PyGenObject.gi_frame_state in CPython 3.11 and 3.12, 64 bi
 _SUSPENDED = -1
 _COMPLETED = 1
 _FRAMES = (types.CoroutineType, types.GeneratorType, types.AsyncGeneratorType)
-_CARRIERS = (
-    *_FRAMES,
-    types.MethodType,
-    tuple,
-    list,
-    dict,
-    deque,
-    contextlib._GeneratorContextManager,  # noqa: SLF001 - what a `with` of a generator leaves on the stack
-    contextlib._AsyncGeneratorContextManager,  # noqa: SLF001
-    contextlib.ExitStack,
-    contextlib.AsyncExitStack,
+_CARRIERS = frozenset(
+    {
+        *_FRAMES,
+        types.MethodType,
+        tuple,
+        list,
+        dict,
+        deque,
+        contextlib._GeneratorContextManager,  # noqa: SLF001 - what a `with` of a generator leaves on the stack
+        contextlib._AsyncGeneratorContextManager,  # noqa: SLF001
+        contextlib.ExitStack,
+        contextlib.AsyncExitStack,
+    }
 )
+"""Looked for among a type's bases: some of these are abstract classes, which `isinstance` asks in Python."""
 _DEPTH = 12
 _CLOSE_ATTEMPTS = 50
 
@@ -77,7 +80,11 @@ def retire(roots: Iterable[object]) -> None:
         if isinstance(item, _FRAMES):
             _retire_frame(item)
         if depth < _DEPTH:
-            queue.extend((next_, depth + 1) for next_ in gc.get_referents(item) if isinstance(next_, _CARRIERS))
+            queue.extend((next_, depth + 1) for next_ in gc.get_referents(item) if _carries(next_))
+
+
+def _carries(item: object) -> bool:
+    return not _CARRIERS.isdisjoint(type(item).__mro__)
 
 
 def _retire_frame(frame: Any) -> None:
