@@ -260,7 +260,7 @@ def test_a_second_daemon_on_the_same_port_ends_with_2_and_one_line(tmp_path: Pat
             [*PROGRAM, "daemon", "--config", str(config)], capture_output=True, text=True, check=False, timeout=30
         )
     assert second.returncode == 2
-    assert second.stderr.startswith(f"bodydouble: control: cannot listen on 127.0.0.1 port {port}")
+    assert second.stderr.startswith(f"bodydouble: {config}, line 2: control: cannot listen on 127.0.0.1 port {port}")
     assert "Traceback" not in second.stderr
 
 
@@ -271,7 +271,7 @@ def test_a_wrong_configuration_ends_with_2_and_the_key(tmp_path: Path) -> None:
         [*PROGRAM, "daemon", "--config", str(config)], capture_output=True, text=True, check=False, timeout=30
     )
     assert ended.returncode == 2
-    assert ended.stderr.startswith(f"bodydouble: {config}: host.filter.kind: ")
+    assert ended.stderr.startswith(f"bodydouble: {config}, line 9: host.filter.kind: is 'magic'; ")
 
 
 def test_the_statistics_log_is_written_and_read_by_the_command(tmp_path: Path) -> None:
