@@ -5,14 +5,18 @@ from __future__ import annotations
 import re
 import sys
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
+from rich.filesize import decimal
+from rich.measure import Measurement
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from bodydouble.failover.countdown import counter_words
 
@@ -45,6 +49,9 @@ if TYPE_CHECKING:
 PIPE_WIDTH = 240
 """Columns of a table that does not go to a terminal: programs must not meet cut cells."""
 
+MOST_LINES = 4
+"""Into how many lines a cell is broken, before a table's cells are better read one beneath the other."""
+
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -71,7 +78,46 @@ def print_tables(*tables: Table) -> None:
     width = None if sys.stdout.isatty() else PIPE_WIDTH
     console = Console(file=sys.stdout, width=width, markup=False, emoji=False, highlight=False)
     for table in tables:
-        console.print(table)
+        console.print(fitting(console, table))
+
+
+def fitting(console: Console, table: Table) -> Table:
+    """The table with no cell cut: where the console is too narrow for it, its cells stand one beneath the other."""
+    endless = console.options.update(width=1 << 20)  # rich says of nothing that it is wider than its console
+    least, most = Measurement.get(console, endless, table)
+    if most <= console.width:
+        return table
+    spare = console.width - least
+    for column in sorted(table.columns, key=_most_wide):
+        word = _widest_word(column)
+        column.width = word + max(0, min(spare, _most_wide(column) - word))
+        spare -= column.width - word
+        if spare < 0 or _most_wide(column) > MOST_LINES * column.width:
+            return _upright(table)
+    return table
+
+
+def _widest_word(column: Column) -> int:
+    return max(cell_len(word) for text in _texts(column) for word in (text.split() or [""]))
+
+
+def _most_wide(column: Column) -> int:
+    return max(cell_len(line) for text in _texts(column) for line in (text.splitlines() or [""]))
+
+
+def _texts(column: Column) -> list[str]:
+    return [str(column.header), *(str(cell) for cell in column.cells)]
+
+
+def _upright(table: Table) -> Table:
+    upright = Table("", "", title=table.title, title_justify="left", box=None, show_header=False, padding=(0, 2, 0, 2))
+    upright.columns[1].overflow = "fold"
+    for row in zip(*(column.cells for column in table.columns), strict=True):
+        for column, cell in zip(table.columns, row, strict=True):
+            if cell:
+                upright.add_row(column.header, cell)
+        upright.add_row("", "")
+    return upright
 
 
 def _table(title: str, *columns: str) -> Table:
@@ -385,17 +431,39 @@ def progress_bar(what: str) -> Iterator[Callable[[Done], None]]:
 
 
 @contextmanager
-def count_bar(what: str) -> Iterator[Callable[[SetSize], None]]:
+def tally_bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    """The same for what is only counted while it runs, files and bytes, because its end is known to nobody."""
+    with count_bar(what) as update:
+        yield lambda files, size: update(Counted(files, size))
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What was counted so far, and by directories how much that is of what is known.
+
+    Attributes:
+        looked: directories listed.
+        known: directories found; 0: not known.
+    """
+
+    files: int
+    bytes: int
+    looked: int = 0
+    known: int = 0
+
+
+@contextmanager
+def count_bar(what: str) -> Iterator[Callable[[Counted | SetSize], None]]:
     """The same for a calculation, whose end is known by directories: those listed of those found so far."""
     if not sys.stderr.isatty():
-        yield lambda _size: None
+        yield lambda _counted: None
         return
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.fields[found]}"))
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task(what, total=None, found="")
 
-        def update(size: SetSize) -> None:
-            found = f"{size.files} files, {size.bytes} bytes"
-            progress.update(task, completed=size.looked, total=size.known or None, found=found)
+        def update(counted: Counted | SetSize) -> None:
+            found = f"{counted.files:,} files, {decimal(counted.bytes)}"
+            progress.update(task, completed=counted.looked, total=counted.known or None, found=found)
 
         yield update
