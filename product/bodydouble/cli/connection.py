@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bodydouble.vocabulary.transmission import TransmissionOptions
 
 
-@click.group(cls=Group)
+@click.group(cls=Group, epilog=examples("bodydouble connection route 1 10.1.0.20"))
 def connection() -> None:
     """Change an existing connection."""
 
@@ -32,7 +32,14 @@ def route(session: Session, number: int, address: str) -> None:
     output.show(session, [session.talk(lambda client: client.reroute(number, address))], output.connections_table)
 
 
-@click.group(cls=Group)
+@click.group(
+    cls=Group,
+    epilog=examples(
+        "bodydouble transmission pause 1",
+        "bodydouble transmission limit 1 2MB",
+        'bodydouble transmission schedule 1 "window 18:00-06:00"',
+    ),
+)
 def transmission() -> None:
     """When, how fast and how packed a connection transmits; what is not sent is queued."""
 
@@ -116,7 +123,9 @@ def _words(options: TransmissionOptions) -> str:
     return f"{schedules.words(options.schedule)}; {rate}; {packed}"
 
 
-@click.group(cls=Group)
+@click.group(
+    cls=Group, epilog=examples("bodydouble --host target target list", "bodydouble --host target target pause WEB1 IIS")
+)
 def target() -> None:
     """The replicas on this machine."""
 

@@ -9,7 +9,7 @@ import click
 
 from bodydouble.cli import output
 from bodydouble.cli.script_options import script_options
-from bodydouble.cli.session import Command, Group, Session, examples, pass_session, path_argument
+from bodydouble.cli.session import Command, Group, Session, examples, going_on, pass_session, path_argument
 from bodydouble.errors import ConnectionStateError
 from bodydouble.vocabulary.records import FailbackDecision, InterfaceAddress, MonitorRequest, MonitorScripts
 from bodydouble.vocabulary.standing_in import Heartbeat, OwnAddress, Trigger
@@ -37,7 +37,14 @@ class InterfaceAddressType(click.ParamType[InterfaceAddress]):
         return InterfaceAddress(interface=interface, address=address)
 
 
-@click.group(cls=Group)
+@click.group(
+    cls=Group,
+    epilog=examples(
+        "bodydouble monitor create WEB1 --address eth0=10.0.0.10/24",
+        "bodydouble monitor list",
+        "bodydouble monitor delete WEB1",
+    ),
+)
 def monitor() -> None:
     """Monitors: sources that this machine is ready to stand in for."""
 
@@ -225,12 +232,13 @@ def failback(session: Session, source: str, decision: str | None, wait: bool) ->
 
 async def _leave(client: ControlClient, status: MonitorStatus, *states: MonitorState) -> MonitorStatus:
     source = status.request.source
-    while status.state in states and not status.held:
-        await asyncio.sleep(POLL)
-        found = [item for item in await client.monitors() if item.request.source == source]
-        if not found:
-            raise ConnectionStateError(f"the monitor of {source!r} was deleted meanwhile")
-        status = found[0]
+    with going_on(f"what was begun for {source} goes on: 'bodydouble monitor list' shows it"):
+        while status.state in states and not status.held:
+            await asyncio.sleep(POLL)
+            found = [item for item in await client.monitors() if item.request.source == source]
+            if not found:
+                raise ConnectionStateError(f"the monitor of {source!r} was deleted meanwhile")
+            status = found[0]
     return status
 
 

@@ -8,7 +8,7 @@ from bodydouble.cli import output
 from bodydouble.cli.session import Group, Session, examples, pass_session
 
 
-@click.group(cls=Group)
+@click.group(cls=Group, epilog=examples("bodydouble guard show", "bodydouble guard return"))
 def guard() -> None:
     """This machine's own addresses: kept only while no stand-in has them."""
 

@@ -1,6 +1,7 @@
 """The entry point: global options, the product's commands, and plug-ins.
 
-Exit status: 0 done; 1 an error of the product or the daemon; 2 the command line, a file or a request is wrong.
+Exit status: 0 done; 1 an error of the product or the daemon; 2 the command line, a file or a request is wrong; 130
+interrupted.
 """
 
 from __future__ import annotations

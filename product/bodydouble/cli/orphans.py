@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bodydouble.cli import output
-from bodydouble.cli.session import Group, Session, age_argument, examples, pass_session
+from bodydouble.cli.session import Group, Session, age_argument, examples, going_on, pass_session
 from bodydouble.errors import ConnectionStateError
 from bodydouble.vocabulary.orphans import OrphanRequest
 
@@ -77,9 +77,12 @@ async def _see_through(client: ControlClient, connection: int, request: OrphanRe
         ConnectionStateError: it was interrupted.
     """
     report = await client.find_orphans(connection, request)
-    while report.state == "running":
-        await asyncio.sleep(POLL)
-        report = await client.orphans(connection)
+    ended = f"the search goes on: 'bodydouble orphans stop {connection}' ends it"
+    with going_on(ended), output.tally_bar("Found on the target only") as update:
+        while report.state == "running":
+            update(report.totals.files, report.totals.bytes)
+            await asyncio.sleep(POLL)
+            report = await client.orphans(connection)
     if report.state == "interrupted":
         raise ConnectionStateError(f"the search for orphans was interrupted: {report.detail}")
     return report

@@ -11,7 +11,7 @@ import click
 from bodydouble.cli import output
 from bodydouble.cli.known import not_known
 from bodydouble.cli.restoration import REPLICATION_PORT
-from bodydouble.cli.session import Command, Group, Session, examples, pass_session, pinned
+from bodydouble.cli.session import Command, Group, Session, examples, going_on, pass_session, pinned
 from bodydouble.control.client import fetch_certificate
 from bodydouble.errors import InputError, PairingError
 from bodydouble.security.certificate import fingerprint_of, read_fingerprint
@@ -36,7 +36,14 @@ _roles = click.option(
 )
 
 
-@click.group(cls=Group)
+@click.group(
+    cls=Group,
+    epilog=examples(
+        "bodydouble pair offer --role source",
+        "bodydouble pair accept 10.0.0.20 7KQ2-M9XD-4TBH-WZ3C",
+        "bodydouble pair list",
+    ),
+)
 def pair() -> None:
     """Machines that trust each other."""
 
@@ -75,8 +82,9 @@ async def _until_used(client: ControlClient) -> OfferStatus:
     Raises:
         PairingError: nobody has used it.
     """
-    while (status := await client.offered_pairing()).state == "open":  # noqa: ASYNC110 - it is in another process
-        await asyncio.sleep(POLL)
+    with going_on("the code stays valid until it is used, or its time is over"):
+        while (status := await client.offered_pairing()).state == "open":  # noqa: ASYNC110 - it is in another process
+            await asyncio.sleep(POLL)
     if status.state != "used":
         raise PairingError(f"nobody was paired: the offer is {status.state}")
     return status

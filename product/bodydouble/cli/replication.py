@@ -14,6 +14,7 @@ from bodydouble.cli.session import (
     Session,
     age_argument,
     examples,
+    going_on,
     mapping_argument,
     pass_session,
     path_argument,
@@ -161,7 +162,7 @@ def _scripts(texts: tuple[str, ...]) -> MirrorScripts:
     return MirrorScripts(**found)
 
 
-@click.group(cls=Group)
+@click.group(cls=Group, epilog=examples("bodydouble replication stop 1", "bodydouble replication start 1"))
 def replication() -> None:
     """Stop and start the replication of connections."""
 
@@ -192,8 +193,9 @@ def disconnect(session: Session, connection: int, drain: bool, wait: bool) -> No
 
     async def action(client: ControlClient) -> None:
         await client.disconnect(connection, drain=drain)
-        while wait and any(status.id == connection for status in await client.connections()):  # noqa: ASYNC110 - remote
-            await asyncio.sleep(POLL)
+        with going_on(f"connection {connection} sends what is queued and ends then"):
+            while wait and any(status.id == connection for status in await client.connections()):  # noqa: ASYNC110
+                await asyncio.sleep(POLL)  # it is in another process
 
     session.talk(action)
 
@@ -211,8 +213,13 @@ async def until_mirrored(client: ControlClient, status: ConnectionStatus) -> Con
     Raises:
         ConnectionStateError: it came to a state that no waiting ends.
     """
-    with output.progress_bar(f"Mirroring {status.replication_set}") as update:
+    ended = (
+        f"the connection goes on: 'bodydouble connections' shows it, 'bodydouble mirror stop {status.id}' ends a mirror"
+    )
+    told = ""
+    with going_on(ended), output.progress_bar(f"Mirroring {status.replication_set}") as update:
         while status.state in ("connecting", "mirroring", "retrying"):
+            told = _tell(status, told)
             update(status.mirror)
             await asyncio.sleep(POLL)
             status = await _connection(client, status.id)
@@ -220,6 +227,14 @@ async def until_mirrored(client: ControlClient, status: ConnectionStatus) -> Con
     if status.state != "replicating":
         raise ConnectionStateError(f"connection {status.id} is {status.state}: {status.detail or 'no mirror runs'}")
     return status
+
+
+def _tell(status: ConnectionStatus, told: str) -> str:
+    """Say once why a mirror that is waited for does not begin; whoever waits may know what to do."""
+    if status.state == "mirroring" or status.detail in ("", told):
+        return told
+    click.echo(output.plain(f"bodydouble: connection {status.id} is {status.state}: {status.detail}"), err=True)
+    return status.detail
 
 
 async def _connection(client: ControlClient, id_: int) -> ConnectionStatus:

@@ -13,6 +13,7 @@ from bodydouble.cli.session import (
     Session,
     age_argument,
     examples,
+    going_on,
     mapping_argument,
     pass_session,
     path_argument,
@@ -152,7 +153,8 @@ async def _until_complete(client: ControlClient, status: RestorationStatus) -> R
     Raises:
         ConnectionStateError: the restoration failed or was stopped.
     """
-    with output.progress_bar(f"Restoring {status.request.replication_set}") as update:
+    ended = f"the restoration goes on: 'bodydouble restorations --stop {status.id}' ends it"
+    with going_on(ended), output.progress_bar(f"Restoring {status.request.replication_set}") as update:
         while status.state == "running":
             update(status.progress)
             await asyncio.sleep(POLL)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _EXECUTABLE = 0o755
 
 
-@click.group(cls=Group)
+@click.group(cls=Group, epilog=examples("bodydouble script sample iis5 --source WEB1 --output scripts/"))
 def script() -> None:
     """Scripts that a monitor runs at failover and failback."""
 

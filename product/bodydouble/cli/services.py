@@ -8,7 +8,7 @@ from bodydouble.cli import output
 from bodydouble.cli.session import Group, Session, examples, pass_session
 
 
-@click.group(cls=Group)
+@click.group(cls=Group, epilog=examples("bodydouble service query W3SVC", "bodydouble service start W3SVC"))
 def service() -> None:
     """Services of the daemon's machine."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import IO, TYPE_CHECKING, Any, NoReturn, TypeVar
@@ -14,7 +15,7 @@ import click
 from bodydouble.cli.known import KnownDaemons, changed, known_daemons_file, local_daemon, not_known
 from bodydouble.cli.secret import read_token
 from bodydouble.control.client import ControlClient, fetch_certificate
-from bodydouble.control.settings import DEFAULT_PORT
+from bodydouble.control.settings import DEFAULT_PORT, is_loopback
 from bodydouble.errors import BodydoubleError, ControlError, InputError, PathError, UnreachableError
 from bodydouble.security.certificate import fingerprint_of, read_fingerprint
 from bodydouble.vocabulary.mapping import PathMapping
@@ -29,6 +30,8 @@ Action = Callable[[ControlClient], Awaitable[T]]
 
 INPUT_STATUS = 2
 FAILURE_STATUS = 1
+INTERRUPTED_STATUS = 130
+"""As shells have it for what Ctrl-C ends."""
 
 
 @dataclass(slots=True)
@@ -80,6 +83,7 @@ class Session:
         """
         if self.config is not None and self.host is None:
             local = local_daemon(self.config)
+            self._check_pin(local.certificate)
             token = token or self._token(local.token)
             return ControlClient(local.host, self.port or local.port, token, local.certificate)
         return ControlClient(*self.place, token or self._token(None), await self._certificate())
@@ -90,6 +94,8 @@ class Session:
                 return await action(client)
             except UnreachableError as error:
                 raise self._explained(error) from error
+            except ControlError as error:
+                raise self._remedied(error) from error
 
     def _token(self, configured: str | None) -> str:
         if self.token_file is not None:
@@ -112,10 +118,33 @@ class Session:
             raise not_known(*self.place, await fetch_certificate(*self.place))
         return known
 
+    def _check_pin(self, certificate: bytes | None) -> None:
+        """Whoever names a fingerprint means it, whatever the configuration leads to."""
+        if self.pin is None or certificate is None:
+            return
+        if fingerprint_of(certificate) != (wanted := read_fingerprint(self.pin)):
+            raise InputError(
+                f"the daemon of {self.config} has the certificate {fingerprint_of(certificate)}, not the one with the "
+                f"fingerprint {wanted}: nothing was sent to it"
+            )
+
     def _explained(self, error: UnreachableError) -> UnreachableError:
-        if "CERTIFICATE_VERIFY_FAILED" not in str(error):
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            return UnreachableError(f"{error}{changed(*self.place)}")
+        if self.host is not None and not is_loopback(self.host):
             return error
-        return UnreachableError(f"{error}{changed(*self.place)}")
+        start = "'bodydouble daemon --config FILE', or 'systemctl start bodydouble'"
+        return UnreachableError(f"{error}; is it running? It is started by {start}")
+
+    def _remedied(self, error: ControlError) -> ControlError:
+        if error.status != HTTPStatus.UNAUTHORIZED:
+            return error
+        place = "of this machine" if self.host is None else f"at {self.host}"
+        return ControlError(
+            error.status,
+            f"the daemon {place} does not know this token, or no more: name the file of a valid one with --token-file "
+            "or --config; 'bodydouble token create NAME' on its machine makes one",
+        )
 
 
 async def pinned(host: str, port: int, fingerprint: str) -> bytes:
@@ -156,13 +185,36 @@ class WrongInput(Failure):
     exit_code = INPUT_STATUS
 
 
+class Interrupted(click.ClickException):
+    """Ctrl-C while a command waited: one line on standard error, no traceback."""
+
+    exit_code = INTERRUPTED_STATUS
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the message."""
+        click.echo(f"\nbodydouble: {self.format_message()}", file=file, err=file is None)
+
+
+@contextmanager
+def going_on(what: str) -> Iterator[None]:
+    """Let who interrupts this wait know ``what`` becomes of that which is waited for: it is the daemon's, and goes on.
+
+    Raises:
+        Interrupted: in place of the cancellation.
+    """
+    try:
+        yield
+    except asyncio.CancelledError:
+        raise Interrupted(f"interrupted; {what}") from None
+
+
 def _set_json(context: click.Context, _parameter: click.Parameter, value: bool) -> None:
     if value:
         context.ensure_object(Session).json = True
 
 
 class Command(click.Command):
-    """A command that also takes ``--json`` after its name and lets no error of ours out as a traceback."""
+    """A command that also takes ``--json`` after its name, and lets no error of ours out as a traceback, nor Ctrl-C."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -177,6 +229,8 @@ class Command(click.Command):
             return super().invoke(ctx)
         except BodydoubleError as error:
             _fail(error)
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted") from None
 
 
 class Group(click.Group):

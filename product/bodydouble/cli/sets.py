@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bodydouble.cli import output, set_file
-from bodydouble.cli.session import Group, Session, examples, pass_session, path_argument
+from bodydouble.cli.session import Group, Interrupted, Session, examples, pass_session, path_argument
 from bodydouble.errors import ConnectionStateError, InputError
 from bodydouble.vocabulary.records import ReplicationSet, Rule
 
@@ -25,7 +25,15 @@ POLL = 0.5
 """Seconds between two looks at a calculation that is being waited for."""
 
 
-@click.group("set", cls=Group)
+@click.group(
+    "set",
+    cls=Group,
+    epilog=examples(
+        "bodydouble set save web --include /srv/www --exclude /srv/www/cache",
+        "bodydouble set size web",
+        "bodydouble set export web web.toml",
+    ),
+)
 def sets() -> None:
     """Replication sets: which files are protected."""
 
@@ -246,12 +254,13 @@ async def _calculated(client: ControlClient, name: str) -> SetSize:
                 update(found)
     except asyncio.CancelledError:
         await client.cancel_calculation(name)
-        raise
+        raise Interrupted(f"interrupted; the calculation of {name!r} is cancelled") from None
     return found
 
 
 repset = Group(
     "repset",
     commands=sets.commands,
+    epilog=examples("bodydouble repset save web --include /srv/www", "bodydouble repset size web"),
     help="Replication sets, under Double-Take's word for them: the same as `bodydouble set`.",
 )

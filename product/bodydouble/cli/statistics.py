@@ -11,7 +11,7 @@ import msgspec
 
 from bodydouble.cli import output
 from bodydouble.cli.session import Command, Session, examples, pass_session
-from bodydouble.errors import InputError
+from bodydouble.errors import ConnectionStateError, InputError
 from bodydouble.vocabulary.records import Sample
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def statistics(session: Session, count: int | None, connection: int | None, file
 
 
 async def _follow(client: ControlClient, printer: SamplePrinter, count: int | None) -> None:
+    await printer.check(client)
     shown, after = 0, -1.0
     while count is None or shown < count:
         for sample in await client.statistics(after, limit=None if shown else 1):
@@ -108,6 +109,17 @@ class SamplePrinter:
         self._session = session
         self._connection = connection
         self._lines = 0
+
+    async def check(self, client: ControlClient) -> None:
+        """Look whether there is the connection that is to be shown.
+
+        Raises:
+            ConnectionStateError: there is not.
+        """
+        there = [status.id for status in await client.connections()]
+        if self._connection is not None and self._connection not in there:
+            known = ", ".join(str(each) for each in there) or "none"
+            raise ConnectionStateError(f"no connection {self._connection}; there are: {known}")
 
     def show(self, sample: Sample) -> None:
         """Print one."""

@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from bodydouble.vocabulary.tokens import IssuedToken
 
 
-@click.group(cls=Group)
+@click.group(
+    cls=Group,
+    epilog=examples(
+        "bodydouble token create grafana --role monitor > grafana.token",
+        "bodydouble token list",
+        "bodydouble token revoke grafana",
+    ),
+)
 def token() -> None:
     """Who may ask the daemon, and what: named tokens with a role."""
 

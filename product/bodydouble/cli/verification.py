@@ -8,8 +8,17 @@ from typing import TYPE_CHECKING
 import click
 
 from bodydouble.cli import output
-from bodydouble.cli.session import FAILURE_STATUS, Command, Group, Session, examples, pass_session
-from bodydouble.errors import ConnectionStateError
+from bodydouble.cli.session import (
+    FAILURE_STATUS,
+    Command,
+    Group,
+    Session,
+    age_argument,
+    examples,
+    going_on,
+    pass_session,
+)
+from bodydouble.errors import ConnectionStateError, InputError
 from bodydouble.vocabulary.verification import VerificationOptions, VerificationSchedule
 
 if TYPE_CHECKING:
@@ -20,6 +29,8 @@ if TYPE_CHECKING:
 
 POLL = 0.5
 """Seconds between two looks at a verification that is being waited for."""
+LEAST_INTERVAL = 1.0
+"""Seconds between two scheduled verifications, at least."""
 
 
 def _options(command: Callable[..., None]) -> Callable[..., None]:
@@ -64,10 +75,14 @@ async def _until_complete(client: ControlClient, report: VerificationReport) -> 
     Raises:
         ConnectionStateError: it was interrupted.
     """
-    while report.state in ("running", "repairing"):
-        await asyncio.sleep(POLL)
-        details = await client.verification(report.number)
-        report = details.report
+    ended = f"verification {report.number} goes on: 'bodydouble verification show {report.number}' has its report"
+    ended += f", 'bodydouble verification stop {report.connection}' ends it"
+    with going_on(ended), output.tally_bar(f"Comparing {report.replication_set}") as update:
+        while report.state in ("running", "repairing"):
+            update(report.totals.files, report.totals.bytes)
+            await asyncio.sleep(POLL)
+            details = await client.verification(report.number)
+            report = details.report
     if report.state == "interrupted":
         raise ConnectionStateError(f"verification {report.number} was interrupted: {report.detail}")
     return details
@@ -82,7 +97,14 @@ def _show(session: Session, details: VerificationDetails) -> None:
         click.echo(output.plain(f"Log on the source: {details.report.log}"))
 
 
-@click.group(cls=Group)
+@click.group(
+    cls=Group,
+    epilog=examples(
+        "bodydouble verification list",
+        "bodydouble verification show 3",
+        "bodydouble verification schedule 1 --every 1d --checksum",
+    ),
+)
 def verification() -> None:
     """Reports and schedules of verifications."""
 
@@ -113,13 +135,13 @@ def stop(session: Session, connection: int) -> None:
 @verification.command(
     "schedule",
     epilog=examples(
-        "bodydouble verification schedule 1 --every 86400 --checksum",
+        "bodydouble verification schedule 1 --every 1d --checksum",
         "bodydouble verification schedule 1 --off",
         "bodydouble verification schedule 1",
     ),
 )
 @click.argument("connection", type=int)
-@click.option("--every", type=click.FloatRange(1.0), metavar="SECONDS", help="Verify this long after the last one.")
+@click.option("--every", metavar="TIME", help="Verify this long after the last one (90s, 12h, 7d, or seconds).")
 @_options
 @click.option("--off", is_flag=True, help="Verify by order only.")
 @pass_session
@@ -127,7 +149,7 @@ def schedule(
     session: Session,
     *,
     connection: int,
-    every: float | None,
+    every: str | None,
     repair: bool,
     newer_only: bool,
     checksum: bool,
@@ -138,13 +160,25 @@ def schedule(
         raise click.UsageError("--every and --off contradict each other")
     if every is not None or off:
         options = VerificationOptions(repair=repair, newer_only=newer_only, checksum=checksum)
-        wanted = None if every is None else VerificationSchedule(interval=every, options=options)
+        wanted = None if every is None else VerificationSchedule(interval=_seconds(every), options=options)
         session.talk(lambda client: client.schedule_verification(connection, wanted))
     current = session.talk(lambda client: client.verification_schedule(connection))
     if session.json:
         output.print_json(current)
         return
     click.echo(f"connection {connection}: {_words(current)}")
+
+
+def _seconds(text: str) -> float:
+    """How long ``--every`` is.
+
+    Raises:
+        InputError: it is no time, or shorter than a second.
+    """
+    found = float(text) if text.replace(".", "", 1).isdecimal() else age_argument(text)
+    if found < LEAST_INTERVAL:
+        raise InputError(f"--every: expected at least {LEAST_INTERVAL:g} s, got {found:g} s")
+    return found
 
 
 def _words(schedule_: VerificationSchedule | None) -> str:

@@ -73,6 +73,21 @@ def paths_of_commands(group: click.Group, prefix: tuple[str, ...] = ()) -> list[
     return found
 
 
+def groups_of_commands(group: click.Group, prefix: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    found = []
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            found += [(*prefix, name), *groups_of_commands(command, (*prefix, name))]
+    return found
+
+
+@pytest.mark.parametrize("path", groups_of_commands(cli), ids=" ".join)
+def test_every_group_of_commands_has_examples_of_them(path: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(cli, [*path, "--help"])
+    assert result.exit_code == 0
+    assert "Examples:" in result.stdout
+
+
 @pytest.mark.parametrize("path", paths_of_commands(cli), ids=" ".join)
 def test_every_command_has_help_with_examples_and_json(path: tuple[str, ...]) -> None:
     result = CliRunner().invoke(cli, [*path, "--help"])

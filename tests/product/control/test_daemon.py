@@ -250,6 +250,42 @@ def test_following_the_events_ends_at_an_interrupt_without_complaint(tmp_path: P
         assert (follower.returncode, errors) == (0, "")
 
 
+def test_who_waits_for_a_target_that_is_not_there_is_told_why_and_may_leave(tmp_path: Path) -> None:
+    with process(write_config(tmp_path)) as daemon:
+        port = listening_port(daemon)
+        root = tmp_path / "data"
+        root.mkdir()
+        assert command(tmp_path, port, "set", "save", "web", "--include", str(root)).returncode == 0
+        place = ["--port", port, "--config", str(tmp_path / "daemon.toml")]
+        arguments = [*PROGRAM, *place, "connect", "web", "127.0.0.1", "--port", "1", "--wait"]
+        with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as waiting:
+            assert waiting.stderr is not None
+            assert waiting.stderr.readline().startswith("bodydouble: connection 1 is ")
+            waiting.send_signal(signal.SIGINT)
+            _, errors = waiting.communicate(timeout=20)
+        assert waiting.returncode == 130
+        assert "bodydouble: interrupted; the connection goes on" in errors
+        assert "Traceback" not in errors
+
+
+def test_a_fingerprint_counts_also_where_the_configuration_leads_to_the_daemon(tmp_path: Path) -> None:
+    with process(write_config(tmp_path)) as daemon:
+        port = listening_port(daemon)
+        place = ["--port", port, "--config", str(tmp_path / "daemon.toml"), "--pin", "0" * 64]
+        ended = subprocess.run([*PROGRAM, *place, "status"], capture_output=True, text=True, check=False, timeout=30)
+    assert ended.returncode == 2
+    assert "nothing was sent to it" in ended.stderr
+
+
+def test_a_daemon_of_this_machine_that_does_not_answer_is_told_with_how_it_is_started(tmp_path: Path) -> None:
+    with process(write_config(tmp_path)) as daemon:
+        port = listening_port(daemon)
+    ended = command(tmp_path, port, "status")
+    assert ended.returncode == 1
+    assert f"no answer from the daemon at 127.0.0.1 port {port}" in ended.stderr
+    assert "is it running? It is started by 'bodydouble daemon --config FILE'" in ended.stderr
+
+
 def test_a_second_daemon_on_the_same_port_ends_with_2_and_one_line(tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()

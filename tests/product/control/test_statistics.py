@@ -281,6 +281,8 @@ def test_the_command_shows_a_line_a_connection_and_follows(served: Served, run: 
     assert "1.25" in shown.stdout
     assert "of WEB1: restore-required" in shown.stdout
     only = run("statistics", "--count", "1", "--connection", "1").stdout
+    none = run("statistics", "--count", "1", "--connection", "99")
+    assert (none.exit_code, none.stderr) == (1, "bodydouble: no connection 99; there are: 1\n")
     assert len(only.splitlines()) == 2
     (line,) = run("statistics", "--count", "1", "--json").stdout.splitlines()
     assert json.loads(line)["connections"][0]["operations_queued"] == 2

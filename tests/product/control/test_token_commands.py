@@ -54,7 +54,7 @@ def test_tokens_are_listed_and_revoked(run: Callable[..., Result], tmp_path: Pat
     (tmp_path / "alice").write_text(made["secret"])
     assert "in the configuration" in run("token", "list", token="alice").stdout
     assert run("token", "revoke", "alice").exit_code == 0
-    assert "bearer token is required" in run("status", token="alice").stderr
+    assert "does not know this token, or no more: name the file of a valid one" in run("status", token="alice").stderr
     assert [each["name"] for each in json.loads(run("token", "list", "--json").stdout)] == ["configured"]
 
 

@@ -132,3 +132,12 @@ def test_schedules_by_command(run: Callable[..., Result]) -> None:
     assert json.loads(run("verification", "schedule", "1", "--json").stdout)["interval"] == 60
     assert "by order only" in run("verification", "schedule", "1", "--off").stdout
     assert run("verification", "schedule", "1", "--off", "--every", "5").exit_code == 2
+
+
+@pytest.mark.parametrize(("text", "words"), [("soon", "no age: expected a number and s, m"), ("0.5", "at least 1 s")])
+def test_a_schedule_takes_a_time_with_its_unit_and_refuses_what_is_none(
+    run: Callable[..., Result], text: str, words: str
+) -> None:
+    assert "every 43200 s" in run("verification", "schedule", "1", "--every", "12h").stdout
+    refused = run("verification", "schedule", "1", "--every", text)
+    assert (refused.exit_code, words in refused.stderr) == (2, True)
