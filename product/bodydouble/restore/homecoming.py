@@ -43,8 +43,8 @@ class Homecoming:
 
     @property
     def spares_source(self) -> bool:
-        """Whether nothing comes to where the source replicates from, so that the source is what it was before."""
-        return not self.receiver or bool(self._elsewhere())
+        """Whether it is known that nothing comes to where the source replicates from: the source is what it was."""
+        return bool(self._elsewhere())
 
     @property
     def why_stays(self) -> str:
