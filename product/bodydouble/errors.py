@@ -8,6 +8,8 @@ BodydoubleError
 ├── IdentityError              a name or an address could not be added, removed or read
 │   └── DuplicateIdentityError somebody else on the network already answers for it
 ├── ServiceError               a service could not be queried, started or stopped
+├── ShareError                 a directory could not be shared on the network, or its share not be removed
+│   └── DuplicateShareError    the name is shared, with another directory
 ├── ScriptError                a script could not be run (a script that ran and failed is a result, not an error)
 ├── ProtocolError              a replication peer sent what the protocol does not allow
 ├── PairingError               two machines were not paired, and neither believes it
@@ -68,6 +70,14 @@ class DuplicateIdentityError(IdentityError):
 
 class ServiceError(BodydoubleError):
     """A service could not be queried, started or stopped; the message is the system's own."""
+
+
+class ShareError(BodydoubleError):
+    """A directory could not be shared on the network, its share not be removed, or the shares not be listed."""
+
+
+class DuplicateShareError(ShareError):
+    """The host shares another directory by that name."""
 
 
 class ScriptError(BodydoubleError):

@@ -1,6 +1,6 @@
 """The ports: all that the product asks of the host it runs on. Everything else is plain asyncio.
 
-A host body (Linux adapters, the simulated Windows) implements these twelve protocols; `Host` carries one of each.
+A host body (Linux adapters, the simulated Windows) implements these thirteen protocols; `Host` carries one of each.
 Tests in ``tests/conformance`` hold every implementation to the text below. Paths are in product form (see
 `bodydouble.vocabulary.operations`). No method blocks the event loop.
 """
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bodydouble.vocabulary.inventory import HostFacts
     from bodydouble.vocabulary.operations import AnyOperation, Entry
     from bodydouble.vocabulary.records import HostIdentity, ScriptResult, ServiceStatus
+    from bodydouble.vocabulary.shares import Share
     from bodydouble.vocabulary.standing_in import NameChange
 
     Sink = Callable[[AnyOperation], None]
@@ -286,6 +287,37 @@ class Services(Protocol):
         """
 
 
+class Shares(Protocol):
+    """The directories that the host's file server offers to the network, by name; names are the same in any case.
+
+    Administrative shares (``C$``, ``ADMIN$``, ``IPC$``), and whatever else the system makes by itself, are not among
+    them. Who may do what in a share is not said here: the host gives a new one what it gives to any, and the
+    permissions of the files decide.
+    """
+
+    async def query(self) -> list[Share]:
+        """All shares, in an order that stays the same.
+
+        Raises:
+            ShareError: the file server does not run, or does not say; what it shares is not known then.
+        """
+
+    async def add(self, share: Share) -> None:
+        """Share a directory, durably: also after power loss and boot. Nothing happens when it is so already.
+
+        Raises:
+            DuplicateShareError: another directory is shared by that name; that share stays as it is.
+            ShareError: no such directory, no name for a share, or the file server does not run.
+        """
+
+    async def remove(self, name: str) -> None:
+        """Share a directory by that name no longer, durably; its files stay. Nothing happens when there is no share.
+
+        Raises:
+            ShareError: the share is the system's own, or the file server does not run.
+        """
+
+
 class Scripts(Protocol):
     """Runs an administrator's script files."""
 
@@ -362,7 +394,8 @@ class Host:
     """One of each port: what a host body hands to the product.
 
     Without `Applications` where nobody knows of any; without `ActiveName` where the name cannot be changed; without
-    `OwnName` where it cannot be given up; without `Inventory` where nobody can say what the host is.
+    `OwnName` where it cannot be given up; without `Inventory` where nobody can say what the host is; without `Shares`
+    where no file server can be asked.
     """
 
     file_system: FileSystem
@@ -377,3 +410,4 @@ class Host:
     active_name: ActiveName | None = None
     own_name: OwnName | None = None
     inventory: Inventory | None = None
+    shares: Shares | None = None

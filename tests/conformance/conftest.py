@@ -30,12 +30,14 @@ from bodydouble_sim.storage.drive import Drive
 from bodydouble_sim.storage.ntfs import NtfsVolume
 from bodydouble_sim.windows.machine import WindowsMachine
 from bodydouble_sim.windows.service import ServiceConfig, TaskProgram
+from bodydouble_sim.windows.version import WINDOWS_2000
 from bodydouble_sim.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator
 
     from bodydouble.ports import Host
+    from bodydouble_sim.windows.version import WindowsVersion
 
     Case = Callable[[Host], Awaitable[None]]
 
@@ -204,7 +206,7 @@ class LinuxBody:
 
 
 class WindowsBody:
-    """A simulated Windows 2000."""
+    """A simulated Windows."""
 
     root, outside = "C:/Protected", "C:/Outside"
     script_suffix = ".bat"
@@ -214,19 +216,19 @@ class WindowsBody:
         "fail": "@exit 3",
     }
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, version: WindowsVersion = WINDOWS_2000) -> None:
         self._world = world
         drives = {"C": Drive(file_system="ntfs"), "D": Drive(file_system="fat32")}
-        self._machine = WindowsMachine(world, "SOURCE", drives)
-        self.application: Application = VolumeApplication(self._machine)
+        self.machine = WindowsMachine(world, "SOURCE", drives, version=version)
+        self.application: Application = VolumeApplication(self.machine)
         self._register("Clock", "Clock Service", self._tick)
         self._register("Broken", "Broken Service", self._break)
         for directory in (self.root, self.outside):
-            self._machine.volumes[directory[0]].mkdir(directory)
+            self.machine.volumes[directory[0]].mkdir(directory)
 
     def configure_application(self, directory: str) -> None:
         """IIS is set up, and a site has its root there."""
-        system = self._machine.system
+        system = self.machine.system
         metabase = Metabase("5.0", system.names.active, system.machine_id)
         metabase.set("W3SVC/1/ROOT", "Path", directory.replace("/", "\\"))
         system.make_directories(metabase_file.METABASE.rpartition("/")[0])
@@ -234,7 +236,7 @@ class WindowsBody:
 
     def _register(self, name: str, display_name: str, program: Callable[[], Any]) -> None:
         config = ServiceConfig(name, display_name, "manual", (), f"{name}.exe")
-        self._machine.system.scm.register(config, lambda: TaskProgram(name, program, self._machine._spawn))
+        self.machine.system.scm.register(config, lambda: TaskProgram(name, program, self.machine._spawn))
 
     @staticmethod
     async def _tick() -> None:
@@ -246,9 +248,9 @@ class WindowsBody:
 
     def run(self, case: Case) -> None:
         async def on_host() -> None:
-            self._machine.power_on()
-            await self._machine.wait_booted()
-            await self._machine.perform(_awaited(case, self._machine.host()), name="case")
+            self.machine.power_on()
+            await self.machine.wait_booted()
+            await self.machine.perform(_awaited(case, self.machine.host()), name="case")
 
         self._world.run(on_host())
 

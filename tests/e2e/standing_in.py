@@ -28,6 +28,7 @@ from bodydouble.vocabulary.records import (
     RestoreRequest,
     Rule,
 )
+from bodydouble.vocabulary.shares import Share
 from bodydouble.vocabulary.standing_in import SCRIPT_EVENTS, OwnAddress, ScriptOptions
 from bodydouble_sim.windows.machine import WindowsMachine
 from bodydouble_sim.windows.service import IdleProgram, ServiceConfig
@@ -195,6 +196,7 @@ class Server:
         pinger: Any = Bounded(host.pinger, "heartbeat", self.boundaries)
         own_name: Any = Bounded(host.own_name, "own name", self.boundaries)
         services: Any = Bounded(host.services, "service", self.boundaries)
+        shares: Any = Bounded(host.shares, "share", self.boundaries)
         ported: Any = scripts
         return dataclasses.replace(
             host,
@@ -204,6 +206,7 @@ class Server:
             pinger=pinger,
             own_name=own_name,
             services=services,
+            shares=shares,
         )
 
     async def ready(self) -> Daemon:
@@ -264,6 +267,17 @@ class Server:
         addresses = [address for address in ADDRESSES if self.windows.stack.owns(address)]
         return [*addresses, *(name for name in self.windows.netbios.names() if name == "SOURCE")]
 
+    def share(self, share: Share) -> None:
+        """An administrator shares a directory."""
+        self.windows.system.make_directories(share.path)
+        self.windows.system.shares.add(share.name, share.path, share.comment)
+        self.windows.system.registry.flush()
+
+    @property
+    def shared(self) -> list[str]:
+        """What administrators, and failovers, share here."""
+        return sorted(each.name for each in self.windows.system.shares.all() if not each.special)
+
     @property
     def has_its_own(self) -> list[str]:
         """Its own address and name, as far as it answers for them, and what does not run of what has to."""
@@ -273,6 +287,8 @@ class Server:
 
 
 EVERYTHING = [*ADDRESSES, "SOURCE"]
+SHARED, OTHER, OWN_SHARE = Share("pages", "C:/Data"), Share("other", "C:/Other"), Share("own", "C:/Own")
+"""What the source shares of its set and beside it, and what the target shares by itself."""
 
 
 class Story:
@@ -314,10 +330,12 @@ class Story:
         if self.aborts in ("pre-failover", "post-failover"):
             await self._until(lambda: self.target.state == "waiting-for-operator")
             assert (self.target.owned, self.target.serving) == ([], False)
+            assert self.target.shared == ["own"]
             self._mend()
             await self.target.perform(_fail_over, lambda: self.target.state in ("failing-over", "failed-over"))
         await self._until(lambda: self.target.state == "failed-over")
         assert (self.target.owned, self.target.serving) == (EVERYTHING, True)
+        assert self.target.shared == ["own", "pages"]
         assert self.target.has_its_own == ([] if self.replaces else [OWN, "TARGET"])
         self.target.windows.put_file("C:\\Data\\order.txt", b"an order")
         await self.target.perform(
@@ -330,6 +348,7 @@ class Story:
             await self.target.perform(_fail_back, lambda: self.target.state in ("failing-back", "failed-back"))
         await self._until(lambda: self.target.state == "failed-back")
         assert (self.target.owned, self.target.serving) == ([], False)
+        assert self.target.shared == ["own"]
         assert self.target.has_its_own == [OWN, "TARGET"]
         await self._bring_source_back()
         await self.target.perform(_go_on, lambda: self.target.state == "monitoring")
@@ -353,7 +372,11 @@ class Story:
         for event in SCRIPT_EVENTS:
             self._put_script(event, fails=event == self.aborts)
         await self.source.windows.command(f"net start {SITE}")
+        self.source.share(SHARED)
+        self.source.share(OTHER)
+        self.target.share(OWN_SHARE)
         await self.source.windows.perform(self._connect(source), name="connect")
+        await self._until(lambda: [each.name for each in target.replication.standing_in.shares("SOURCE")] == ["pages"])
         request = _request(self.heartbeat, replaces=self.replaces)
         if self.aborts:
             policy = {self.aborts: ScriptOptions(on_failure="abort")}
@@ -401,6 +424,7 @@ class Story:
     def _check_end(self) -> None:
         assert (self.source.owned, self.source.serving) == (EVERYTHING, True)
         assert (self.target.owned, self.target.serving) == ([], False)
+        assert (self.source.shared, self.target.shared) == (["other", "pages"], ["own"])
         assert self.source.windows.volumes["C"].read(ORDER) == b"an order"
         assert self.source.windows.volumes["C"].read("C:/Data/page.txt") == b"a page"
 

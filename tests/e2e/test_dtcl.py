@@ -120,6 +120,7 @@ def test_every_command_is_carried_out_by_real_daemons(carried_out: set[str]) -> 
             monitor script add postfailover "C:\\over.cmd"; monitor script remove postfailover;
             monitor script add postfailover "C:\\over.cmd" argument one argument two timeout 5s onfailure hold;
             monitor option trigger any heartbeat icmp name on identity add serviceport 6320; monitor watch 10.0.9.9;
+            monitor option shares off;
             monitor giveup {T}/24 of "Local Area Connection"; monitor display;
             monitor delete S; monitor create S; monitor move {S}/24 to "Local Area Connection";
             monitor option interval 2s missed 3 manual on timeout 30s;

@@ -99,6 +99,12 @@ def test_no_boundary_of_failover_and_failback_leaves_two_owners_or_loses_anythin
         cut_at(number, kill=kill)
 
 
+def test_the_boundaries_around_shares_are_among_them() -> None:
+    labels = Story().run().labels
+    for call in ("share.query", "share.add", "share.remove"):
+        assert sum(label.startswith(f"before {call}") for label in labels) >= 1, call
+
+
 @pytest.mark.parametrize("part", range(PARTS))
 def test_no_boundary_leaves_a_replaced_machine_without_its_own_identity(part: int) -> None:
     """Windows NT 4.0, whose services are started again because of the name, and an own address that is given up."""
@@ -161,6 +167,11 @@ def what_is_gone_is_not_done_again(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Journal, "due_again", lambda _self, _steps: None)
 
 
+def shares_are_not_in_the_journal(patch: pytest.MonkeyPatch) -> None:
+    record = Journal.record
+    patch.setattr(Journal, "record", lambda self: msgspec.structs.replace(record(self), shares=[]))
+
+
 @pytest.mark.parametrize(
     ("plant", "kill"),
     [
@@ -168,6 +179,7 @@ def what_is_gone_is_not_done_again(patch: pytest.MonkeyPatch) -> None:
         (no_journal, True),
         (boots_are_not_told_apart, False),  # addresses, names and services outlive the daemon
         (what_is_gone_is_not_done_again, False),
+        (shares_are_not_in_the_journal, True),
     ],
 )
 def test_a_defect_of_the_journal_is_seen_by_the_enumeration(

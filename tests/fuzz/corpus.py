@@ -20,6 +20,7 @@ from bodydouble.replication.protocol import (
     Reach,
     Reached,
     Refused,
+    Shared,
     TaskEnded,
     Wire,
     encode,
@@ -36,6 +37,7 @@ from bodydouble.vocabulary.operations import (
     Truncate,
     Write,
 )
+from bodydouble.vocabulary.shares import Share
 from bodydouble.vocabulary.transmission import TransmissionOptions
 
 if TYPE_CHECKING:
@@ -70,6 +72,11 @@ MADE = (
     Ping(),
     Reached(answers=True),
 )
+MADE_BY_A_SOURCE = (
+    Fragment(b"f" * 300, 0),
+    Reach("10.0.0.10"),
+    Shared([Share("pages", ROOT, "for clients"), Share("d$", f"{ROOT}/d")]),
+)
 """Messages that an undisturbed conversation has not."""
 
 
@@ -92,7 +99,7 @@ async def collect() -> Corpus:
             await until(lambda: source.service.connections()[0].queue_operations == 0)
             patch.undo()
             corpus.to_source += [encode(each)[HEADER_BYTES:] for each in MADE]
-            corpus.to_target += [encode(each)[HEADER_BYTES:] for each in (Fragment(b"f" * 300, 0), Reach("10.0.0.10"))]
+            corpus.to_target += [encode(each)[HEADER_BYTES:] for each in MADE_BY_A_SOURCE]
             for site in (source, target):
                 for node in site.volume.inside("/state"):
                     if not node.directory:

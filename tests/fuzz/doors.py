@@ -32,12 +32,14 @@ from bodydouble.replication.protocol import (
     Item,
     Reach,
     RemoveTree,
+    Shared,
     Wire,
     decode,
 )
 from bodydouble.replication.queue import SourceQueue
 from bodydouble.replication.reach import asked_for
 from bodydouble.replication.service import ConnectionList, RunRecord
+from bodydouble.replication.sharing import check_told
 from bodydouble.replication.target import ReplicaList
 from bodydouble.replication.target_queue import TargetQueue
 from bodydouble.security.certificate import Credential
@@ -149,6 +151,8 @@ class Doors:
                     self._greet(message)
                 elif isinstance(message, Reach):
                     asked_for(message)
+                elif isinstance(message, Shared):
+                    check_told(self._replica, message)
                 elif isinstance(message, Batch | Fragment):
                     first = message.first - 1 if isinstance(message, Batch) else 0
                     intake = intake or Intake(self._replica, first, 1 << 40)

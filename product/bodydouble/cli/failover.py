@@ -93,6 +93,13 @@ def monitor() -> None:
     "--watch", "watched", metavar="ADDRESS", multiple=True, help="A further address to watch and not to assume."
 )
 @click.option("--name/--no-name", "take_name", default=True, show_default=True, help="Assume the source's name, too.")
+@click.option(
+    "--shares/--no-shares",
+    "carry_shares",
+    default=True,
+    show_default=True,
+    help="Share here, too, what the source shares of its replication sets.",
+)
 @click.option("--replace", is_flag=True, help="Replace this target's own name by the source's, instead of adding it.")
 @click.option(
     "--give-up",
@@ -128,6 +135,7 @@ def create(
     service_port: int,
     watched: Sequence[str],
     take_name: bool,
+    carry_shares: bool,
     replace: bool,
     given_up: Sequence[InterfaceAddress],
     witnesses: Sequence[str],
@@ -160,6 +168,7 @@ def create(
         watched=list(watched),
         witnesses=list(witnesses),
         name=take_name,
+        shares=carry_shares,
         identity="replace" if replace else "add",
         given_up=[OwnAddress(item.interface, item.address) for item in given_up],
     )

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 PIPE_WIDTH = 240
 """Columns of a table that does not go to a terminal: programs must not meet cut cells."""
+_SHARES_SHOWN = 5
 
 MOST_LINES = 4
 """Into how many lines a cell is broken, before a table's cells are better read one beneath the other."""
@@ -304,9 +305,19 @@ def monitors_table(monitors: Sequence[MonitorStatus]) -> Table:
             address.address + (" answers" if address.address.partition("/")[0] in item.addresses_answering else "")
             for address in item.request.addresses
         )
+        addresses += _shares(item)
         counter = counter_words(item.state, item.time_to_fail)
         _row(table, item.bullet, item.request.source, addresses, counter, item.state, item.status_line)
     return table
+
+
+def _shares(status: MonitorStatus) -> str:
+    """A line with the first few shares that go with the addresses; empty without any."""
+    names = [each.name for each in status.shares[:_SHARES_SHOWN]]
+    more = len(status.shares) - len(names)
+    if not names:
+        return ""
+    return f"\nshares {', '.join(names)}" + (f" and {more} more" if more else "")
 
 
 def guard_table(status: GuardStatus) -> Table:

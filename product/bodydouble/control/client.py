@@ -39,7 +39,6 @@ from bodydouble.vocabulary.records import (
     ReplicationSet,
     RestorationStatus,
     RestoreRequest,
-    RouteChange,
     Sample,
     ServiceStatus,
     TargetConnectionStatus,
@@ -49,7 +48,7 @@ from bodydouble.vocabulary.restoration import Restorable
 from bodydouble.vocabulary.sets import Explanation, SetName, SetSize
 from bodydouble.vocabulary.tasks import TaskReceipt, TaskRequest
 from bodydouble.vocabulary.tokens import IssuedToken, Token, TokenRequest
-from bodydouble.vocabulary.transmission import TransmissionOptions
+from bodydouble.vocabulary.transmission import RouteChange, TransmissionOptions
 from bodydouble.vocabulary.verification import (
     VerificationDetails,
     VerificationOptions,

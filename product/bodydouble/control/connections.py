@@ -14,11 +14,10 @@ from bodydouble.vocabulary.records import (
     ConnectionStatus,
     ConnectRequest,
     ReplicaName,
-    RouteChange,
     TargetConnectionStatus,
 )
 from bodydouble.vocabulary.tasks import TaskReceipt, TaskRequest
-from bodydouble.vocabulary.transmission import TransmissionOptions
+from bodydouble.vocabulary.transmission import RouteChange, TransmissionOptions
 
 ANY_ORPHANS = OrphanRequest()
 

@@ -25,7 +25,7 @@ OptionName = Annotated[str, msgspec.Meta(description="name of an option")]
 
 CHANGEABLE = (
     "retry_interval", "slow_retry_interval", "connect_timeout", "ping_interval", "queue_alert_percent", "queue_full",
-    "max_sessions", "settle_interval", "target_queue_bytes", "queue_floor_bytes",
+    "max_sessions", "settle_interval", "shares_interval", "target_queue_bytes", "queue_floor_bytes",
 )  # fmt: skip
 """What is read anew each time that it is needed: the next attempt, the next alert, the next full queue."""
 

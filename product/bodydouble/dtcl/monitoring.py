@@ -97,6 +97,8 @@ async def option(session: Session, call: Call) -> None:
         changed["service_port"] = port.number(1, MAX_PORT)
     if call.has("name"):
         changed["name"] = call.choice("name") == "on"
+    if call.has("shares"):
+        changed["shares"] = call.choice("shares") == "on"
     changed |= {word: call.choice(word) for word in ("trigger", "heartbeat", "identity") if call.has(word)}
     _changed(session, request, **changed)
 

@@ -54,6 +54,7 @@ CHOICES: dict[tuple[str, str], tuple[str, ...]] = {
     ("monitor_option", "name"): ("on", "off"),
     ("monitor_option", "trigger"): ("all", "any"),
     ("monitor_option", "heartbeat"): ("icmp", "service"),
+    ("monitor_option", "shares"): ("on", "off"),
     ("monitor_option", "identity"): ("add", "replace"),
     ("monitor_script_add", "onfailure"): ("continue", "hold", "abort"),
     ("monitor_script_add", ""): ("prefailover", "postfailover", "prefailback", "postfailback"),
@@ -259,10 +260,11 @@ COMMANDS: tuple[Words, ...] = (
           'monitor giveup 10.0.0.20/24 of "Local Area Connection";'),
     Words("monitor_option", _FAILOVER,
           "[interval TIME] [missed N] [manual on|off] [timeout TIME] [trigger all|any] [heartbeat icmp|service] "
-          "[serviceport N] [name on|off] [identity add|replace]",
+          "[serviceport N] [name on|off] [shares on|off] [identity add|replace]",
           "Change how the monitor in use watches and stands in: heartbeats, how many missed ones make a failure, "
           "whether it waits for an operator, how long a script may take; whether all watched addresses or any one, "
-          "the machine or its service; whether the name is assumed, and added or instead of the target's own.",
+          "the machine or its service; whether the name is assumed, and added or instead of the target's own; "
+          "whether the source's shares are made here.",
           "monitor option interval 5s missed 5 manual off;"),
     Words("monitor_script_add", _FAILOVER,
           "prefailover|postfailover|prefailback|postfailback FILE [argument TEXT ...] [timeout TIME] "

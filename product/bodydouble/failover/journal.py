@@ -40,6 +40,7 @@ class Journal:
     Attributes:
         undoing: see `JournalRecord`.
         marked: see `JournalRecord`.
+        shares: see `JournalRecord`.
         inherited: steps were begun by an earlier run of the daemon, and nobody has looked yet what holds of them.
     """
 
@@ -51,12 +52,14 @@ class Journal:
         self._keep = keep
         self.undoing = saved.undoing
         self.marked = list(saved.marked)
+        self.shares = list(saved.shares)
         self.inherited = bool(saved.steps)
 
     def record(self) -> JournalRecord:
         """What is to be saved. Until somebody has looked at what holds, the boot stays the earlier one."""
         boot = self._earlier_boot if self.inherited else self._boot
-        return JournalRecord(self._way, list(self._steps.values()), boot, self.undoing, list(self.marked))
+        steps = list(self._steps.values())
+        return JournalRecord(self._way, steps, boot, self.undoing, list(self.marked), list(self.shares))
 
     def enter(self, way: Way, undoing: ScriptEvent | None = None) -> None:
         """The procedure of this way begins, unless it has: what is noted of the other one counts no more."""
@@ -71,6 +74,7 @@ class Journal:
         self.undoing = None
         if self._way == "failback":
             self.marked.clear()
+            self.shares.clear()
 
     # --- steps ----------------------------------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from bodydouble.ports import Host
     from bodydouble.state.events import EventLog
     from bodydouble.vocabulary.records import FailbackDecision, InterfaceAddress, MonitorState
+    from bodydouble.vocabulary.shares import Share
 
     Save = Callable[[], Awaitable[None]]
 
@@ -110,7 +111,14 @@ class Monitor:
             held=why,
             waits_for=waits,
             reboot=self._takeover.reboot if self._takeover else "",
+            shares=self._shares(),
         )
+
+    def _shares(self) -> list[Share]:
+        """What failover would share, or has shared."""
+        if self.state in ("failing-over", "failed-over", "failing-back"):
+            return list(self.journal.shares)
+        return self._takeover.to_carry if self._takeover else []
 
     async def fail_over(self) -> None:
         """Fail over at an operator's word; returns once the decision is durable, the work goes on in the background.

@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from bodydouble.vocabulary.records import MonitorRequest, MonitorState  # noqa: TC001 - msgspec reads the annotations
+from bodydouble.vocabulary.shares import Share  # noqa: TC001 - the same
 from bodydouble.vocabulary.standing_in import ScriptEvent  # noqa: TC001 - the same
 
 StepState = Literal["begun", "done", "due", "held", "aborted"]
@@ -41,6 +42,7 @@ class JournalRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         boot: the host's run (`HostIdentity.boot`) in which they were.
         undoing: the script whose failure is being undone, None: nothing is.
         marked: replication sets that this failover marked as restore required.
+        shares: what this failover has shared, or was about to share.
     """
 
     way: Way = "failover"
@@ -48,6 +50,7 @@ class JournalRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     boot: str = ""
     undoing: ScriptEvent | None = None
     marked: list[str] = []
+    shares: list[Share] = []
 
 
 class SavedMonitor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bodydouble.vocabulary.shares import Share
+
 
 class Marks(Protocol):
     """Marks that the data of a source is newer here than there."""
@@ -30,7 +32,14 @@ class Reaching(Protocol):
         """
 
 
-class Replication(Marks, Reaching, Protocol):
+class SharesKept(Protocol):
+    """Knows what sources shared with their clients."""
+
+    def shares(self, source: str) -> Sequence[Share]:
+        """Directories of this machine that hold what ``source`` shared, by the names of the shares."""
+
+
+class Replication(Marks, Reaching, SharesKept, Protocol):
     """The replication service, as failover needs it."""
 
 

@@ -1,9 +1,9 @@
 """Assuming a source's identity and giving it back, step by step.
 
-The order is the product's: pre-failover script; addresses; gratuitous ARP; name; post-failover script, and for failback
-pre-failback script; name; addresses; post-failback script, as the guides of later Double-Take versions list it. In
-front of everything stands the durable mark that the source's data must be restored before it may replicate again,
-because from the first added address on clients may write newer data here.
+The order is the product's: pre-failover script; addresses; gratuitous ARP; name; shares; post-failover script, and for
+failback pre-failback script; name; addresses; shares; post-failback script, as the guides of later Double-Take versions
+list it. In front of everything stands the durable mark that the source's data must be restored before it may replicate
+again, because from the first added address on clients may write newer data here.
 
 Every step but a script may be repeated at will, and each is in the journal (`bodydouble.failover.journal`): a daemon
 that was restarted in the middle, or while it stood in, carries out what is not done or does not hold any more.
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 from bodydouble.errors import BodydoubleError, DuplicateIdentityError
 from bodydouble.failover.replacement import OWN_NAME, Replacement
 from bodydouble.failover.scripts import ScriptRuns
+from bodydouble.failover.sharing import SHARES, Sharing
 from bodydouble.failover.steps import Steps
 from bodydouble.vocabulary.events import EventCode
 
@@ -25,12 +26,13 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from bodydouble.failover.journal import Journal
-    from bodydouble.failover.surroundings import Marks
+    from bodydouble.failover.surroundings import Replication
     from bodydouble.failover.survey import Survey
     from bodydouble.failover.turns import Turns
     from bodydouble.ports import Host
     from bodydouble.state.events import EventLog
     from bodydouble.vocabulary.records import HostIdentity, InterfaceAddress, MonitorRequest
+    from bodydouble.vocabulary.shares import Share
     from bodydouble.vocabulary.standing_in import ScriptEvent
 
 Outcome = Literal["done", "left", "held", "aborted"]
@@ -48,7 +50,7 @@ class Takeover:
     Args:
         host: the host's ports.
         events: where each step is recorded.
-        marks: marks the source's data.
+        marks: marks the source's data, and knows what the source shared.
         request: the monitor's settings.
         tasks: owns the background repetitions of the announcement.
         journal: how far the procedure is.
@@ -60,7 +62,7 @@ class Takeover:
         self,
         host: Host,
         events: EventLog,
-        marks: Marks,
+        marks: Replication,
         request: MonitorRequest,
         *,
         tasks: asyncio.TaskGroup,
@@ -78,6 +80,7 @@ class Takeover:
         self._steps = Steps(events, request.source, journal)
         self._scripts = ScriptRuns(host, events, request, journal, self._steps.report, turns)
         self._replacement = Replacement(host, events, request, self._steps)
+        self._sharing = Sharing(host, events, request, steps=self._steps, journal=journal, kept=marks)
         self._repeats: dict[str, asyncio.Task[None]] = {}
         self._barred: set[str] = set()
         self.assuming = ""
@@ -86,6 +89,11 @@ class Takeover:
     def reboot(self) -> str:
         """What only a boot of this machine would bring about, empty: nothing."""
         return self._replacement.reboot
+
+    @property
+    def to_carry(self) -> list[Share]:
+        """What of the source's shares failover would make, as far as it is known."""
+        return self._sharing.to_carry()
 
     # --- failover -------------------------------------------------------------------------------------------------
 
@@ -117,7 +125,7 @@ class Takeover:
         return None
 
     async def _assume(self, leave: asyncio.Event) -> Outcome:
-        """Addresses, name, post-failover script."""
+        """Addresses, name, shares, post-failover script."""
         while True:
             missing = await self._assume_addresses(self._request.addresses)
             # Who could take none of the addresses, because the source still has them, does not answer to its name
@@ -126,12 +134,14 @@ class Takeover:
                 len(missing) < len(self._request.addresses) and await self._assume_name()
             )
             replaced = self._request.identity == "add" or (named and await self._replacement.assume())
+            shared = True
             if len(self._barred) < len(self._request.addresses):
+                shared = await self._sharing.assume()
                 if await self._run_post_script("post-failover", self._request.scripts.post_failover, leave):
                     return "left"
                 if stop := self._stopped_at("post-failover"):
                     return stop
-            if named and replaced and not missing:
+            if named and replaced and shared and not missing:
                 return "done"
             if await self._pause(leave):
                 return "left"
@@ -210,16 +220,18 @@ class Takeover:
                 return stop
         unnamed = not self._request.name or await self._give_back_name()
         held = await self._give_back_addresses(self._request.addresses)
+        unshared = await self._sharing.undo()
         own = self._request.identity == "add" or await self._replacement.undo()
         await self._run_post_script("post-failback", scripts.post_failback)
         if stop := self._stopped_at("post-failback"):
             return stop
         unmarked = undoing != "pre-failover" or await self._unmark()
-        while held or not (unnamed and own and unmarked):
+        while held or not (unnamed and unshared and own and unmarked):
             self._scripts.expect_none()
             await asyncio.sleep(self._request.interval)
             unnamed = unnamed or await self._give_back_name()
             held = await self._give_back_addresses(held)
+            unshared = unshared or await self._sharing.undo()
             own = own or await self._replacement.undo()
             unmarked = unmarked or await self._unmark()
         self.assuming = ""
@@ -256,6 +268,7 @@ class Takeover:
     async def _begin(self, started: EventCode, resumed: EventCode, what: str) -> None:
         """Say that the procedure begins; after a restart find out first what of it still holds."""
         source = self._request.source
+        self._sharing.begin()
         if not self._journal.inherited:
             if not self._journal.steps():
                 self._events.record(started, f"{what} of {source} started")
@@ -282,7 +295,7 @@ class Takeover:
             self._journal.due_again(self._journal.steps())
             return
         gone = [item for item in self._request.addresses if item not in ours]
-        self._journal.due_again([MARK, *map(_address_step, gone), *map(_announcement_step, gone)])
+        self._journal.due_again([MARK, SHARES, *map(_address_step, gone), *map(_announcement_step, gone)])
         names = [name.casefold() for name in identity.added_names] if identity else []
         if self._request.name and self._request.source.casefold() not in names:
             self._journal.due_again([self._name_step])

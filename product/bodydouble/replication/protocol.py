@@ -12,7 +12,7 @@ acknowledged, so a connection that is cut off, with or without TLS's own farewel
     Hello                         ->
                                   <-         Refused | Welcome
     Begin (stream, position)      ->
-    Batch, Fragment, Ping ...     ->
+    Batch, Fragment, Shared, Ping ... ->
                                   <-         Ack, Applied, Standing, Listing, Blocks, Volume, Settled, TaskEnded,
                                              Diverged, Ping ...
 """
@@ -47,6 +47,7 @@ from bodydouble.vocabulary.operations import (
     WriteStream,
 )
 from bodydouble.vocabulary.records import ReplicationSet, TargetState  # noqa: TC001 - msgspec reads them at run time
+from bodydouble.vocabulary.shares import MAX_SHARES, Share
 from bodydouble.vocabulary.tasks import Arguments, Command, TaskStage, TaskTimeout  # noqa: TC001 - the same
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
 
     from bodydouble.vocabulary.records import Peer
 
-VERSION = 4
+VERSION = 5
 PROTOCOL = f"bodydouble-replication/{VERSION}"
 """The ALPN name: sides of different versions agree on none."""
 HEADER_BYTES = 4
@@ -301,6 +302,12 @@ class Fragment(Message, frozen=True, tag="fragment"):
     unpacked: Count
 
 
+class Shared(Message, frozen=True, tag="shares"):
+    """All that the source's file server shares of directories in the set: told at the beginning and at each change."""
+
+    shares: Annotated[list[Share], msgspec.Meta(max_length=MAX_SHARES)]
+
+
 class Ping(Message, frozen=True, tag="ping"):
     """The peer is alive."""
 
@@ -408,6 +415,7 @@ AnyMessage = (
     | Diverged
     | Reach
     | Reached
+    | Shared
 )
 
 _encoder = msgspec.msgpack.Encoder()

@@ -57,6 +57,7 @@ from bodydouble.vocabulary.operations import (
     paths_of,
 )
 from bodydouble.vocabulary.records import ReplicationSet  # noqa: TC001 - msgspec reads it at run time
+from bodydouble.vocabulary.shares import Share  # noqa: TC001 - the same
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -91,6 +92,7 @@ class ReplicaRecord(msgspec.Struct, frozen=True, kw_only=True):
         placement: where it is kept, and through which machines its data comes.
         paused: an operator ordered that nothing is applied for now.
         mirror_stopped: the last mirror was ended on the source before it was complete.
+        shares: what the source's file server shares of the set, as the source names its directories.
     """
 
     number: int
@@ -102,6 +104,7 @@ class ReplicaRecord(msgspec.Struct, frozen=True, kw_only=True):
     placement: Placement = Placement()
     paused: bool = False
     mirror_stopped: bool = False
+    shares: list[Share] = []
 
 
 class Replica:
@@ -174,7 +177,7 @@ class Replica:
         """The form in which paths are compared."""
         return self.selection.key(path)
 
-    async def change(self, **fields: bool | ReplicationSet | Placement) -> None:
+    async def change(self, **fields: bool | ReplicationSet | Placement | list[Share]) -> None:
         """Change the record, durably."""
         earlier, self.record = self.record, msgspec.structs.replace(self.record, **fields)
         if earlier != self.record:

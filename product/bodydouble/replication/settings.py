@@ -44,6 +44,7 @@ class ReplicationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
         settle_interval: seconds after which a target makes durable what it has applied, and records how far it is. What
             a power cut finds between the two is applied again out of the target's queue: nothing depends on it but how
             much that is.
+        shares_interval: seconds between two looks at what this machine shares with its clients; targets are told of it.
         max_sessions: target sessions at one time.
         task_directory: scripts that tasks in the stream may run on this machine, as source and as target; empty: none.
             It is never replicated.
@@ -72,6 +73,7 @@ class ReplicationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=Tru
     mirror_window_bytes: Amount = 8 * MIB
     receive_bytes: Amount = 32 * MIB
     settle_interval: Seconds = 0.25
+    shares_interval: Seconds = 10.0
     max_sessions: Amount = 64
     task_directory: str = ""
     orphan_directory: str = ""

@@ -35,6 +35,7 @@ from bodydouble.replication.protocol import (
     Welcome,
     Wire,
 )
+from bodydouble.replication.sharing import tell_shares
 from bodydouble.replication.spill import QueueExhaustedError
 from bodydouble.replication.standing import heard
 from bodydouble.replication.task_runner import ended_there
@@ -376,6 +377,7 @@ class SourceConnection:
             send=self.transmission.send(wire, stream, self.where),
             ping=wire.ping(self._context.settings.ping_interval),
             completed=self._until_restored(),
+            shares=tell_shares(self._context, wire, self._purpose, self._offered, self.report),
         )
 
     def _restore_blocks(self, welcome: Welcome) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bodydouble.replication.reach import ask
+from bodydouble.replication.sharing import shares_here
 from bodydouble.replication.standing import unfinished
 from bodydouble.vocabulary.events import EventCode
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from bodydouble.replication.context import Context
     from bodydouble.replication.target import TargetRegistry
+    from bodydouble.vocabulary.shares import Share
 
 
 class StandingIn:
@@ -53,6 +55,10 @@ class StandingIn:
             if name in sets and replica.record.restore_required:
                 await replica.change(restore_required=False)
                 self._context.events.record(EventCode.RESTORE_REQUIRED, f"{source}: {name}: restore no longer required")
+
+    def shares(self, source: str) -> list[Share]:
+        """Directories of this machine that hold what ``source`` shared, by the names of the shares."""
+        return [share for each in self._registry.of_source(source) for share in shares_here(self._context, each)[0]]
 
     async def reaches(self, witness: str, port: int, address: str) -> bool:
         """Whether a paired machine reaches an address; see `bodydouble.replication.reach.ask`."""

@@ -41,6 +41,7 @@ from bodydouble.replication.protocol import (
     Ping,
     Reach,
     Refused,
+    Shared,
     Standing,
     Task,
     Welcome,
@@ -49,6 +50,7 @@ from bodydouble.replication.protocol import (
 from bodydouble.replication.queue import weigh
 from bodydouble.replication.reach import first_of, tell
 from bodydouble.replication.replica import Replica, ReplicaRecord
+from bodydouble.replication.sharing import learn_shares
 from bodydouble.replication.standing import standing
 from bodydouble.replication.target_queue import TargetQueue
 from bodydouble.replication.tasks import run_together, to_the_end
@@ -495,7 +497,7 @@ class TargetSession:
         try:
             await run_together(
                 diverged=self._until_diverged(),
-                receive=self._receive(intake),
+                receive=self._receive(intake, replica),
                 commit=self._commit_all(applier, intake),
                 ping=self._wire.ping(self._context.settings.ping_interval),
             )
@@ -507,11 +509,13 @@ class TargetSession:
 
     # --- receiving ---
 
-    async def _receive(self, intake: Intake) -> None:
+    async def _receive(self, intake: Intake, replica: Replica) -> None:
         while True:
             message = await self._wire.receive()
             if isinstance(message, Batch | Fragment):
                 await intake.take(message)
+            elif isinstance(message, Shared):
+                await learn_shares(self._context, replica, message)
             elif not isinstance(message, Ping):
                 raise ProtocolError(f"{type(message).__name__} from a source")
 

@@ -12,6 +12,7 @@ import msgspec
 
 from bodydouble.vocabulary.applications import Uncovered  # noqa: TC001 - msgspec evaluates annotations
 from bodydouble.vocabulary.mapping import PathMapping  # noqa: TC001 - msgspec evaluates annotations
+from bodydouble.vocabulary.shares import Share  # noqa: TC001 - msgspec evaluates annotations
 from bodydouble.vocabulary.standing_in import StandInOptions
 from bodydouble.vocabulary.statistics import (
     ConnectionFigures,
@@ -161,12 +162,6 @@ class ConnectRequest(Record, frozen=True):
     newer_only: bool = False
     calculate: bool = False
     orphan_age: Age = 0.0
-
-
-class RouteChange(Record, frozen=True):
-    """Reach a connection's target by another of its addresses."""
-
-    route: str
 
 
 class ReplicaName(Record, frozen=True):
@@ -525,6 +520,7 @@ class MonitorStatus(Record, frozen=True):
         held: why failover or failback waits for an operator's word, empty: it does not.
         waits_for: which script of another monitor has to end before one of this monitor runs, empty: none.
         reboot: what only a boot of this machine would bring about, empty: nothing.
+        shares: what failover would share of the source's shares, with directories of this machine, or has shared.
     """
 
     request: MonitorRequest
@@ -536,6 +532,7 @@ class MonitorStatus(Record, frozen=True):
     held: str = ""
     reboot: str = ""
     waits_for: str = ""
+    shares: list[Share] = []
 
 
 class FailbackDecision(Record, frozen=True):

@@ -73,6 +73,7 @@ class StandInOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         service_port: the source's replication port, for heartbeats of its service.
         watched: further addresses of the source that are watched and not assumed.
         name: whether the source's name is assumed.
+        shares: whether what the source shares with its clients is shared here meanwhile.
         identity: whether the source's identity is added to the target's own, or replaces it: then the target does not
             answer for its own name while it stands in.
         given_up: own addresses that the target gives up meanwhile, with ``replace``.
@@ -87,6 +88,7 @@ class StandInOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     service_port: int = 6320
     watched: list[str] = []
     name: bool = True
+    shares: bool = True
     identity: Literal["add", "replace"] = "add"
     given_up: list[OwnAddress] = []
     witnesses: list[str] = []

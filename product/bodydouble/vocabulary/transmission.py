@@ -96,3 +96,9 @@ class TransmissionOptions(_Strict, frozen=True):
     bandwidth: Rate | None = None
     compression: Level = 0
     schedule: TransmissionSchedule | None = None
+
+
+class RouteChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Reach a connection's target by another of its addresses."""
+
+    route: str

@@ -1,4 +1,4 @@
-"""The twelve ports of a simulated Windows machine in one `bodydouble.ports.Host`."""
+"""The thirteen ports of a simulated Windows machine in one `bodydouble.ports.Host`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from bodydouble_sim.ports.own_name import SimOwnName
 from bodydouble_sim.ports.pinger import SimPinger
 from bodydouble_sim.ports.scripts import SimScripts
 from bodydouble_sim.ports.services import SimServices
+from bodydouble_sim.ports.shares import SimShares
 
 if TYPE_CHECKING:
     from bodydouble_sim.windows.machine import WindowsMachine
@@ -38,4 +39,5 @@ def compose(machine: WindowsMachine) -> Host:
         active_name=SimActiveName(machine.system),
         own_name=SimOwnName(machine),
         inventory=SimInventory(machine.system),
+        shares=SimShares(machine.system),
     )

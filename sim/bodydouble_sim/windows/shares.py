@@ -29,7 +29,7 @@ TEXTS = {
     DUPLICATE_SHARE: "The name has already been shared.",
     NO_SUCH_SHARE: "This shared resource does not exist.",
 }
-_SHARES = rf"{SERVICES}\LanmanServer\Shares"
+SHARES_KEY = rf"{SERVICES}\LanmanServer\Shares"
 _PARAMETERS = rf"{SERVICES}\LanmanServer\Parameters"
 _DELETED = rf"{SERVICES}\LanmanServer\Deleted"
 _SYSTEM_ROOT = "C:/WINNT"
@@ -86,8 +86,8 @@ class Shares:
 
     def _made(self) -> list[Share]:
         found = []
-        for name in self._registry.values(_SHARES):
-            fields = dict(line.split("=", 1) for line in self._registry.strings(_SHARES, name) if "=" in line)
+        for name in self._registry.values(SHARES_KEY):
+            fields = dict(line.split("=", 1) for line in self._registry.strings(SHARES_KEY, name) if "=" in line)
             path = fields.get("Path", "").replace("\\", "/")
             found.append(Share(name, path.rstrip("/"), fields.get("Remark", "")))
         return found
@@ -117,7 +117,7 @@ class Shares:
             raise ShareError(DUPLICATE_SHARE, name)
         shown = path.replace("/", "\\") + ("\\" if path.endswith(":") else "")
         fields = ["CSCFlags=0", "MaxUses=4294967295", f"Path={shown}", "Permissions=0", f"Remark={comment}", "Type=0"]
-        self._registry.set(_SHARES, name, fields)
+        self._registry.set(SHARES_KEY, name, fields)
         return Share(name, path, comment)
 
     def delete(self, name: str) -> None:
@@ -132,7 +132,7 @@ class Shares:
         if share.special:
             self._registry.set(_DELETED, share.name, 1, volatile=True)
         else:
-            self._registry.delete_value(_SHARES, share.name)
+            self._registry.delete_value(SHARES_KEY, share.name)
 
     def server_started(self) -> None:
         """The Server service makes the administrative shares at every start."""

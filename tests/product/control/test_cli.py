@@ -20,6 +20,7 @@ from bodydouble.cli.main import cli
 from bodydouble.cli.output import plain, progress_bar
 from bodydouble.security.certificate import fingerprint_of
 from bodydouble.vocabulary.records import Progress
+from bodydouble.vocabulary.shares import Share
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -131,12 +132,12 @@ def test_a_broken_plug_in_says_so_and_spoils_nothing_else(monkeypatch: pytest.Mo
 
 def test_settings_of_a_monitor_reach_the_daemon(console: Console) -> None:
     create = ["monitor", "create", "WEB1", "--address", ADDRESS, "--trigger", "any", "--watch", "10.0.9.10"]
-    create += ["--no-name", "--pre-failback", "/stop.sh", "--on-failure", "pre-failback=hold", "--json"]
+    create += ["--no-name", "--no-shares", "--pre-failback", "/stop.sh", "--on-failure", "pre-failback=hold", "--json"]
     create += ["--script-arguments", "pre-failback=--site 'the shop'", "--script-limit", "pre-failback=7"]
     create += ["--script-env", "pre-failback=SITE=www=1", "--script-env", "pre-failback=EMPTY="]
     request = json.loads(console.ok(*create))["request"]
     assert request["missed"] == 5
-    assert [request[key] for key in ("trigger", "watched", "name")] == ["any", ["10.0.9.10"], False]
+    assert [request[key] for key in ("trigger", "watched", "name", "shares")] == ["any", ["10.0.9.10"], False, False]
     assert request["script_options"] == {
         "pre-failback": {
             "arguments": ["--site", "the shop"],
@@ -145,6 +146,14 @@ def test_settings_of_a_monitor_reach_the_daemon(console: Console) -> None:
             "on_failure": "hold",
         }
     }
+
+
+def test_the_table_of_monitors_names_the_first_shares_beneath_the_addresses(console: Console) -> None:
+    target = console.served.target
+    target.told_shares = [Share(f"s{number}", f"/replica/{number}") for number in range(7)]
+    console.ok("monitor", "create", "WEB1", "--address", ADDRESS)
+    assert "shares s0, s1, s2, s3, s4 and 2 more" in console.ok("monitor", "list")
+    assert [each["name"] for each in json.loads(console.ok("monitor", "list", "--json"))[0]["shares"]][-1] == "s6"
 
 
 def test_a_refusal_of_the_daemon_ends_with_1_and_one_line(console: Console) -> None:

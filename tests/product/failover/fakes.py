@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tests.peers import SeededEntropy
+from tests.shares import MemoryShares
 
 from bodydouble.errors import (
     DuplicateIdentityError,
@@ -47,6 +48,8 @@ from bodydouble.vocabulary.standing_in import NameChange
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping, Sequence
+
+    from bodydouble.vocabulary.shares import Share
 
 T = TypeVar("T")
 
@@ -266,6 +269,7 @@ class MemoryFiles:
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
+        self.directories: list[str] = []
         self.refuse = 0
 
     async def list_directory(self, _path: str) -> list[Entry]:
@@ -274,7 +278,7 @@ class MemoryFiles:
     async def stat(self, path: str) -> Entry | None:
         if path in self.files:
             return Entry(path, False, len(self.files[path]), 0, Metadata())
-        return None
+        return Entry(path, True, 0, 0, Metadata()) if path in self.directories else None
 
     async def read(self, path: str, offset: int, size: int, stream: str = "") -> bytes:
         assert not stream
@@ -375,6 +379,8 @@ class Target:
         self.clock = FakeClock()
         self.stand_in_failures = 0
         self.seen_elsewhere: set[str] = set()
+        self.told_shares: list[Share] = []
+        self.shared = MemoryShares(self.log)
         self.host = Host(
             self.files,
             NoFilter(),
@@ -385,6 +391,7 @@ class Target:
             self.clock,
             SeededEntropy("TARGET"),
             own_name=self.own_name,
+            shares=self.shared,
         )
         self._task: asyncio.Task[None] | None = None
 
@@ -409,6 +416,9 @@ class Target:
 
     async def stand_down(self, source: str, sets: Sequence[str]) -> None:
         self.log.append(f"stand-down {source} {' '.join(sets)}")
+
+    def shares(self, source: str) -> list[Share]:
+        return list(self.told_shares) if source == SOURCE else []
 
     async def reaches(self, witness: str, port: int, address: str) -> bool:
         self.log.append(f"ask {witness}:{port} for {address}")
