@@ -35,7 +35,10 @@ class FileSystem(Protocol):
 
     @property
     def case_sensitive(self) -> bool:
-        """Whether two names that differ only in case are two files."""
+        """Whether two names that differ only in case are two files on the host's own kind of volume.
+
+        What another kind of volume does say its `capabilities`.
+        """
 
     async def list_directory(self, path: str) -> list[Entry]:
         """Entries directly inside a directory, sorted by name; symbolic links show themselves and are not followed.

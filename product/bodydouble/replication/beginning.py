@@ -8,7 +8,6 @@ import msgspec
 
 from bodydouble.errors import BodydoubleError
 from bodydouble.replication.resumption import Recollection, ResumedStream, terms_of
-from bodydouble.replication.rules import fold, same
 from bodydouble.replication.sight import HostSight
 from bodydouble.replication.stream import SourceStream
 
@@ -121,7 +120,6 @@ class Beginning:
     def _make(self, kind: type[Stream], name: str, welcome: Welcome) -> Stream:
         queue = f"source-queue-{self._purpose}-{self._connection.record.id}"
         sight = self._sight()
-        sight.selection.names = same if welcome.case_sensitive else fold
         meter = self._connection.meter
         stream = kind(name, self._context, queue, sight=sight, meter=meter, **self._callbacks)
         stream.moves_orphans = welcome.moves_orphans

@@ -5,16 +5,22 @@
   copies stay equal.
 - A symbolic link is not made; what happens to its name later happens to nothing.
 - A hole is zeros that take space. Of a file that is too long, the beginning is kept.
+- Of names that differ in case only, a volume that ignores case keeps the one that is there first. What happens to the
+  other ones happens to nothing until a mirror finds the place free. So an operation on a name that is not there is not
+  an error on such a volume, as long as the source tells case.
 """
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from bodydouble.errors import FileSystemError
 from bodydouble.replication.passing import PassingFileSystem
+from bodydouble.replication.rules import fold
+from bodydouble.replication.spelling import Spelling, Standing
 from bodydouble.vocabulary import paths
 from bodydouble.vocabulary.capabilities import Capabilities
 from bodydouble.vocabulary.operations import (
@@ -38,7 +44,7 @@ from bodydouble.vocabulary.operations import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from bodydouble.ports import FileSystem
 
@@ -46,6 +52,8 @@ _EVERYTHING = Capabilities()
 _COPY_BYTES = 1024 * 1024
 _ON_A_NAME = (Rename, RemoveFile, RemoveDirectory, SetMetadata, SetTimes, StreamOperation)
 """What may happen to the name of a link that was not made."""
+_MAKING = (CreateFile, MakeDirectory, MakeSymbolicLink, MakeHardLink)
+_ANOTHER_CASE = "names that differ in case only"
 
 
 class FittingFileSystem(PassingFileSystem):
@@ -55,8 +63,10 @@ class FittingFileSystem(PassingFileSystem):
         files: the replica's.
         roots: its roots; what lies in one of them is taken to be on one volume.
         key: the form in which paths are compared.
-        foreign: the source is another kind of host, whose metadata mean nothing here: it sends none.
         on_first: told of a thing that is not kept for the first time: what, and of which path.
+        foreign: the source is another kind of host, whose metadata mean nothing here: it sends none.
+        tells_case: names on the source that differ in case only are two.
+        selects: whether a file is the source's to remove.
 
     Attributes:
         not_kept: how many times each thing was left out.
@@ -70,9 +80,14 @@ class FittingFileSystem(PassingFileSystem):
         on_first: Callable[[str, str], None],
         *,
         foreign: bool,
+        tells_case: bool = False,
+        selects: Callable[[str], bool] = lambda _path: True,
     ) -> None:
         super().__init__(files)
         self.not_kept: dict[str, int] = {}
+        self._tells_case = tells_case
+        self._selects = selects
+        self._spelling = Spelling(files)
         self._roots = [(key(root), root) for root in roots]
         self._key = key
         self._foreign = foreign
@@ -85,6 +100,11 @@ class FittingFileSystem(PassingFileSystem):
         """A new stream: look at the volumes again, and say again what they do not keep."""
         self._known = None
         self._told.clear()
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Somebody else may have changed names here."""
+        self._spelling.forget()
 
     # --- the port ---
 
@@ -92,6 +112,28 @@ class FittingFileSystem(PassingFileSystem):
         """See the port."""
         await self._look()
         return self._kept(path)
+
+    async def stat(self, path: str) -> Entry | None:
+        """See the port; nothing is where something of another case is."""
+        return await self._files.stat(path) if await self._is_there(path) else None
+
+    async def find(self, path: str) -> Entry | None:
+        """What is at ``path``, or in its place: its own path is told by the entry."""
+        await self._look()
+        if self._ignores_case(path):
+            return await self._spelling.find(path, self._root(path))
+        return await self._files.stat(path)
+
+    @asynccontextmanager
+    async def _reading(self, path: str) -> AsyncIterator[None]:
+        if not await self._is_there(path):
+            raise FileSystemError("not_found", path)
+        yield
+
+    async def _is_there(self, path: str) -> bool:
+        """Whether what the volume has at ``path``, if anything, is what the source means."""
+        await self._look()
+        return not self._ignores_case(path) or await self._standing(path) == "there"
 
     async def apply(self, operations: Sequence[AnyOperation], *, durable: bool = True) -> None:
         """See the port; ``done`` counts the operations that were given.
@@ -122,30 +164,41 @@ class FittingFileSystem(PassingFileSystem):
         if not self._lean:
             await self._files.apply(operations, durable=durable)
             return
-        batch = _Batch(self._files, durable=durable)
-        for number, operation in enumerate(operations):
-            batch.number = number
-            fitted = self._fit(operation)
-            if fitted is not None:
-                batch.put(fitted)
-            else:
-                await self._by_what_is_there(operation, batch)
-        batch.number = len(operations)
-        await batch.flush()
+        batch = _Batch(self._files, self._spelling, durable=durable)
+        try:
+            for number, operation in enumerate(operations):
+                batch.number = number
+                await self._put(operation, batch)
+            batch.number = len(operations)
+            await batch.flush()
+        except BaseException:
+            self.look_again()  # not everything that was noted was carried out
+            raise
+
+    async def _put(self, operation: AnyOperation, batch: _Batch) -> None:
+        if self._ignores_case(operation.path) and not await self._has_its_place(operation, batch):
+            return
+        fitted = self._fit(operation)
+        if fitted is not None:
+            batch.put(fitted)
+        else:
+            await self._by_what_is_there(operation, batch)
 
     # --- volumes ---
 
     async def _look(self) -> None:
         if self._known is None:
             known = {root: await self._ask(path) for root, path in self._roots}
-            self._lean = self._foreign or any(_leaves_out(each) for each in known.values())
+            self._lean = self._foreign or any(self._leaves_out(each) for each in known.values())
             self._known = known
 
     async def _ask(self, root: str) -> Capabilities:
         try:
             kept = await self._files.capabilities(root)
         except FileSystemError:
-            return _EVERYTHING  # whatever is wrong with the volume, the operations themselves will say it
+            kept = _EVERYTHING  # whatever is wrong with the volume, the operations themselves will say it
+        if not self._files.case_sensitive:
+            kept = msgspec.structs.replace(kept, case_sensitive=False)
         if self._foreign:
             return msgspec.structs.replace(kept, security=False, attributes=0, extended=())
         if paths.has_drive(root):  # no host with drives has what is not asked of this one
@@ -159,9 +212,74 @@ class FittingFileSystem(PassingFileSystem):
         return next((kept for root, kept in known.items() if paths.is_beneath(key, root)), _EVERYTHING)
 
     async def loses(self, path: str) -> bool:
-        """Whether what is missing at ``path`` may be a link that could not be made."""
+        """Whether what is missing at ``path`` may be what could not be made: a link, or a name that was taken."""
         kept = await self.capabilities(path)
-        return not (kept.symbolic_links and kept.junctions)
+        return not (kept.symbolic_links and kept.junctions) or self._ignores_case(path)
+
+    def _leaves_out(self, kept: Capabilities) -> bool:
+        grain = 1 if kept.created_grain_ns else 0
+        case_sensitive = kept.case_sensitive or not self._tells_case
+        found = msgspec.structs.replace(kept, time_grain_ns=1, created_grain_ns=grain, case_sensitive=case_sensitive)
+        return found != _EVERYTHING
+
+    # --- names that differ in case only ---
+
+    def _ignores_case(self, path: str) -> bool:
+        """Whether names have to be told apart that the volume takes for one."""
+        return self._tells_case and not self._kept(path).case_sensitive
+
+    def _root(self, path: str) -> str | None:
+        """The root that ``path`` is in, when it is spelled so there."""
+        return next((root for _, root in self._roots if paths.is_beneath(path, root)), None)
+
+    async def _standing(self, path: str, batch: _Batch | None = None) -> Standing:
+        settle = _Batch(self._files, self._spelling, durable=False).flush if batch is None else batch.flush
+        return await self._spelling.standing(path, self._root(path), settle)
+
+    async def _has_its_place(self, operation: AnyOperation, batch: _Batch) -> bool:
+        """Whether an operation can be on what it means; if not, what follows for the rest is done.
+
+        What is not there is not mirrored yet, or was left out when something else was in its place.
+        """
+        path = operation.path
+        if isinstance(operation, Rename):
+            return await self._can_be_renamed(operation, batch)
+        standing = await self._standing(path, batch)
+        if isinstance(operation, MakeHardLink) and await self._standing(operation.existing, batch) != "there":
+            await self._take_away(path, standing, batch)
+            return False
+        if standing == "taken" and not isinstance(operation, RemoveFile | RemoveDirectory | RemoveStream):
+            self._leave_out(_ANOTHER_CASE, path)
+        return standing == "there" or (standing == "free" and isinstance(operation, _MAKING))
+
+    async def _can_be_renamed(self, rename: Rename, batch: _Batch) -> bool:
+        old, new = await self._standing(rename.path, batch), await self._standing(rename.new_path, batch)
+        if old == "there":
+            if new in ("there", "free") or _changes_case(rename):
+                return True
+            if new == "taken":
+                self._leave_out(_ANOTHER_CASE, rename.new_path)
+            await self._take_away(rename.path, old, batch)
+        else:  # what would come is not here; what it replaced is gone
+            await self._take_away(rename.new_path, new, batch)
+        return False
+
+    async def _take_away(self, path: str, standing: Standing, batch: _Batch) -> None:
+        """Remove what is at ``path`` with all that is beneath, but for what is not the source's."""
+        entry = await batch.stat(path) if standing == "there" else None
+        if entry is not None:
+            await self._take_tree(entry, batch)
+
+    async def _take_tree(self, entry: Entry, batch: _Batch) -> bool:
+        """Whether all of it goes."""
+        if entry.kind != "directory":
+            batch.put([RemoveFile(entry.path)] if self._selects(entry.path) else [])
+            return self._selects(entry.path)
+        whole = True
+        for each in await self._files.list_directory(entry.path):
+            whole = await self._take_tree(each, batch) and whole
+        batch.put([RemoveDirectory(entry.path)] if whole else [])
+        return whole
 
     # --- fitting ---
 
@@ -265,9 +383,10 @@ class FittingFileSystem(PassingFileSystem):
                 await batch.flush()
 
 
-def _leaves_out(kept: Capabilities) -> bool:
-    grain = 1 if kept.created_grain_ns else 0
-    return msgspec.structs.replace(kept, time_grain_ns=1, created_grain_ns=grain) != _EVERYTHING
+def _changes_case(rename: Rename) -> bool:
+    """Whether it gives the same thing another spelling only."""
+    same_place = paths.parent(rename.path) == paths.parent(rename.new_path)
+    return same_place and fold(rename.path) == fold(rename.new_path)
 
 
 class _Batch:
@@ -277,9 +396,10 @@ class _Batch:
         number: of the operation that is being fitted; what is put stands for it.
     """
 
-    def __init__(self, files: FileSystem, *, durable: bool) -> None:
+    def __init__(self, files: FileSystem, spelling: Spelling, *, durable: bool) -> None:
         self.number = 0
         self._files = files
+        self._spelling = spelling
         self._durable = durable
         self._operations: list[AnyOperation] = []
         self._numbers: list[int] = []
@@ -287,6 +407,7 @@ class _Batch:
 
     def put(self, operations: list[AnyOperation]) -> None:
         for operation in operations:
+            self._spelling.note(operation)
             if isinstance(operation, CreateFile | MakeDirectory | Write | Truncate):
                 self._made.add(operation.path)
             elif not isinstance(operation, SetMetadata | SetTimes | PunchHole):

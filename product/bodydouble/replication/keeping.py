@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from bodydouble.errors import FileSystemError
 from bodydouble.vocabulary import paths
 from bodydouble.vocabulary.capabilities import Capabilities, common
@@ -38,5 +40,7 @@ class Keeping:
                 here = await self._file_system.capabilities(root)
             except FileSystemError:
                 here = Capabilities()
+            if not self._file_system.case_sensitive:
+                here = msgspec.structs.replace(here, case_sensitive=False)
             self._known[root] = common(here, await self._questions.kept(root))
         return self._known[root]

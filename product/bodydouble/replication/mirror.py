@@ -32,6 +32,7 @@ from bodydouble.replication.keeping import Keeping
 from bodydouble.replication.left import MAX_LEFT
 from bodydouble.replication.linking import Linking
 from bodydouble.replication.orphans import OrphanFinds, OrphanHandling, OrphanPolicy
+from bodydouble.replication.pairing import Pair, Pairing, pair
 from bodydouble.replication.protocol import (
     BLOCK_BYTES,
     SMALL_FILE_BYTES,
@@ -104,8 +105,9 @@ class Mirror:
         self.calculating = False
         self._tally = Tally(asyncio.get_running_loop().time)
         self._outlet = outlet
-        self._questions = Questions(outlet, selection.names, digests=plan.kind == "checksum")
+        self._questions = Questions(outlet, digests=plan.kind == "checksum")
         self._keeping = Keeping(self._questions, file_system, selection)
+        self._pairing = Pairing(self._questions, file_system, selection, touches, plan.begun)
         self._kept = Capabilities()
         self._file_system = file_system
         self._streams = StreamSender(file_system, touches, outlet.put, self._room, checksum=plan.kind == "checksum")
@@ -202,7 +204,7 @@ class Mirror:
         self._plan = replace(
             self._plan, kind="checksum", whole=True, newer_only=newer_only, missing_only=everything, flat=False
         )
-        self._questions = Questions(self._outlet, self._selection.names, digests=True)
+        self._questions.digests = True
         self._agenda.revisit(*self._selection.roots)
         return True
 
@@ -261,7 +263,7 @@ class Mirror:
             return
         await self._room()
         self._kept = self._orphans.kept = self._linking.kept = await self._keeping.of(path)
-        there = await self._questions.look(path)
+        there, beside = await self._pairing.look(path)
         mark = self._touches.now
         here = await self._file_system.stat(path)
         if here is not None and here.kind != "directory":
@@ -270,31 +272,36 @@ class Mirror:
             self._tally.leave_out(path)
             self._report(EventCode.ORPHAN, f"{path}: this root is missing here (is its volume mounted?): kept there")
             return
-        stack = await self._reconcile(path, here, there, mark, leftover=revisit)
+        stack: list[_Directory] = []
+        if here is not None:
+            stack = await self._reconcile(Pair(here, there, beside), mark)
+        elif there is not None and not self._pairing.is_other(path, there):
+            await self._orphan(there.entry, mark, leftover=revisit)
         if stack:
             self._left.forget(path)  # a directory: the stream carries what is done to it
         while stack and not self._plan.flat:
             stack.extend(reversed(await self._directory(stack.pop())))
 
-    async def _reconcile(
-        self, path: str, here: Entry | None, there: ListedEntry | None, mark: int, *, leftover: bool
-    ) -> list[_Directory]:
-        """Make one path equal; the directory to go into, if it is one."""
-        if here is None:
-            if there is not None:
-                await self._orphan(there.entry, mark, leftover=leftover)
+    async def _reconcile(self, found: Pair, mark: int) -> list[_Directory]:
+        """Make one path of the source equal, if the target has room for it; the directory to go into, if it is one."""
+        found = self._pairing.trusted(found)
+        here, there = found.here, found.there
+        if found.beside is not None:
+            self._outlet.put(SetMetadata(here.path, here.metadata))  # makes nothing; the target says what it lacks
+            if here.kind != "directory":
+                self._skip(here)
             return []
         if there is not None and there.entry.kind != here.kind:
             if self._plan.missing_only:
                 self._leave(here)
                 return []
             await self._orphans.make_room(there.entry, mark)
-            self._take_away(path, mark)
+            self._take_away(there.entry.path, mark)
             there = None
         self._spell(here, there, mark)
         if here.kind == "directory":
             return [_Directory(here, there, mark)]
-        if self._selection.selects(path):
+        if self._selection.selects(here.path):
             await self._match(here, there, mark)
         return []
 
@@ -385,14 +392,13 @@ class Mirror:
         except FileSystemError as error:
             self._unreadable(error)
             return []
-        key = self._selection.names
         listing = [entry for entry in listing if self._selection.replicates(entry.path)]
         self._tally.find(*weight(listing))
         deeper: list[_Directory] = []
-        for entry in listing:
-            there = children.pop(key(paths.name(entry.path)), None)
-            deeper += await self._reconcile(entry.path, entry, there, mark, leftover=False)
-        for orphan in children.values():
+        pairs, orphans = pair(listing, children, self._kept)
+        for each in pairs:
+            deeper += await self._reconcile(each, mark)
+        for orphan in orphans:
             await self._orphan(orphan.entry, mark, leftover=False)
         return deeper
 
@@ -413,7 +419,7 @@ class Mirror:
         return True
 
     async def _children(self, at: _Directory) -> dict[str, ListedEntry]:
-        """What the replica has in the directory, by name as the file system compares names."""
+        """What the replica has in the directory, by name."""
         if at.there is None and not self._touches.since(at.here.path, self._plan.begun):
             return {}
         return await self._questions.children(at.here.path)

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from bodydouble.errors import BodydoubleError, ConnectionStateError, FileSystemError
+from bodydouble.replication.keeping import Keeping
 from bodydouble.replication.orphan_log import OrphanLog, report_of
 from bodydouble.replication.orphans import OrphanFinds, OrphanHandling, OrphanPolicy
+from bodydouble.replication.pairing import pair
 from bodydouble.replication.questions import Questions
 from bodydouble.replication.tasks import cancel, run_together
 from bodydouble.replication.touches import Touches
-from bodydouble.vocabulary import paths
 from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.operations import Rename
 
@@ -51,7 +52,8 @@ class OrphanWalk:
         self._file_system = file_system
         self._selection = selection
         self._outlet = outlet
-        self._questions = Questions(outlet, selection.names, digests=False)
+        self._questions = Questions(outlet, digests=False)
+        self._keeping = Keeping(self._questions, file_system, selection)
         self._touches = Touches(selection.key)
         self._pending: dict[str, None] = dict.fromkeys(selection.roots)
         self._handling = OrphanHandling(
@@ -100,6 +102,7 @@ class OrphanWalk:
     async def _visit(self, path: str) -> None:
         if self._selection.replicates_nothing(path) or not self._selection.within_roots(path):
             return
+        self._handling.kept = await self._keeping.of(path)
         here = await self._file_system.stat(path)
         if here is None and path in self._selection.roots:
             self.missing.append(path)
@@ -119,12 +122,12 @@ class OrphanWalk:
         if self._touches.since(path, mark):
             return []  # what it is now is not what the target was asked about; it is looked at again
         deeper = []
-        for entry in listing:
-            listed = there.pop(self._selection.names(paths.name(entry.path)), None)
-            both = entry.kind == "directory" and listed is not None and listed.entry.kind == "directory"
-            if both and not self._selection.replicates_nothing(entry.path):
-                deeper.append(entry.path)
-        for orphan in there.values():
+        pairs, orphans = pair(listing, there, self._handling.kept)
+        for each in pairs:
+            both = each.here.kind == "directory" and each.there is not None and each.there.entry.kind == "directory"
+            if both and not self._selection.replicates_nothing(each.here.path):
+                deeper.append(each.here.path)
+        for orphan in orphans:
             await self._handling.take(orphan.entry, mark)
         return deeper
 

@@ -23,8 +23,6 @@ from bodydouble.replication.protocol import (
 from bodydouble.vocabulary import paths
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from bodydouble.replication.protocol import AnyMessage, Body
     from bodydouble.vocabulary.capabilities import Capabilities
     from bodydouble.vocabulary.events import EventCode
@@ -101,29 +99,27 @@ class Questions:
 
     Args:
         outlet: the connection.
-        key: the form in which the file system compares names.
         digests: ask for the digests of small files with their entries.
     """
 
-    def __init__(self, outlet: Outlet, key: Callable[[str], str], *, digests: bool) -> None:
+    def __init__(self, outlet: Outlet, *, digests: bool) -> None:
+        self.digests = digests
         self._outlet = outlet
-        self._key = key
-        self._digests = digests
 
     async def look(self, path: str) -> ListedEntry | None:
         """The replica's entry at ``path``."""
-        answer = expect(await self._ask(ListRequest(path, True, "", self._digests)), Listing)
+        answer = expect(await self._ask(ListRequest(path, True, "", self.digests)), Listing)
         return answer.entries[0] if answer.entries else None
 
     async def children(self, path: str) -> dict[str, ListedEntry]:
-        """What the replica has in a directory, by name as the file system compares names."""
+        """What the replica has in a directory, by name."""
         found: dict[str, ListedEntry] = {}
         after = ""
         while True:
-            answer = expect(await self._ask(ListRequest(path, False, after, self._digests)), Listing)
+            answer = expect(await self._ask(ListRequest(path, False, after, self.digests)), Listing)
             for listed in answer.entries:
                 after = paths.name(listed.entry.path)
-                found[self._key(after)] = listed
+                found[after] = listed
             if not answer.more or not answer.entries:
                 return found
 

@@ -155,8 +155,9 @@ class Replica:
         self.place = Place(self._context, record.replication_set, record.placement, self._applying)
         foreign = self.place.path_map.foreign
         self._file_system = FittingFileSystem(
-            self.place.files, self.selection.roots, self.key, self._tell_not_kept, foreign=foreign
-        )
+            self.place.files, self.selection.roots, self.key, self._tell_not_kept,
+            foreign=foreign, tells_case=record.placement.case_sensitive, selects=self.selection.selects,
+        )  # fmt: skip
         self._context.feed.join(self.place.host_files, None if earlier is None else earlier.host_files)
 
     def _tell_not_kept(self, what: str, path: str) -> None:
@@ -401,6 +402,7 @@ class Replica:
         elif isinstance(body, Orphans):
             where = f"{self.record.source}: {self.record.replication_set.name}"
             await OrphanKeeping(self._context, self.place, where).take(body)
+            self._file_system.look_again()
 
     async def run_task(self, task: Task) -> AnyMessage:
         """Run a task of the stream; see `TaskRunner.run_durably`."""
@@ -409,6 +411,7 @@ class Replica:
 
     async def _start_mirror(self) -> None:
         self.mirroring = True
+        self._file_system.look_again()
         if self.record.mirror_stopped:
             self._forget_skipped()  # a mirror of everything follows, whatever was skipped until now
         await self.change(complete=False, mirror_stopped=False)
@@ -460,7 +463,7 @@ class Replica:
     async def _find(self, request: ListRequest) -> list[Entry]:
         try:
             if request.itself:
-                entry = await self._file_system.stat(request.path)
+                entry = await self._file_system.find(request.path)
                 return [] if entry is None else [entry]
             entries = await self._sorted(request)
         except FileSystemError as error:

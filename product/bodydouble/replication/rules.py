@@ -181,7 +181,6 @@ class Selection:
 
     Attributes:
         key: the form in which the file system compares paths.
-        names: the form in which names here and names on the other side are compared.
         fits: whether the other side can have a path at all; what it cannot have is in no set.
         together: whether two paths of the set may be names of one file, or one be renamed to the other, on the other
             side as well. Where a mapping takes them apart a rename is a removal here and an appearance there.
@@ -189,7 +188,6 @@ class Selection:
 
     def __init__(self, replication_set: ReplicationSet, *, case_sensitive: bool, protected: list[str]) -> None:
         self.key = same if case_sensitive else fold
-        self.names = self.key
         self.together: Callable[[str, str], bool] = _always
         self.fits: Callable[[str], bool] = _anything
         self._protected = [self.key(path) for path in protected]

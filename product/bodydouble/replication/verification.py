@@ -25,6 +25,7 @@ from bodydouble.replication.directory_times import directories_of
 from bodydouble.replication.holes import has_holes
 from bodydouble.replication.keeping import Keeping
 from bodydouble.replication.names import SameNames
+from bodydouble.replication.pairing import Pairing, pair
 from bodydouble.replication.protocol import BLOCK_BYTES, SMALL_FILE_BYTES, ListedEntry, RemoveTree
 from bodydouble.replication.questions import Outlet, Questions
 from bodydouble.replication.touches import Touches
@@ -85,13 +86,14 @@ class Verification:
     ) -> None:
         self.findings = Findings()
         self._outlet = outlet
-        self._questions = Questions(outlet, selection.names, digests=options.checksum)
+        self._questions = Questions(outlet, digests=options.checksum)
         self._keeping = Keeping(self._questions, file_system, selection)
         self._kept = Capabilities()
         self._file_system = file_system
         self._selection = selection
         self._options = options
         self._touches = Touches(selection.key)
+        self._pairing = Pairing(self._questions, file_system, selection, self._touches, 0)
         self._again: dict[str, bool] = {}
         self._trees: dict[str, None] = {}
         self._names = SameNames()
@@ -148,9 +150,9 @@ class Verification:
             return
         self._kept = await self._keeping.of(path)
         mark = self._touches.now
-        there = await self._questions.look(path)
+        there, beside = await self._pairing.look(path)
         here = await self._file_system.stat(path)
-        stack = await self._compare(path, here, there, mark)
+        stack = await self._compare(path, here, there, mark, beside)
         while stack and deep:
             stack.extend(reversed(await self._directory(stack.pop())))
 
@@ -165,17 +167,18 @@ class Verification:
             self._unreadable(path, error)
             return []
         deeper: list[str] = []
-        for entry in listing:
-            if self._selection.replicates(entry.path):
-                listed = there.pop(self._selection.names(paths.name(entry.path)), None)
-                deeper += await self._compare(entry.path, entry, listed, mark)
-        for listed in there.values():
-            deeper += await self._compare(listed.entry.path, None, listed, mark)
+        pairs, orphans = pair([each for each in listing if self._selection.replicates(each.path)], there, self._kept)
+        for each in pairs:
+            deeper += await self._compare(each.here.path, each.here, each.there, mark, each.beside)
+        for orphan in orphans:
+            deeper += await self._compare(orphan.entry.path, None, orphan, mark)
         return deeper
 
-    async def _compare(self, path: str, here: Entry | None, there: ListedEntry | None, mark: int) -> list[str]:
+    async def _compare(
+        self, path: str, here: Entry | None, there: ListedEntry | None, mark: int, beside: Entry | None = None
+    ) -> list[str]:
         """Judge one path; itself when it is a directory on the source whose inside is to be compared."""
-        if self._touches.since(path, mark):
+        if self._touches.since(path, mark) or (there is not None and self._touches.since(there.entry.path, mark)):
             is_known = here is not None and here.directory and there is not None and there.entry.directory
             self._later(path, deep=not is_known)
             return [path] if is_known else []
@@ -183,10 +186,10 @@ class Verification:
             self._judge_orphan(there)
             return []
         if here.kind == "directory":
-            await self._judge_directory(here, there, mark)
+            await self._judge_directory(here, there, mark, beside)
             return [path]
         if self._selection.selects(path) and not (here.kind == "link" and not keeps_link(here, self._kept)):
-            await self._judge_file(here, there, mark)
+            await self._judge_file(here, there, mark, beside)
         return []
 
     def _is_still(self, directory: str) -> bool:
@@ -204,7 +207,7 @@ class Verification:
         self._find(Difference(path, "orphan", "a directory" if there.entry.directory else ""))
         self._count(orphans=1)
 
-    async def _judge_directory(self, here: Entry, there: ListedEntry | None, mark: int) -> None:
+    async def _judge_directory(self, here: Entry, there: ListedEntry | None, mark: int, beside: Entry | None) -> None:
         try:
             words = (
                 ""
@@ -221,7 +224,7 @@ class Verification:
             return
         self._count(directories=1)
         if there is None:
-            self._find(Difference(here.path, "missing", "a directory"))
+            self._find(Difference(here.path, "missing", _why_missing(beside) or "a directory"))
             self._count(missing=1)
         elif words:
             shallow = there.entry.directory and not self._misspelt(here, there)
@@ -235,7 +238,7 @@ class Verification:
             "" if name == paths.name(here.path) or here.path in self._selection.roots else f"there it is called {name}"
         )
 
-    async def _judge_file(self, here: Entry, there: ListedEntry | None, mark: int) -> None:
+    async def _judge_file(self, here: Entry, there: ListedEntry | None, mark: int, beside: Entry | None) -> None:
         try:
             words = "" if there is None else self._misspelt(here, there) or difference(here, there.entry, self._kept)
             if there is not None and not words:
@@ -256,7 +259,7 @@ class Verification:
                 self.findings.paths.append(other)  # a mirror needs to meet both
         self._count(files=1, bytes=here.size)
         if there is None:
-            self._find(Difference(here.path, "missing"))
+            self._find(Difference(here.path, "missing", _why_missing(beside)))
             self._count(missing=1)
         elif words and self._options.newer_only and not is_newer(here, there.entry, self._kept):
             self._count(not_newer=1)
@@ -330,3 +333,8 @@ class Verification:
         totals = self.findings.totals
         grown = {name: getattr(totals, name) + count for name, count in more.items()}
         self.findings.totals = msgspec.structs.replace(totals, **grown)
+
+
+def _why_missing(beside: Entry | None) -> str:
+    """In words; empty when there is no reason."""
+    return "" if beside is None else f"there is {paths.name(beside.path)}, and case tells no names apart"

@@ -23,6 +23,7 @@ class Capabilities(msgspec.Struct, frozen=True, array_like=True):
         largest_file: bytes that a file can have.
         streams: whether there may be named streams.
         created_grain_ns: creation times are kept to so many nanoseconds; 0: they cannot be set.
+        case_sensitive: whether two names that differ in case only are two files.
     """
 
     security: bool = True
@@ -36,6 +37,7 @@ class Capabilities(msgspec.Struct, frozen=True, array_like=True):
     largest_file: int = LARGEST
     streams: bool = True
     created_grain_ns: int = 1
+    case_sensitive: bool = True
 
     def keeps_extended(self, name: str) -> bool:
         """Whether it keeps an extended attribute of that name."""
@@ -59,4 +61,5 @@ def common(one: Capabilities, other: Capabilities) -> Capabilities:
         largest_file=min(one.largest_file, other.largest_file),
         streams=one.streams and other.streams,
         created_grain_ns=max(grains) if all(grains) else 0,
+        case_sensitive=one.case_sensitive and other.case_sensitive,
     )

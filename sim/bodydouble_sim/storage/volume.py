@@ -189,6 +189,7 @@ class Volume(Changes):
         return Capabilities(
             security=False, attributes=SETTABLE, extended=(), hard_links=False, symbolic_links=False, junctions=False,
             holes=False, time_grain_ns=100, largest_file=self.largest_file, streams=False, created_grain_ns=100,
+            case_sensitive=False,
         )  # fmt: skip
 
     def free_space(self) -> int:

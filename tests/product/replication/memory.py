@@ -378,7 +378,8 @@ class MemoryVolume:
         return data
 
     async def capabilities(self, path: str) -> Capabilities:
-        return self.keeps(path)
+        kept = self.keeps(path)
+        return msgspec.structs.replace(kept, case_sensitive=kept.case_sensitive and self.case_sensitive)
 
     async def find_data(self, path: str, offset: int) -> tuple[int, int] | None:
         await asyncio.sleep(0)

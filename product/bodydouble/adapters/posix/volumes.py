@@ -2,7 +2,8 @@
 
 Extended attributes are asked for: a volume says whether it has the space of names or only no such attribute. The rest
 follows from the kind of file system. Sources: statfs(2) for the numbers of kinds; Linux' documentation of vfat and
-exfat (times of 2 s and 10 ms, files of at most 4 GiB less a byte on the former, neither owners, links nor holes).
+exfat (times of 2 s and 10 ms, files of at most 4 GiB less a byte on the former, neither owners, links nor holes; names
+are kept as they were written and found in any case).
 """
 
 from __future__ import annotations
@@ -54,6 +55,7 @@ def capabilities_of(fd: int) -> Capabilities:
             largest_file=4 * 1024**3 - 1 if kind == _FAT else LARGEST,
             streams=False,
             created_grain_ns=0,
+            case_sensitive=False,
         )
     return Capabilities(attributes=0, extended=_spaces(fd), holes=kind != _RAMFS, streams=False, created_grain_ns=0)
 
