@@ -6,8 +6,7 @@
 - A symbolic link is not made; what happens to its name later happens to nothing.
 - A hole is zeros that take space. Of a file that is too long, the beginning is kept.
 - Of names that differ in case only, a volume that ignores case keeps the one that is there first. What happens to the
-  other ones happens to nothing until a mirror finds the place free. So an operation on a name that is not there is not
-  an error on such a volume, as long as the source tells case.
+  other ones happens to nothing until a mirror finds the place free.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ from bodydouble.errors import FileSystemError
 from bodydouble.replication.passing import PassingFileSystem
 from bodydouble.replication.rules import fold
 from bodydouble.replication.spelling import Spelling, Standing
+from bodydouble.replication.unplaced import Unplaced
 from bodydouble.vocabulary import paths
 from bodydouble.vocabulary.capabilities import Capabilities
 from bodydouble.vocabulary.operations import (
@@ -88,6 +88,7 @@ class FittingFileSystem(PassingFileSystem):
         self._tells_case = tells_case
         self._selects = selects
         self._spelling = Spelling(files)
+        self._unplaced = Unplaced()
         self._roots = [(key(root), root) for root in roots]
         self._key = key
         self._foreign = foreign
@@ -100,11 +101,24 @@ class FittingFileSystem(PassingFileSystem):
         """A new stream: look at the volumes again, and say again what they do not keep."""
         self._known = None
         self._told.clear()
-        self.look_again()
+        self.mirrored_again()
 
     def look_again(self) -> None:
         """Somebody else may have changed names here."""
         self._spelling.forget()
+
+    def mirrored_again(self) -> None:
+        """A mirror begins, which brings what was left out as far as it can be here by now."""
+        self.look_again()
+        self._unplaced.clear()
+
+    def resume(self) -> None:
+        """A stream goes on that an earlier daemon had begun to apply: what it left out is not known."""
+        self._unplaced.unknown = True
+
+    def removed(self, path: str) -> None:
+        """The source has nothing at ``path`` any more."""
+        self._unplaced.discard(path)
 
     # --- the port ---
 
@@ -214,7 +228,8 @@ class FittingFileSystem(PassingFileSystem):
     async def loses(self, path: str) -> bool:
         """Whether what is missing at ``path`` may be what could not be made: a link, or a name that was taken."""
         kept = await self.capabilities(path)
-        return not (kept.symbolic_links and kept.junctions) or self._ignores_case(path)
+        unplaced = self._ignores_case(path) and self._unplaced.covers(path)
+        return unplaced or not (kept.symbolic_links and kept.junctions)
 
     def _leaves_out(self, kept: Capabilities) -> bool:
         grain = 1 if kept.created_grain_ns else 0
@@ -237,31 +252,65 @@ class FittingFileSystem(PassingFileSystem):
         return await self._spelling.standing(path, self._root(path), settle)
 
     async def _has_its_place(self, operation: AnyOperation, batch: _Batch) -> bool:
-        """Whether an operation can be on what it means; if not, what follows for the rest is done.
-
-        What is not there is not mirrored yet, or was left out when something else was in its place.
-        """
-        path = operation.path
+        """Whether an operation can be on what it means; if not, what follows for the rest is done."""
         if isinstance(operation, Rename):
             return await self._can_be_renamed(operation, batch)
-        standing = await self._standing(path, batch)
-        if isinstance(operation, MakeHardLink) and await self._standing(operation.existing, batch) != "there":
-            await self._take_away(path, standing, batch)
-            return False
-        if standing == "taken" and not isinstance(operation, RemoveFile | RemoveDirectory | RemoveStream):
+        if isinstance(operation, MakeHardLink):
+            return await self._can_be_linked(operation, batch)
+        standing, path = await self._standing(operation.path, batch), operation.path
+        if isinstance(operation, RemoveFile | RemoveDirectory):
+            missing = standing == "taken" or (standing != "there" and self._unplaced.covers(path))
+            self._unplaced.discard(path)
+            return not missing and await self._must_be(standing, path, batch)
+        return await self._may_be(standing, operation, batch)
+
+    async def _may_be(self, standing: Standing, operation: AnyOperation, batch: _Batch) -> bool:
+        """Whether something is at, or can be made at, the place of its name."""
+        path = operation.path
+        if standing == "taken" or (standing == "free" and path in self._unplaced):
             self._leave_out(_ANOTHER_CASE, path)
-        return standing == "there" or (standing == "free" and isinstance(operation, _MAKING))
+            self._unplaced.add(path)
+            return False
+        makes = standing == "free" and isinstance(operation, _MAKING)
+        if standing == "there" or makes or not self._unplaced.covers(path):
+            return await self._must_be(standing, path, batch)
+        return False
+
+    async def _must_be(self, standing: Standing, path: str, batch: _Batch) -> bool:
+        """True, but where the volume would take another directory for the one that is missing."""
+        if standing == "nowhere":
+            await batch.flush()
+            raise FileSystemError("not_found", path, "it, or its directory, is not here", done=batch.number)
+        return True
+
+    async def _can_be_linked(self, operation: MakeHardLink, batch: _Batch) -> bool:
+        path, existing = operation.path, operation.existing
+        standing, other = await self._standing(path, batch), await self._standing(existing, batch)
+        if other == "taken" or (other != "there" and self._unplaced.covers(existing)):
+            await self._take_away(path, standing, batch)
+            self._unplaced.add(path)
+            return False
+        await self._must_be(other, existing, batch)
+        self._unplaced.discard(path)  # what it named before it names no more
+        return await self._may_be(standing, operation, batch)
 
     async def _can_be_renamed(self, rename: Rename, batch: _Batch) -> bool:
-        old, new = await self._standing(rename.path, batch), await self._standing(rename.new_path, batch)
-        if old == "there":
-            if new in ("there", "free") or _changes_case(rename):
-                return True
-            if new == "taken":
-                self._leave_out(_ANOTHER_CASE, rename.new_path)
-            await self._take_away(rename.path, old, batch)
-        else:  # what would come is not here; what it replaced is gone
-            await self._take_away(rename.new_path, new, batch)
+        path, new_path = rename.path, rename.new_path
+        old, new = await self._standing(path, batch), await self._standing(new_path, batch)
+        missing = old == "taken" or (old != "there" and self._unplaced.covers(path))
+        if not missing:
+            await self._must_be("nowhere" if old == "free" and not await self.loses(path) else old, path, batch)
+            if new == "nowhere" and not self._unplaced.covers(new_path):
+                await self._must_be(new, new_path, batch)
+        self._unplaced.move(path, new_path)
+        if missing:  # what would come is not here; what it replaced is gone
+            await self._take_away(new_path, new, batch)
+        elif new in ("there", "free") or _changes_case(rename):
+            return True
+        else:
+            self._leave_out(_ANOTHER_CASE, new_path)
+            await self._take_away(path, old, batch)
+        self._unplaced.add(new_path)
         return False
 
     async def _take_away(self, path: str, standing: Standing, batch: _Batch) -> None:

@@ -1,7 +1,8 @@
 """Pairing: which of the replica's entries in a directory is which of the source's.
 
 Names that are equal belong together. Where one side ignores case, what is left belongs together by its folded name, and
-of the source's names that differ in case only the target has room for one: the one that it has already, or the first.
+of the source's names that differ in case only the target has room for one: the one that it has already, or the first
+that it gets.
 """
 
 from __future__ import annotations
@@ -71,9 +72,11 @@ def _by_folded_names(
             pairs.append(each)
         elif beside is not None:
             pairs.append(Pair(each.here, None, beside))
-        else:
+        elif (there := rest.pop(key, None)) is not None:
             taken[key] = each.here
-            pairs.append(Pair(each.here, rest.pop(key, None)))
+            pairs.append(Pair(each.here, there))
+        else:
+            pairs.append(each)  # if the target gets several of these, it decides
     # What is spelled like something here in another case could not be here beside it: that it is not says nothing.
     mine = _places(each.here for each in exact)
     return pairs, [listed for name, listed in children.items() if fold(name) not in mine]

@@ -199,6 +199,7 @@ class Replica:
     def resume(self, stream: str, applied: int, *, mirroring: bool) -> None:
         """The daemon was restarted where ``stream`` had been applied up to ``applied``."""
         self.stream, self.applied, self.mirroring = stream, applied, mirroring
+        self._file_system.resume()
         self._overflow = mirroring  # what had been skipped is not known any more: the mirror looks at everything again
 
     # --- checks on what a peer sends ---
@@ -411,7 +412,7 @@ class Replica:
 
     async def _start_mirror(self) -> None:
         self.mirroring = True
-        self._file_system.look_again()
+        self._file_system.mirrored_again()
         if self.record.mirror_stopped:
             self._forget_skipped()  # a mirror of everything follows, whatever was skipped until now
         await self.change(complete=False, mirror_stopped=False)
@@ -510,6 +511,7 @@ class Replica:
     async def _remove_tree(self, path: str) -> None:
         """Remove what the rules select at and beneath ``path``, children first."""
         found = [entry] if (entry := await self._file_system.stat(path)) is not None else []
+        self._file_system.removed(path)
         order: list[Entry] = []
         while found:
             order.append(each := found.pop())

@@ -21,7 +21,7 @@ from bodydouble.replication.applier import Applier, PositionRecord
 from bodydouble.replication.context import Context
 from bodydouble.replication.groups import Group, Window
 from bodydouble.replication.journal.journal import Journal
-from bodydouble.replication.protocol import Item, ListRequest, MirrorComplete, MirrorStart, RemoveTree
+from bodydouble.replication.protocol import Item, ListRequest, MirrorComplete, MirrorStart, Placement, RemoveTree
 from bodydouble.replication.replica import Replica, ReplicaRecord
 from bodydouble.replication.rules import fold
 from bodydouble.replication.settings import ReplicationSettings
@@ -67,7 +67,7 @@ HIDDEN = Metadata(2)
 class TargetMachine:
     """One replica with its queue on a volume that can lose its power; `load` is the daemon's start."""
 
-    def __init__(self, volume: Any) -> None:
+    def __init__(self, volume: Any, *, tells_case: bool = False) -> None:
         self.volume = volume
         self.host = memory_host("TARGET", volume)
         self.store = StateStore(volume, "C:/state", self.host.clock)
@@ -75,7 +75,9 @@ class TargetMachine:
         settings = ReplicationSettings(retry_interval=0.001, settle_interval=0.0)
         trust = Trust(self.host, self.store, self.events)
         self.context = Context(self.host, settings, self.events, ["C:/state"], trust)
-        record = ReplicaRecord(number=1, source="SOURCE", replication_set=SET)
+        record = ReplicaRecord(
+            number=1, source="SOURCE", replication_set=SET, placement=Placement(case_sensitive=tells_case)
+        )
         self.replica = Replica(self.context, record, _saved)
         journal = Journal(volume, "C:/state/target-queue-1", self.host.clock, 2000)
         self.queue = TargetQueue(journal, 3000, self.replica.selection.key)
@@ -102,9 +104,14 @@ def _spawn(part: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
 # --- operation sequences that a source could have sent ----------------------------------------------------------------
 
 
-def valid(drawn: Sequence[AnyOperation]) -> list[AnyOperation]:
+def valid(drawn: Sequence[AnyOperation], *, tells_case: bool = False) -> list[AnyOperation]:
     """Those of the drawn operations that a volume carries out; a created file is cut, as `translate` has it."""
-    model = MemoryVolume(case_sensitive=False)
+    return modelled(drawn, tells_case=tells_case)[0]
+
+
+def modelled(drawn: Sequence[AnyOperation], *, tells_case: bool) -> tuple[list[AnyOperation], MemoryVolume]:
+    """The same, and what becomes of the volume."""
+    model = MemoryVolume(case_sensitive=tells_case)
     made: list[AnyOperation] = []
     for path in ("C:", ROOT):
         model.nodes[model.key(path)] = dataclasses.replace(model.nodes["/"], path=path, body=FileBody(0))
@@ -119,7 +126,7 @@ def valid(drawn: Sequence[AnyOperation]) -> list[AnyOperation]:
         made.append(operation)
         if isinstance(operation, CreateFile):
             made += [Truncate(operation.path, 0, operation.mtime_ns), RemoveStream(operation.path, "")]
-    return made
+    return made, model
 
 
 paths_ = st.sampled_from(FILES)
@@ -169,12 +176,14 @@ def picture(volume: CuttableVolume, directory: str = ROOT) -> dict[str, tuple[An
     return found
 
 
-async def prepared(kind: str, seed: int, upfront: Sequence[AnyOperation], bodies: Sequence[Body]) -> TargetMachine:
+async def prepared(
+    kind: str, seed: int, upfront: Sequence[AnyOperation], bodies: Sequence[Body], *, tells_case: bool = False
+) -> TargetMachine:
     """A target that has applied ``upfront`` and received ``bodies``."""
     volume = CuttableVolume(kind, seed)
     for path in ("C:/state", ROOT):
         await volume.apply([MakeDirectory(path, Metadata())])
-    machine = TargetMachine(volume)
+    machine = TargetMachine(volume, tells_case=tells_case)
     await machine.applier.begin("stream")
     if upfront:
         await machine.receive(upfront)

@@ -6,6 +6,7 @@ import errno
 import os
 import stat as modes
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING
 
 from bodydouble.adapters.posix.codes import on_path
@@ -259,6 +260,10 @@ class Batch:
         source, target = self._directory(paths.parent(old)), self._directory_of_other(new)
         self._let_go(old)
         self._let_go(new)
+        if self._changes_case(old, new):
+            self._spell(paths.name(old), paths.name(new), source.fd)
+            source.dirty = True
+            return
         try:
             os.rename(paths.name(old), paths.name(new), src_dir_fd=source.fd, dst_dir_fd=target.fd)
         except (IsADirectoryError, NotADirectoryError) as error:
@@ -267,6 +272,22 @@ class Batch:
             # rename(2) leaves two names of one file as they are; the operation says that the old one goes.
             os.unlink(paths.name(old), dir_fd=source.fd)
         source.dirty = target.dirty = True
+
+    def _changes_case(self, old: str, new: str) -> bool:
+        """Whether the volume takes both names for one: then they lead to one thing that has no two names."""
+        if old == new or old.casefold() != new.casefold() or paths.parent(old) != paths.parent(new):
+            return False
+        here, there = self._status_if_any(old), self._status_if_any(new)
+        if here is None or there is None or (here.st_dev, here.st_ino) != (there.st_dev, there.st_ino):
+            return False
+        return modes.S_ISDIR(here.st_mode) or here.st_nlink == 1
+
+    @staticmethod
+    def _spell(name: str, spelled: str, directory: int) -> None:
+        """Give a thing another spelling. By way of a third name: rename(2) does nothing when both lead to one thing."""
+        between = next(each for each in (f".bodydouble-{number}" for number in count()) if _is_free(each, directory))
+        os.rename(name, between, src_dir_fd=directory, dst_dir_fd=directory)
+        os.rename(between, spelled, src_dir_fd=directory, dst_dir_fd=directory)
 
     def _directory_of_other(self, path: str) -> _Held:
         with on_path(path):
@@ -363,3 +384,11 @@ class Batch:
 
 def _set_mtime(fd: int, mtime_ns: int) -> None:
     os.utime(fd, ns=(os.fstat(fd).st_atime_ns, mtime_ns))
+
+
+def _is_free(name: str, directory: int) -> bool:
+    try:
+        os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return True
+    return False
