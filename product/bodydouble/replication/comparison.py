@@ -21,12 +21,17 @@ _TIME_GRAIN_NS = 100
 
 def same_time(here: Entry, there: Entry, kept: Capabilities) -> bool:
     """Whether both were last written at the same moment, as far as the volumes keep it."""
-    return abs(here.mtime_ns - there.mtime_ns) < _grain(kept)
+    return abs(_written(here, kept) - _written(there, kept)) < _grain(kept)
 
 
 def is_newer(here: Entry, there: Entry, kept: Capabilities) -> bool:
     """Whether ``here`` was written later than ``there``."""
-    return here.mtime_ns - there.mtime_ns >= _grain(kept)
+    return _written(here, kept) - _written(there, kept) >= _grain(kept)
+
+
+def _written(entry: Entry, kept: Capabilities) -> int:
+    """When it was last written, as far as the volumes can say."""
+    return min(max(entry.mtime_ns, kept.earliest_ns), kept.latest_ns)
 
 
 def _grain(kept: Capabilities) -> int:

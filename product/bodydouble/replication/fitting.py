@@ -5,8 +5,8 @@
   copies stay equal.
 - A symbolic link is not made; what happens to its name later happens to nothing.
 - A hole is zeros that take space. Of a file that is too long, the beginning is kept.
-- Of names that differ in case only, a volume that ignores case keeps the one that is there first. What happens to the
-  other ones happens to nothing until a mirror finds the place free.
+- A name that the volume cannot have is left out. Of names that differ in case only, a volume that ignores case keeps
+  the one that is there first. What happens to the other ones happens to nothing until a mirror finds the place free.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ _COPY_BYTES = 1024 * 1024
 _ON_A_NAME = (Rename, RemoveFile, RemoveDirectory, SetMetadata, SetTimes, StreamOperation)
 """What may happen to the name of a link that was not made."""
 _MAKING = (CreateFile, MakeDirectory, MakeSymbolicLink, MakeHardLink)
-_ANOTHER_CASE = "names that differ in case only"
+_NO_PLACE = {"taken": "names that differ in case only", "nameless": "names that the volume cannot have"}
+"""What is left out, by how its path stands."""
 
 
 class FittingFileSystem(PassingFileSystem):
@@ -234,7 +235,10 @@ class FittingFileSystem(PassingFileSystem):
     def _leaves_out(self, kept: Capabilities) -> bool:
         grain = 1 if kept.created_grain_ns else 0
         case_sensitive = kept.case_sensitive or not self._tells_case
-        found = msgspec.structs.replace(kept, time_grain_ns=1, created_grain_ns=grain, case_sensitive=case_sensitive)
+        found = msgspec.structs.replace(
+            kept, time_grain_ns=1, created_grain_ns=grain, case_sensitive=case_sensitive,
+            every_name=True, earliest_ns=_EVERYTHING.earliest_ns, latest_ns=_EVERYTHING.latest_ns,
+        )  # fmt: skip
         return found != _EVERYTHING
 
     # --- names that differ in case only ---
@@ -248,6 +252,8 @@ class FittingFileSystem(PassingFileSystem):
         return next((root for _, root in self._roots if paths.is_beneath(path, root)), None)
 
     async def _standing(self, path: str, batch: _Batch | None = None) -> Standing:
+        if not self._kept(path).keeps_name(paths.name(path)):
+            return "nameless"
         settle = _Batch(self._files, self._spelling, durable=False).flush if batch is None else batch.flush
         return await self._spelling.standing(path, self._root(path), settle)
 
@@ -259,7 +265,7 @@ class FittingFileSystem(PassingFileSystem):
             return await self._can_be_linked(operation, batch)
         standing, path = await self._standing(operation.path, batch), operation.path
         if isinstance(operation, RemoveFile | RemoveDirectory):
-            missing = standing == "taken" or (standing != "there" and self._unplaced.covers(path))
+            missing = standing in _NO_PLACE or (standing != "there" and self._unplaced.covers(path))
             self._unplaced.discard(path)
             return not missing and await self._must_be(standing, path, batch)
         return await self._may_be(standing, operation, batch)
@@ -267,8 +273,8 @@ class FittingFileSystem(PassingFileSystem):
     async def _may_be(self, standing: Standing, operation: AnyOperation, batch: _Batch) -> bool:
         """Whether something is at, or can be made at, the place of its name."""
         path = operation.path
-        if standing == "taken" or (standing == "free" and path in self._unplaced):
-            self._leave_out(_ANOTHER_CASE, path)
+        if standing in _NO_PLACE or (standing == "free" and path in self._unplaced):
+            self._leave_out(_NO_PLACE.get(standing, _NO_PLACE["taken"]), path)
             self._unplaced.add(path)
             return False
         makes = standing == "free" and isinstance(operation, _MAKING)
@@ -286,7 +292,7 @@ class FittingFileSystem(PassingFileSystem):
     async def _can_be_linked(self, operation: MakeHardLink, batch: _Batch) -> bool:
         path, existing = operation.path, operation.existing
         standing, other = await self._standing(path, batch), await self._standing(existing, batch)
-        if other == "taken" or (other != "there" and self._unplaced.covers(existing)):
+        if other in _NO_PLACE or (other != "there" and self._unplaced.covers(existing)):
             await self._take_away(path, standing, batch)
             self._unplaced.add(path)
             return False
@@ -297,7 +303,7 @@ class FittingFileSystem(PassingFileSystem):
     async def _can_be_renamed(self, rename: Rename, batch: _Batch) -> bool:
         path, new_path = rename.path, rename.new_path
         old, new = await self._standing(path, batch), await self._standing(new_path, batch)
-        missing = old == "taken" or (old != "there" and self._unplaced.covers(path))
+        missing = old in _NO_PLACE or (old != "there" and self._unplaced.covers(path))
         if not missing:
             await self._must_be("nowhere" if old == "free" and not await self.loses(path) else old, path, batch)
             if new == "nowhere" and not self._unplaced.covers(new_path):
@@ -308,7 +314,7 @@ class FittingFileSystem(PassingFileSystem):
         elif new in ("there", "free") or _changes_case(rename):
             return True
         else:
-            self._leave_out(_ANOTHER_CASE, new_path)
+            self._leave_out(_NO_PLACE.get(new, _NO_PLACE["taken"]), new_path)
             await self._take_away(path, old, batch)
         self._unplaced.add(new_path)
         return False

@@ -11,6 +11,7 @@ from bodydouble.replication.names import NameGroups
 from bodydouble.replication.protocol import RemoveTree
 from bodydouble.replication.touches import Touches
 from bodydouble.vocabulary.capabilities import Capabilities
+from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.operations import MakeHardLink, Operation, Rename, changes_names
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Linking:
         self._renames = Touches(key)
         self._copied: set[str] = set()
         """Files that were sent from a volume without hard links."""
+        self._told = False
 
     # --- what is known of names ---
 
@@ -135,10 +137,19 @@ class Linking:
 
     # --- joining ---
 
+    def _tell(self, path: str) -> None:
+        """Names become copies, which the target cannot see: it gets a file for each of them."""
+        if not self._told:
+            self._told = True
+            self._outlet.report(EventCode.NOT_KEPT, f"mirror: hard links are not kept there, first of {path}")
+
     async def join(self, here: Entry) -> bool:
         """Queue one more name of a file that the replica has under another; False when it must be sent itself."""
         first = self._groups.first(here)
-        if first is None or self._groups.alone(here.path) or not self.kept.hard_links:
+        if first is None or self._groups.alone(here.path):
+            return False
+        if not self.kept.hard_links:
+            self._tell(here.path)
             return False
         now = self._renames.now
         leader = await self._file_system.stat(first)

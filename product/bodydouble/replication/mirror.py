@@ -286,7 +286,7 @@ class Mirror:
         """Make one path of the source equal, if the target has room for it; the directory to go into, if it is one."""
         found = self._pairing.trusted(found)
         here, there = found.here, found.there
-        if found.beside is not None:
+        if found.why:
             self._outlet.put(SetMetadata(here.path, here.metadata))  # makes nothing; the target says what it lacks
             if here.kind != "directory":
                 self._skip(here)
@@ -318,6 +318,8 @@ class Mirror:
     async def _match(self, here: Entry, there: ListedEntry | None, mark: int) -> None:
         """Make a file or a symbolic link equal."""
         if here.kind == "link" and not keeps_link(here, self._kept):
+            if here.target is not None and not self._touches.since(here.path, mark):  # the target says what it lacks
+                self._outlet.put(MakeSymbolicLink(here.path, here.target, here.metadata, here.mtime_ns, here.directory))
             self._tally.file()
             return
         if self._is_cut(here, there) or self._leaves_alone(here, there):

@@ -34,11 +34,23 @@ class Pair:
         here: the source's.
         there: the target's, perhaps spelled in another case.
         beside: what of the source has the place on the target, because its name differs from this one's in case only.
+        nameless: the target's volume can have no such name.
     """
 
     here: Entry
     there: ListedEntry | None
     beside: Entry | None = None
+    nameless: bool = False
+
+    @property
+    def why(self) -> str:
+        """Why the target cannot have it, in words; empty when it can."""
+        return "its volume can have no such name" if self.nameless else why_not_beside(self.beside)
+
+
+def why_not_beside(other: Entry | None) -> str:
+    """Why the target cannot have something that differs from ``other`` in case only, in words."""
+    return "" if other is None else f"there is {paths.name(other.path)}, and case tells no names apart"
 
 
 def pair(
@@ -70,6 +82,8 @@ def _by_folded_names(
         beside = taken.get(key)
         if each.there is not None or not _has_place(each.here, kept):
             pairs.append(each)
+        elif not kept.keeps_name(paths.name(each.here.path)):
+            pairs.append(replace(each, nameless=True))
         elif beside is not None:
             pairs.append(Pair(each.here, None, beside))
         elif (there := rest.pop(key, None)) is not None:

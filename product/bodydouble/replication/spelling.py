@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 
     Settle = Callable[[], Awaitable[None]]
 
-Standing = Literal["there", "free", "taken", "nowhere"]
-"""Of a path: it is there by just this name; nothing is there; something else is in its place; it has no directory."""
+Standing = Literal["there", "free", "taken", "nameless", "nowhere"]
+"""Of a path: it is there by just this name; nothing is there; something else is in its place; it can have no such name;
+it has no directory."""
 
 MAX_NAMES = 200_000
 """That are remembered; beyond it they are looked up again."""

@@ -25,7 +25,7 @@ from bodydouble.replication.directory_times import directories_of
 from bodydouble.replication.holes import has_holes
 from bodydouble.replication.keeping import Keeping
 from bodydouble.replication.names import SameNames
-from bodydouble.replication.pairing import Pairing, pair
+from bodydouble.replication.pairing import Pairing, pair, why_not_beside
 from bodydouble.replication.protocol import BLOCK_BYTES, SMALL_FILE_BYTES, ListedEntry, RemoveTree
 from bodydouble.replication.questions import Outlet, Questions
 from bodydouble.replication.touches import Touches
@@ -152,7 +152,7 @@ class Verification:
         mark = self._touches.now
         there, beside = await self._pairing.look(path)
         here = await self._file_system.stat(path)
-        stack = await self._compare(path, here, there, mark, beside)
+        stack = await self._compare(path, here, there, mark, why_not_beside(beside))
         while stack and deep:
             stack.extend(reversed(await self._directory(stack.pop())))
 
@@ -169,13 +169,13 @@ class Verification:
         deeper: list[str] = []
         pairs, orphans = pair([each for each in listing if self._selection.replicates(each.path)], there, self._kept)
         for each in pairs:
-            deeper += await self._compare(each.here.path, each.here, each.there, mark, each.beside)
+            deeper += await self._compare(each.here.path, each.here, each.there, mark, each.why)
         for orphan in orphans:
             deeper += await self._compare(orphan.entry.path, None, orphan, mark)
         return deeper
 
     async def _compare(
-        self, path: str, here: Entry | None, there: ListedEntry | None, mark: int, beside: Entry | None = None
+        self, path: str, here: Entry | None, there: ListedEntry | None, mark: int, why: str = ""
     ) -> list[str]:
         """Judge one path; itself when it is a directory on the source whose inside is to be compared."""
         if self._touches.since(path, mark) or (there is not None and self._touches.since(there.entry.path, mark)):
@@ -186,10 +186,10 @@ class Verification:
             self._judge_orphan(there)
             return []
         if here.kind == "directory":
-            await self._judge_directory(here, there, mark, beside)
+            await self._judge_directory(here, there, mark, why)
             return [path]
         if self._selection.selects(path) and not (here.kind == "link" and not keeps_link(here, self._kept)):
-            await self._judge_file(here, there, mark, beside)
+            await self._judge_file(here, there, mark, why)
         return []
 
     def _is_still(self, directory: str) -> bool:
@@ -207,7 +207,7 @@ class Verification:
         self._find(Difference(path, "orphan", "a directory" if there.entry.directory else ""))
         self._count(orphans=1)
 
-    async def _judge_directory(self, here: Entry, there: ListedEntry | None, mark: int, beside: Entry | None) -> None:
+    async def _judge_directory(self, here: Entry, there: ListedEntry | None, mark: int, why: str) -> None:
         try:
             words = (
                 ""
@@ -224,7 +224,7 @@ class Verification:
             return
         self._count(directories=1)
         if there is None:
-            self._find(Difference(here.path, "missing", _why_missing(beside) or "a directory"))
+            self._find(Difference(here.path, "missing", why or "a directory"))
             self._count(missing=1)
         elif words:
             shallow = there.entry.directory and not self._misspelt(here, there)
@@ -238,7 +238,7 @@ class Verification:
             "" if name == paths.name(here.path) or here.path in self._selection.roots else f"there it is called {name}"
         )
 
-    async def _judge_file(self, here: Entry, there: ListedEntry | None, mark: int, beside: Entry | None) -> None:
+    async def _judge_file(self, here: Entry, there: ListedEntry | None, mark: int, why: str) -> None:
         try:
             words = "" if there is None else self._misspelt(here, there) or difference(here, there.entry, self._kept)
             if there is not None and not words:
@@ -259,7 +259,7 @@ class Verification:
                 self.findings.paths.append(other)  # a mirror needs to meet both
         self._count(files=1, bytes=here.size)
         if there is None:
-            self._find(Difference(here.path, "missing", _why_missing(beside)))
+            self._find(Difference(here.path, "missing", why))
             self._count(missing=1)
         elif words and self._options.newer_only and not is_newer(here, there.entry, self._kept):
             self._count(not_newer=1)
@@ -333,8 +333,3 @@ class Verification:
         totals = self.findings.totals
         grown = {name: getattr(totals, name) + count for name, count in more.items()}
         self.findings.totals = msgspec.structs.replace(totals, **grown)
-
-
-def _why_missing(beside: Entry | None) -> str:
-    """In words; empty when there is no reason."""
-    return "" if beside is None else f"there is {paths.name(beside.path)}, and case tells no names apart"

@@ -6,6 +6,8 @@ import msgspec
 
 EVERY_BIT = 0xFFFFFFFF
 LARGEST = 2**62
+EVER = 2**63 - 1
+_REFUSED = frozenset('"*:<>?|\\')
 
 
 class Capabilities(msgspec.Struct, frozen=True, array_like=True):
@@ -24,6 +26,9 @@ class Capabilities(msgspec.Struct, frozen=True, array_like=True):
         streams: whether there may be named streams.
         created_grain_ns: creation times are kept to so many nanoseconds; 0: they cannot be set.
         case_sensitive: whether two names that differ in case only are two files.
+        every_name: whether a name may have every character and end with any; otherwise see `keeps_name`.
+        earliest_ns: times of last write before this one become another one.
+        latest_ns: those after this one, too.
     """
 
     security: bool = True
@@ -38,10 +43,17 @@ class Capabilities(msgspec.Struct, frozen=True, array_like=True):
     streams: bool = True
     created_grain_ns: int = 1
     case_sensitive: bool = True
+    every_name: bool = True
+    earliest_ns: int = -EVER
+    latest_ns: int = EVER
 
     def keeps_extended(self, name: str) -> bool:
         """Whether it keeps an extended attribute of that name."""
         return name.startswith(self.extended)
+
+    def keeps_name(self, name: str) -> bool:
+        """Whether it can have a file of this name."""
+        return self.every_name or not (_REFUSED.intersection(name) or name.endswith((".", " ")))
 
 
 def common(one: Capabilities, other: Capabilities) -> Capabilities:
@@ -62,4 +74,7 @@ def common(one: Capabilities, other: Capabilities) -> Capabilities:
         streams=one.streams and other.streams,
         created_grain_ns=max(grains) if all(grains) else 0,
         case_sensitive=one.case_sensitive and other.case_sensitive,
+        every_name=one.every_name and other.every_name,
+        earliest_ns=max(one.earliest_ns, other.earliest_ns),
+        latest_ns=min(one.latest_ns, other.latest_ns),
     )

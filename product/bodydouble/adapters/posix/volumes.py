@@ -3,7 +3,7 @@
 Extended attributes are asked for: a volume says whether it has the space of names or only no such attribute. The rest
 follows from the kind of file system. Sources: statfs(2) for the numbers of kinds; Linux' documentation of vfat and
 exfat (times of 2 s and 10 ms, files of at most 4 GiB less a byte on the former, neither owners, links nor holes; names
-are kept as they were written and found in any case).
+are kept as they were written and found in any case, some characters are refused, a dot at the end is dropped).
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from bodydouble.vocabulary.capabilities import LARGEST, Capabilities
 _FAT, _EXFAT, _RAMFS = 0x4D44, 0x2011BAB0, 0x858458F6
 _SPACES = {"user.": "user.bodydouble", "trusted.": "trusted.bodydouble", "system.posix_acl_": ACCESS_LIST}
 _CAPABILITY = "security.capability"
+_EARLIEST_NS, _LATEST_NS = 315_619_200_000_000_000, 4_354_732_800_000_000_000
+"""The years 1980 to 2107 without their first and last days: the volumes keep local time."""
 
 
 def mounted_beneath(path: str) -> list[str]:
@@ -56,6 +58,9 @@ def capabilities_of(fd: int) -> Capabilities:
             streams=False,
             created_grain_ns=0,
             case_sensitive=False,
+            every_name=False,
+            earliest_ns=_EARLIEST_NS,
+            latest_ns=_LATEST_NS,
         )
     return Capabilities(attributes=0, extended=_spaces(fd), holes=kind != _RAMFS, streams=False, created_grain_ns=0)
 
