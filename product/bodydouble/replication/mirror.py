@@ -14,6 +14,8 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from bodydouble.errors import BodydoubleError, FileSystemError
 from bodydouble.replication.agenda import Agenda
 from bodydouble.replication.comparison import (
@@ -498,6 +500,8 @@ class Mirror:
         await self._room()
         digests = await self._digests(listed, there)
         equal = there is None and not self._touches.since(listed.path, self._plan.begun)
+        if digests and not self._kept.holes:  # compared by blocks, zeros and all, as it is there
+            listed = msgspec.structs.replace(listed, sparse=False)
         await self._sending.send(listed, digests, mark, empty=equal)
 
     async def _digests(self, listed: Entry, there: ListedEntry | None) -> list[bytes]:
