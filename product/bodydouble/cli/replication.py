@@ -19,6 +19,7 @@ from bodydouble.cli.session import (
     pass_session,
     path_argument,
 )
+from bodydouble.control.client import find_connection
 from bodydouble.errors import ConnectionStateError, InputError
 from bodydouble.vocabulary.records import (
     AutoRemirror,
@@ -222,7 +223,7 @@ async def until_mirrored(client: ControlClient, status: ConnectionStatus) -> Con
             told = _tell(status, told)
             update(status.mirror)
             await asyncio.sleep(POLL)
-            status = await _connection(client, status.id)
+            status = await find_connection(client, status.id)
         update(status.mirror)
     if status.state != "replicating":
         raise ConnectionStateError(f"connection {status.id} is {status.state}: {status.detail or 'no mirror runs'}")
@@ -235,10 +236,3 @@ def _tell(status: ConnectionStatus, told: str) -> str:
         return told
     click.echo(output.plain(f"bodydouble: connection {status.id} is {status.state}: {status.detail}"), err=True)
     return status.detail
-
-
-async def _connection(client: ControlClient, id_: int) -> ConnectionStatus:
-    for status in await client.connections():
-        if status.id == id_:
-            return status
-    raise ConnectionStateError(f"connection {id_} was disconnected meanwhile")

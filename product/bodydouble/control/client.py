@@ -12,7 +12,7 @@ import httpx
 import msgspec
 
 from bodydouble.control.settings import is_loopback
-from bodydouble.errors import ControlError, InputError, UnreachableError
+from bodydouble.errors import ConnectionStateError, ControlError, InputError, UnreachableError
 from bodydouble.security.tls import HTTP_PROTOCOL, certificate_of, client_context, http_client_context
 from bodydouble.vocabulary.active_name import ActiveNameStatus, NewActiveName
 from bodydouble.vocabulary.applications import Uncovered
@@ -533,6 +533,18 @@ def _base(scheme: str, host: str, port: int) -> httpx.URL:
         return httpx.URL(f"{scheme}://{literal}:{port}/v1/")
     except httpx.InvalidURL as error:
         raise InputError(f"not the name or address of a machine: {host!r}") from error
+
+
+async def find_connection(client: ControlClient, id_: int) -> ConnectionStatus:
+    """How a connection stands that was there a moment ago.
+
+    Raises:
+        ConnectionStateError: it is there no more.
+    """
+    for status in await client.connections():
+        if status.id == id_:
+            return status
+    raise ConnectionStateError(f"connection {id_} was disconnected meanwhile")
 
 
 async def fetch_certificate(host: str, port: int) -> bytes:

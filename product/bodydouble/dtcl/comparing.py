@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from bodydouble.control.client import find_connection
 from bodydouble.dtcl.connecting import age, base, mapping, port
 from bodydouble.dtcl.scheduling import verification_options
 from bodydouble.dtcl.session import carries_out, until
@@ -134,17 +135,10 @@ async def _wait_for(session: Session, call: Call, done: Callable[[ConnectionStat
         stuck = 0 if status.state in ("replicating", *_ON_THE_WAY) else stuck + 1
         return stuck >= LOOKS or (status.state == "replicating" and done(status))
 
-    status = await until(call, lambda: _connection(client, id_), ended)
+    status = await until(call, lambda: find_connection(client, id_), ended)
     if status.state != "replicating":
         raise ConnectionStateError(f"connection {id_} is {status.state}: {status.detail or 'no mirror runs'}")
     return status
-
-
-async def _connection(client: ControlClient, id_: int) -> ConnectionStatus:
-    for status in await client.connections():
-        if status.id == id_:
-            return status
-    raise ConnectionStateError(f"connection {id_} was disconnected meanwhile")
 
 
 @carries_out("wait_on_verify")

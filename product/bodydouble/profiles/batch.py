@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING
 
 from bodydouble.errors import InputError
+from bodydouble.profiles.characters import refuse_characters
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -98,7 +99,9 @@ def checked_name(name: str) -> str:
         raise InputError("source: expected the source's computer name: its services run only under that name")
     if len(name) > _LONGEST_NAME:
         raise InputError(f"source: {name!r} has {len(name)} characters; a computer name has at most {_LONGEST_NAME}")
-    _refuse(name, _PLAIN_NAME, "source", "a computer name that cmd.exe takes as it is has letters, digits, @ # $ _ ~ -")
+    refuse_characters(
+        name, _PLAIN_NAME, "source", "a computer name that cmd.exe takes as it is has letters, digits, @ # $ _ ~ -"
+    )
     return name.upper()
 
 
@@ -106,11 +109,5 @@ def _checked_directory(directory: str) -> str:
     place = directory.replace("/", "\\").rstrip("\\")
     if not _DRIVE.match(place + "\\"):
         raise InputError(f"directory: expected a drive and a directory such as C:\\Bodydouble, got {directory!r}")
-    _refuse(place, _PLAIN_IN_QUOTES, "directory", "a batch file could not name it", begin=2)
+    refuse_characters(place, _PLAIN_IN_QUOTES, "directory", "a batch file could not name it", begin=2)
     return place[:1].upper() + place[1:]
-
-
-def _refuse(text: str, allowed: re.Pattern[str], what: str, why: str, begin: int = 0) -> None:
-    for position, character in enumerate(text, 1):
-        if position > begin and not allowed.fullmatch(character):
-            raise InputError(f"{what}: {text!r}: character {position}, {character!r}, is not allowed: {why}")

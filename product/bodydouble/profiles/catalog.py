@@ -14,56 +14,63 @@ _ADMIN = ProfileService(name="IISADMIN", display_name="IIS Admin Service", part=
 _FTP = ProfileService(name="MSFTPSVC", display_name="FTP Publishing Service", needs=("IISADMIN",))
 _WEB = ProfileService(name="W3SVC", display_name="World Wide Web Publishing Service", needs=("IISADMIN",))
 
-IIS_4 = Profile(
-    name="iis4",
-    title="IIS 4.0",
-    system="windows-nt-4",
-    system_title="Windows NT 4.0",
+
+def _if_chosen(name: str, display_name: str, *other_names: str) -> ProfileService:
+    """Mail or news, which few sites have."""
+    return ProfileService(
+        name=name, display_name=display_name, other_names=other_names, needs=("IISADMIN",), part="if chosen"
+    )
+
+
+def _iis(version: str, system: str, system_title: str, *services: ProfileService, service_pack: int = 0) -> Profile:
+    """What every version of IIS has in common: where its data and scripts lie, and that it minds the name."""
+    return Profile(
+        name=f"iis{version[0]}",
+        title=f"IIS {version}",
+        system=system,
+        system_title=system_title,
+        service_pack=service_pack,
+        services=services,
+        directories=("<drive>:/InetPub",),
+        name_sensitive=True,
+        language="batch",
+        script_files={"post-failover": "POSTOVER.BAT", "pre-failback": "PREBACK.BAT"},
+        script_directory=r"C:\Bodydouble",
+    )
+
+
+IIS_4 = _iis(
+    "4.0",
+    "windows-nt-4",
+    "Windows NT 4.0",
+    _ADMIN,
+    ProfileService(name="cisvc", display_name="Content Index"),
+    _FTP,
+    _if_chosen("SMTPSVC", "Microsoft SMTP Service"),
+    _if_chosen("NNTPSVC", "Microsoft NNTP Service"),
+    _WEB,
     service_pack=4,
-    services=(
-        _ADMIN,
-        ProfileService(name="cisvc", display_name="Content Index"),
-        _FTP,
-        ProfileService(name="SMTPSVC", display_name="Microsoft SMTP Service", needs=("IISADMIN",), part="if chosen"),
-        ProfileService(name="NNTPSVC", display_name="Microsoft NNTP Service", needs=("IISADMIN",), part="if chosen"),
-        _WEB,
-    ),
-    directories=("<drive>:/InetPub",),
-    name_sensitive=True,
-    language="batch",
-    script_files={"post-failover": "POSTOVER.BAT", "pre-failback": "PREBACK.BAT"},
-    script_directory=r"C:\Bodydouble",
 )
 
-IIS_5 = Profile(
-    name="iis5",
-    title="IIS 5.0",
-    system="windows-2000",
-    system_title="Windows 2000",
-    services=(
-        _ADMIN,
-        _FTP,
-        ProfileService(
-            name="SMTPSVC",
-            display_name="Simple Mail Transport Protocol (SMTP)",
-            other_names=("Microsoft SMTP Service", "Simple Mail Transport Protocol"),
-            needs=("IISADMIN",),
-            part="if chosen",
-        ),
-        ProfileService(
-            name="NNTPSVC",
-            display_name="Network News Transport Protocol (NNTP)",
-            other_names=("Microsoft NNTP Service", "Network News Transport Protocol"),
-            needs=("IISADMIN",),
-            part="if chosen",
-        ),
-        _WEB,
+IIS_5 = _iis(
+    "5.0",
+    "windows-2000",
+    "Windows 2000",
+    _ADMIN,
+    _FTP,
+    _if_chosen(
+        "SMTPSVC",
+        "Simple Mail Transport Protocol (SMTP)",
+        "Microsoft SMTP Service",
+        "Simple Mail Transport Protocol",
     ),
-    directories=("<drive>:/InetPub",),
-    name_sensitive=True,
-    language="batch",
-    script_files={"post-failover": "POSTOVER.BAT", "pre-failback": "PREBACK.BAT"},
-    script_directory=r"C:\Bodydouble",
+    _if_chosen(
+        "NNTPSVC",
+        "Network News Transport Protocol (NNTP)",
+        "Microsoft NNTP Service",
+        "Network News Transport Protocol",
+    ),
+    _WEB,
 )
 
 NGINX = Profile(

@@ -7,6 +7,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from bodydouble.errors import InputError
+from bodydouble.profiles.characters import refuse_characters
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,6 +81,4 @@ def checked_name(name: str) -> str:
 def _refuse(text: str, allowed: re.Pattern[str], what: str, why: str) -> None:
     if not text or text.startswith("-"):
         raise InputError(f"{what}: {text!r} is no name: {why}, and begins with no hyphen")
-    for position, character in enumerate(text, 1):
-        if not allowed.fullmatch(character):
-            raise InputError(f"{what}: {text!r}: character {position}, {character!r}, is not allowed: {why}")
+    refuse_characters(text, allowed, what, why)

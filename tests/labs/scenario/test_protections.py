@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.labs.scenario.wrong_files import refused, unnumbered
 
 from bodydouble_labs.errors import LabError, ScenarioError
 from bodydouble_labs.scenario.loader import find, load
@@ -16,17 +17,6 @@ if TYPE_CHECKING:
 
 SHIPPED = find("three-sources")
 SITE = r"site: {root: 'C:\x', pages: 1, page_bytes: 1}"
-
-
-def refused(directory: Path, old: str, new: str) -> ScenarioError:
-    """The error of the shipped file with its first ``old`` replaced."""
-    text = SHIPPED.read_text()
-    assert old in text
-    file = directory / "broken.yaml"
-    file.write_text(text.replace(old, new, 1))
-    with pytest.raises(ScenarioError) as caught:
-        load(file)
-    return caught.value
 
 
 def test_each_protection_has_its_site_and_its_clients() -> None:
@@ -112,8 +102,8 @@ def test_a_single_protection_is_the_whole() -> None:
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, old: str, new: str, key: str, said: str) -> None:
-    error = refused(tmp_path, old, new)
-    assert (re.sub(r"timeline\[\d+\]", "timeline[N]", error.key), said in str(error)) == (key, True), str(error)
+    error = refused(SHIPPED, tmp_path, old, new)
+    assert (unnumbered(error), said in str(error)) == (key, True), str(error)
     assert error.line > 0
 
 

@@ -47,7 +47,7 @@ from bodydouble.vocabulary.records import (
 from bodydouble.vocabulary.standing_in import NameChange
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 
     from bodydouble.vocabulary.shares import Share
 
@@ -474,3 +474,23 @@ def both_addresses() -> list[InterfaceAddress]:
 
 def duplicate(name: str) -> DuplicateIdentityError:
     return DuplicateIdentityError(f"another machine answers for {name}")
+
+
+def scenario(play: Callable[[Target], Awaitable[None]]) -> Target:
+    """Let ``play`` have a target that runs, until it returns; the target, as it was left."""
+
+    async def main() -> Target:
+        target = Target()
+        await target.start()
+        try:
+            await play(target)
+        finally:
+            await target.stop()
+        return target
+
+    return run_jumping(main())
+
+
+def now() -> float:
+    """The jumping clock."""
+    return asyncio.get_running_loop().time()

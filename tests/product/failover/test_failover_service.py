@@ -12,8 +12,9 @@ from tests.product.failover.fakes import (
     SOURCE,
     Target,
     both_addresses,
+    now,
     request,
-    run_jumping,
+    scenario,
     until,
 )
 
@@ -33,23 +34,6 @@ if TYPE_CHECKING:
 
 CONTINUE = FailbackDecision(decision="continue")
 STOP = FailbackDecision(decision="stop")
-
-
-def scenario(play: Callable[[Target], Awaitable[None]]) -> Target:
-    async def main() -> Target:
-        target = Target()
-        await target.start()
-        try:
-            await play(target)
-        finally:
-            await target.stop()
-        return target
-
-    return run_jumping(main())
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 async def failed_over(target: Target, **changes: Any) -> None:

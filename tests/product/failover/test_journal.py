@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from tests.product.failover.fakes import ADDRESS, SOURCE, Target, request, run_jumping, until
+from tests.product.failover.fakes import ADDRESS, SOURCE, Target, request, scenario, until
 
 from bodydouble.errors import ConnectionStateError, InputError, ScriptError
 from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.records import ScriptResult
 from bodydouble.vocabulary.standing_in import SCRIPT_EVENTS, ScriptEvent, ScriptOptions
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
 
 PATHS: dict[ScriptEvent, str] = {
     "pre-failover": "/s/preover",
@@ -23,19 +20,6 @@ PATHS: dict[ScriptEvent, str] = {
     "post-failback": "/s/postback",
 }
 FAILS = ScriptResult(exit_code=3, output="no such service")
-
-
-def scenario(play: Callable[[Target], Awaitable[None]]) -> Target:
-    async def main() -> Target:
-        target = Target()
-        await target.start()
-        try:
-            await play(target)
-        finally:
-            await target.stop()
-        return target
-
-    return run_jumping(main())
 
 
 async def failed_over(target: Target, **changes: Any) -> None:

@@ -3,36 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from tests.product.failover.fakes import ADAPTER, ADDRESS, SECOND, SOURCE, Target, both_addresses, request, run_jumping
+from tests.product.failover.fakes import (
+    ADAPTER,
+    ADDRESS,
+    SECOND,
+    SOURCE,
+    Target,
+    both_addresses,
+    now,
+    request,
+    scenario,
+)
 
 from bodydouble.errors import ConnectionStateError, InputError, PairingError
 from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.records import FailbackDecision, InterfaceAddress, MonitorScripts
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
 CONTINUE = FailbackDecision(decision="continue")
-
-
-def scenario(play: Callable[[Target], Awaitable[None]]) -> Target:
-    async def main() -> Target:
-        target = Target()
-        await target.start()
-        try:
-            await play(target)
-        finally:
-            await target.stop()
-        return target
-
-    return run_jumping(main())
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 # --- trigger --------------------------------------------------------------------------------------------------------

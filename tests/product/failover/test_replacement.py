@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from tests.product.failover.fakes import ADAPTER, ADDRESS, SOURCE, Target, request, run_jumping, until
+from tests.product.failover.fakes import ADAPTER, ADDRESS, SOURCE, Target, request, scenario, until
 
 from bodydouble.errors import InputError
 from bodydouble.failover.replacement import Replacement
@@ -13,25 +13,9 @@ from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.records import InterfaceAddress
 from bodydouble.vocabulary.standing_in import NameChange, OwnAddress
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
 OWN = OwnAddress(ADAPTER, "10.0.0.20/24")
 NAME_SERVICES = NameChange(("LanmanServer", "Netlogon", "Browser"))
 REBOOT = NameChange(reboot="it has to be renamed and booted")
-
-
-def scenario(play: Callable[[Target], Awaitable[None]]) -> Target:
-    async def main() -> Target:
-        target = Target()
-        await target.start()
-        try:
-            await play(target)
-        finally:
-            await target.stop()
-        return target
-
-    return run_jumping(main())
 
 
 def replacing(**changes: Any) -> Any:
