@@ -60,15 +60,25 @@ ADAPTER = "Local Area Connection"
 
 
 class JumpingSelector(selectors.DefaultSelector):
+    """Waits for nothing: the clock jumps. What is awaited is looked at whenever nothing else is to be done by then."""
+
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
+        self.awaited: dict[asyncio.Future[None], Callable[[], object]] = {}
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         ready: list[tuple[selectors.SelectorKey, int]] = super().select(0)
-        if not ready and timeout:
+        if not ready and timeout and not self._seen():
             self.now += timeout
         return ready
+
+    def _seen(self) -> bool:
+        """Whether something awaited has come about at this instant."""
+        seen = [future for future, condition in self.awaited.items() if not future.done() and condition()]
+        for future in seen:
+            future.set_result(None)
+        return bool(seen)
 
 
 class JumpingLoop(asyncio.SelectorEventLoop):
@@ -88,10 +98,18 @@ def run_jumping(main: Coroutine[Any, Any, T]) -> T:
 async def until(condition: Callable[[], object], within: float = 600.0) -> float:
     """Wait for a condition; returns the instant at which it held."""
     loop = asyncio.get_running_loop()
-    end = loop.time() + within
-    while not condition():
-        assert loop.time() < end, "the condition never held"
-        await asyncio.sleep(0.001)
+    assert isinstance(loop, JumpingLoop)
+    if condition():
+        return loop.time()
+    held: asyncio.Future[None] = loop.create_future()
+    loop.selector.awaited[held] = condition
+    try:
+        async with asyncio.timeout(within):
+            await held
+    except TimeoutError:
+        raise AssertionError("the condition never held") from None
+    finally:
+        del loop.selector.awaited[held]
     return loop.time()
 
 
