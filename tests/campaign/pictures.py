@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from bodydouble_sim.storage.volume import Volume
 
 Picture = dict[str, dict[str, Any]]
-"""Attributes by path. Not in it: times of directories, which follow a moment later, and when a junction was created."""
+"""Attributes by path. Not in it: times of directories, which follow a moment later."""
 
 MOST = 20
 """Differences that a message lists."""
@@ -39,7 +39,7 @@ def _attributes(volume: Volume, entry: Entry) -> dict[str, Any]:
         "attributes": entry.metadata.attributes,
         "security": entry.metadata.security,
         "last write": None if entry.directory else entry.mtime_ns,
-        "created": 0 if entry.kind == "link" else entry.created_ns,
+        "created": entry.created_ns,
         "target": entry.target,
         "streams": {name: volume.read(f"{entry.path}:{name}") for name, _ in entry.streams},
         "further names": [],

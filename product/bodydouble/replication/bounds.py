@@ -56,7 +56,7 @@ def check_values(body: Body) -> None:
         _within(body.path, "block", body.first, 0, MAX_OFFSET // BLOCK_BYTES)
     if isinstance(body, CreateFile | Write | Truncate | PunchHole | SetTimes | MakeSymbolicLink):
         _within(body.path, "time", body.mtime_ns, -MAX_TIME_NS, MAX_TIME_NS)
-    if isinstance(body, MakeDirectory | CreateFile | SetTimes):
+    if isinstance(body, MakeDirectory | CreateFile | SetTimes | MakeSymbolicLink):
         _within(body.path, "creation time", body.created_ns, -MAX_TIME_NS, MAX_TIME_NS)
     if isinstance(body, MakeDirectory | CreateFile | SetMetadata | MakeSymbolicLink):
         _check_metadata(body.path, body.metadata)

@@ -371,7 +371,7 @@ class FittingFileSystem(PassingFileSystem):
     def _within_metadata(self, operation: AnyOperation, kept: Capabilities) -> list[AnyOperation]:
         if not isinstance(operation, MakeDirectory | CreateFile | SetMetadata | MakeSymbolicLink):
             return [operation]
-        if isinstance(operation, MakeDirectory | CreateFile) and operation.created_ns and not kept.created_grain_ns:
+        if not isinstance(operation, SetMetadata) and operation.created_ns and not kept.created_grain_ns:
             self._leave_out("creation times", operation.path)
         fitted = fit_metadata(operation.metadata, kept)
         if self._foreign:

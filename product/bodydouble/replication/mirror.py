@@ -453,10 +453,10 @@ class Mirror:
         known = there is not None and not self._touches.since(entry.path, self._plan.begun)
         if not known or there is None or not same_link(entry, there.entry, self._kept):
             self._outlet.put(
-                MakeSymbolicLink(entry.path, entry.target, entry.metadata, entry.mtime_ns, entry.directory)
+                MakeSymbolicLink(
+                    entry.path, entry.target, entry.metadata, entry.mtime_ns, entry.directory, entry.created_ns
+                )
             )
-            if entry.created_ns:
-                self._outlet.put(SetTimes(entry.path, entry.mtime_ns, entry.created_ns))
             # It takes the place of the one before, whose further names stay what they were.
             self._linking.others_again(entry)
         self._tally.file()

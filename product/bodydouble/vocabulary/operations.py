@@ -174,6 +174,8 @@ class MakeSymbolicLink(Operation, frozen=True, tag="symlink"):
     metadata: Metadata
     mtime_ns: int
     junction: bool = False
+    created_ns: int = 0
+    """See `MakeDirectory`."""
 
 
 class StreamOperation(Operation, frozen=True):

@@ -258,7 +258,9 @@ class NtfsVolume(Volume):
         node.metadata, node.mtime_ns, node.target = metadata, mtime_ns, operation.target
         node.flags |= REPARSE
         self.junctions = True
-        return MakeSymbolicLink(self._tree.path(link), node.target, metadata, mtime_ns, junction=True), link
+        self._set_created(node, operation.created_ns)
+        path = self._tree.path(link)
+        return MakeSymbolicLink(path, node.target, metadata, mtime_ns, True, node.created_ns), link
 
     def _need_release_5(self, path: str) -> None:
         self._check_disk(path)

@@ -272,6 +272,7 @@ class MemoryVolume:
                     raise FileSystemError("exists", op.path)
                 node = self.nodes[self.key(op.path)] = self.new(op.path, False)  # other names of the old one keep it
                 node.target, node.metadata, node.mtime = op.target, op.metadata, op.mtime_ns
+                node.body.created = op.created_ns
             case RemoveDirectory():
                 if not self._any(op.path).directory:
                     raise FileSystemError("not_found", op.path)

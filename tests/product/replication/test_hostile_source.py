@@ -114,6 +114,7 @@ def victim() -> Site:
         MakeSymbolicLink("/web/a", "", Metadata(), 0),
         MakeSymbolicLink("/web/a", "x\0", Metadata(), 0),
         MakeSymbolicLink("/web/a", "x" * 4097, Metadata(), 0),
+        MakeSymbolicLink("/web/a", "x", Metadata(), 0, created_ns=2**63),
         Write("/web/a", 2**62 + 1, b"x", 0),
         Truncate("/web/a", 2**62 + 1, 0),
         Write("/web/a", 0, b"x", 2**63),

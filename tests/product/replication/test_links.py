@@ -19,6 +19,7 @@ from bodydouble.replication.linking import Linking
 from bodydouble.replication.protocol import Item, MirrorStart, RemoveTree, Settled
 from bodydouble.replication.replica import Replica
 from bodydouble.replication.translate import translate
+from bodydouble.vocabulary import paths
 from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.operations import (
     AnyOperation,
@@ -30,6 +31,7 @@ from bodydouble.vocabulary.operations import (
     RemoveFile,
     Rename,
     SetMetadata,
+    SetTimes,
     Write,
 )
 
@@ -146,6 +148,24 @@ def test_a_target_that_no_volume_can_hold_is_refused(target: str) -> None:
                 replica.check(Item(1, MakeSymbolicLink("/web/link", target, NOTHING, 0)))
             with pytest.raises(ProtocolError, match="outside"):
                 replica.check(Item(1, MakeHardLink("/web/link", "/etc/passwd")))
+
+    asyncio.run(scenario())
+
+
+def test_a_link_carries_when_it_was_created_by_mirror_and_by_replication() -> None:
+    async def scenario() -> None:
+        source, target = Site("WEB1"), Site("WEB2")
+        source.mkdir("/web")
+        source.volume.do(MakeSymbolicLink("/web/mirrored", "a", NOTHING, 3000, created_ns=1000))
+        async with running(source, target):
+            await protect(source, target.service.port)
+            await mirrored(source, target)
+            source.volume.do(MakeSymbolicLink("/web/replicated", "a", NOTHING, 4000, created_ns=2000))
+            await until(lambda: target.volume.get("/web/replicated"))
+        made = [each for each in target.volume.applied if isinstance(each, MakeSymbolicLink)]
+        assert [(paths.name(each.path), each.created_ns) for each in made] == [("mirrored", 1000), ("replicated", 2000)]
+        assert not [each for each in target.volume.applied if isinstance(each, SetTimes) and each.path == made[0].path]
+        assert target.volume.nodes["/web/mirrored"].body.created == 1000
 
     asyncio.run(scenario())
 

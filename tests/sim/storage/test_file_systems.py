@@ -357,8 +357,8 @@ def test_the_product_sees_a_junction_as_a_link_and_not_what_is_behind_it(volume:
     assert entry is not None
     assert (entry.kind, entry.target) == ("link", "C:/real")
     copy = NtfsVolume("C", lambda: 0)
-    copy.apply([MakeSymbolicLink("C:/d", "C:/real", entry.metadata, entry.mtime_ns, junction=True)])
-    copy.set_times("C:/d", entry.mtime_ns, entry.created_ns)
+    make = MakeSymbolicLink("C:/d", "C:/real", entry.metadata, entry.mtime_ns, True, entry.created_ns)
+    copy.apply([make])
     assert copy.stat("C:/d") == entry
     assert copy.attributes("C:/d") & REPARSE
     copy.rmdir("C:/d")
