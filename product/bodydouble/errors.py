@@ -23,6 +23,16 @@ Simulator and lab add their own branches under the same root.
 
 from __future__ import annotations
 
+import os
+from ssl import SSLError
+
+
+def reason_of(error: Exception) -> str:
+    """What an error says; if it is the system's, the system's own words without what Python and asyncio add."""
+    if isinstance(error, OSError) and error.errno is not None and not isinstance(error, SSLError):  # numbers of its own
+        return os.strerror(error.errno) if error.errno > 0 else error.strerror or str(error)
+    return str(error) or type(error).__name__
+
 
 class BodydoubleError(Exception):
     """Root of the tree: catch this to catch every error that Bodydouble raises on purpose."""

@@ -16,7 +16,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from bodydouble.control.line import Line, state_with
-from bodydouble.errors import InputError
+from bodydouble.errors import InputError, reason_of
 from bodydouble.security.attempts import WaitingRoom
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class ControlServer:
         try:
             return await loop.create_server(self._protocol, address, port, ssl=secured, ssl_handshake_timeout=limit)
         except OSError as error:
-            raise InputError(f"control: cannot listen on {address} port {port}: {error}") from error
+            raise InputError(f"control: cannot listen on {address} port {port}: {reason_of(error)}") from error
 
     def _protocol(self) -> asyncio.Protocol:
         return _Connection(self._room, self._config, self._state, self._left.set)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from bodydouble.errors import BodydoubleError, ConnectionStateError, PairingError, ProtocolError
+from bodydouble.errors import BodydoubleError, ConnectionStateError, PairingError, ProtocolError, reason_of
 from bodydouble.replication import states
 from bodydouble.replication.beginning import Beginning
 from bodydouble.replication.connection_status import status_of
@@ -313,7 +313,7 @@ class SourceConnection:
             passing: Stimulus = "broken" if self._session_open else "unreachable"
             self._problem("refused" if error.permanent else passing, str(error))
         except (OSError, ProtocolError) as error:
-            self._problem("broken" if self._session_open else "unreachable", str(error) or type(error).__name__)
+            self._problem("broken" if self._session_open else "unreachable", reason_of(error))
         except PairingError as error:
             self._problem("refused", str(error))
         except BodydoubleError as error:
