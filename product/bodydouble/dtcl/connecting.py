@@ -226,10 +226,14 @@ async def _each_replica(session: Session, call: Call, *, paused: bool) -> list[T
     source, name = call.option("for"), call.option("set")
     assert source is not None, "the grammar requires it"
     word, chosen = source.text(), None if name is None else name.text()
-    names = [
-        each.replication_set
+    found = [
+        each
         for each in await client.replicas()
         if each.source.casefold() == word.casefold() and chosen in (None, each.replication_set)
+    ]
+    # Without a set all of them are meant, and those that are so already are no reason to leave the others as they are.
+    names = [each.replication_set for each in found if (each.state == "paused") != paused] or [
+        each.replication_set for each in found
     ]
     if not names:
         which = "" if chosen is None else f"{chosen!r} "
