@@ -118,7 +118,7 @@ def schedule(session: Session, number: int, schedule: str | None, off: bool) -> 
 
 
 def _words(options: TransmissionOptions) -> str:
-    rate = "no limit" if options.bandwidth is None else f"{options.bandwidth} bytes/s"
+    rate = "no limit" if options.bandwidth is None else f"{schedules.sized(options.bandwidth)}/s"
     packed = "not compressed" if not options.compression else f"compressed (zstd {options.compression})"
     return f"{schedules.words(options.schedule)}; {rate}; {packed}"
 

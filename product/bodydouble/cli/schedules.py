@@ -29,7 +29,7 @@ _BITS = {"k": 10**3, "m": 10**6, "g": 10**9}
 _SPANS = {"s": 1, "m": 60, "h": 3600}
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _WHEN = r"(?:(?P<days>[a-z,-]+) +)?"
-_TIME = r"\d\d:\d\d"
+_TIME = r"(?:[01]\d|2[0-3]):[0-5]\d"
 
 
 def size(text: str) -> int:
@@ -153,18 +153,26 @@ def words(schedule: TransmissionSchedule | None) -> str:
     """A schedule as it may be given again."""
     if schedule is None:
         return "always"
-    clauses = [f"start at {schedule.start_bytes} B"] if schedule.start_bytes is not None else []
+    clauses = [f"start at {sized(schedule.start_bytes)}"] if schedule.start_bytes is not None else []
     clauses += [f"start at {schedule.start_percent}%"] if schedule.start_percent is not None else []
     clauses += [f"start at {schedule.start_operations} operations"] if schedule.start_operations is not None else []
     clauses += [f"start every {schedule.start_every:g}s"] if schedule.start_every is not None else []
     clauses += [f"start at {_listed(each.days)}{each.at}" for each in schedule.start_at]
     clauses += ["stop when empty"] if schedule.stop_empty else []
     clauses += [f"stop after {schedule.stop_after:g}s"] if schedule.stop_after is not None else []
-    clauses += [f"stop at {schedule.stop_bytes} B"] if schedule.stop_bytes is not None else []
+    clauses += [f"stop at {sized(schedule.stop_bytes)}"] if schedule.stop_bytes is not None else []
     for each in schedule.windows:
-        limit = "" if each.bandwidth is None else f" limit {each.bandwidth}"
+        limit = "" if each.bandwidth is None else f" limit {sized(each.bandwidth)}"
         clauses.append(f"window {_listed(each.days)}{each.begin}-{each.end}{limit}")
     return "; ".join(clauses)
+
+
+def sized(number: int) -> str:
+    """So many bytes in the largest unit in which they are a whole number, as `size` reads it."""
+    for unit in ("GiB", "GB", "MiB", "MB", "KiB", "kB"):
+        if number and number % _UNITS[unit.lower()] == 0:
+            return f"{number // _UNITS[unit.lower()]}{unit}"
+    return f"{number}B"
 
 
 def _listed(days: list[Any]) -> str:

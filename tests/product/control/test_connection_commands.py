@@ -212,11 +212,27 @@ def test_limit_compression_and_schedule_change_one_thing_each(console: Console) 
     console.ok("transmission", "compression", "1", "3")
     console.ok("transmission", "schedule", "1", "window sat,sun 00:00-00:00 limit 1MiB")
     shown = console.ok("transmission", "schedule", "1")
-    assert shown == ("connection 1: window sat,sun 00:00-00:00 limit 1048576; 500000 bytes/s; compressed (zstd 3)\n")
+    assert shown == ("connection 1: window sat,sun 00:00-00:00 limit 1MiB; 500kB/s; compressed (zstd 3)\n")
     console.ok("transmission", "limit", "1", "off")
     console.ok("transmission", "schedule", "1", "--off")
     options = json.loads(console.ok("transmission", "schedule", "1", "--json"))
     assert options == {"bandwidth": None, "compression": 3, "schedule": None}
+
+
+@pytest.mark.parametrize("window", ["25:00-06:00", "22:60-06:00", "22:00-24:00"])
+def test_a_time_of_day_that_there_is_not_is_refused_in_plain_words(console: Console, window: str) -> None:
+    result = console.run("transmission", "schedule", "1", f"window {window}")
+    assert result.exit_code == 2
+    assert f"'window {window}' is not understood; expected " in result.stderr
+    assert "regex" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(10_000_000, "10MB"), (65_536, "64KiB"), (1_500, "1500B"), (0, "0B"), (2_000, "2kB")]
+)
+def test_sizes_are_told_in_the_largest_unit_that_loses_nothing(number: int, text: str) -> None:
+    assert schedules.sized(number) == text
+    assert schedules.size(text) == number
 
 
 def test_a_schedule_may_lie_in_a_file(console: Console, tmp_path: Path) -> None:
