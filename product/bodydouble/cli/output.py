@@ -209,10 +209,13 @@ def connections_table(connections: Sequence[ConnectionStatus]) -> Table:
 
 
 def _mirror(item: ConnectionStatus) -> str:
+    if item.mirror_state == "none" and not item.mirror.files_total:
+        return "none"
     state = "" if item.mirror_state == "none" else f"{item.mirror_state}, "
     newer = f", {item.newer_on_target} newer on the target" if item.newer_on_target else ""
     end = "" if item.mirror_end is None else f", until {item.mirror_end:%H:%M:%S} UTC"
-    return f"{state}{_progress(item.mirror)}{newer}{end}"
+    runs = item.mirror_state in ("none", "running")
+    return f"{state}{_progress(item.mirror, runs=runs)}{newer}{end}"
 
 
 def _reached(item: ConnectionStatus) -> str:
@@ -379,7 +382,7 @@ def restorations_table(restorations: Sequence[RestorationStatus]) -> Table:
             request.replication_set,
             f"{request.restore_to}:{request.port}",
             item.state,
-            _progress(item.progress) + _ending(item),
+            _progress(item.progress, runs=item.state == "running") + _ending(item),
             item.detail,
         )
     return table
@@ -408,9 +411,10 @@ def service_table(service: ServiceStatus) -> Table:
     return table
 
 
-def _progress(done: Done) -> str:
+def _progress(done: Done, *, runs: bool) -> str:
+    """What was done of how much; how fast only while it runs, because an average of what is over misleads."""
     skipped = f" ({done.bytes_skipped} not sent)" if done.bytes_skipped else ""
-    rate = f", {done.rate:.0f} bytes/s" if done.rate else ""
+    rate = f", {done.rate:.0f} bytes/s" if done.rate and runs else ""
     return f"{done.files_done}/{done.files_total} files, {done.bytes_done}/{done.bytes_total} bytes{skipped}{rate}"
 
 

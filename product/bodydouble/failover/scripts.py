@@ -112,7 +112,7 @@ class ScriptRuns:
         try:
             result = await _ended(run, limit)
         except (BodydoubleError, OSError) as error:
-            self._report(f"{event} script {path}", str(error))
+            self._report(f"run the {event} script {path}", str(error))
             return f"could not be run: {error}"
         ending = _ending(result)
         self._events.record(EventCode.SCRIPT_ENDED, f"{event} script {path} {ending}{_output(result)}")

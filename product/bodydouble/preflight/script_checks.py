@@ -266,15 +266,16 @@ CHECKS = (
     ),
     Check(
         "script-starts", f"{_MONITORING}, 1", "What runs on the source has to run on its stand-in.",
-        "Add net start for the service to the post-failover script.", (*_PAIR, "source facts"), services_started,
+        "Let the post-failover script start it (net start, systemctl start).",
+        (*_PAIR, "source facts"), services_started,
     ),
     Check(
         "script-stops", f"{_MONITORING}, 2", "No more changes may be made on the target once failback has begun.",
-        "Add net stop for the service to the pre-failback script.", _PAIR, services_stopped,
+        "Let the pre-failback script stop it (net stop, systemctl stop).", _PAIR, services_stopped,
     ),
     Check(
         "script-remarks", f"{_MONITORING}, 1-2", "With IIS 4.0 the lines of the Content Index have to be uncommented.",
-        "Delete the rem in front of the line.", (*_PAIR, "source facts"), remarks,
+        "Delete the rem, or the #, in front of the line.", (*_PAIR, "source facts"), remarks,
     ),
     Check(
         "chngname", "Requirements", "The script needs the Chngname utility.",

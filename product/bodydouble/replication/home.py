@@ -113,7 +113,8 @@ class SetHome:
         async with self._lock:
             earlier = self._sets.get(normal.name)
             if new and earlier is not None:
-                raise ConnectionStateError(f"there is a replication set {normal.name!r} already: save it, or copy it")
+                taken = f"there is a replication set {normal.name!r} already"
+                raise ConnectionStateError(f"{taken}: choose another name, or replace that one (--replace, or save)")
             if earlier == normal:
                 return normal
             if earlier is None and len(self._sets) >= MAX_SETS:

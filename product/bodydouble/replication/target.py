@@ -432,7 +432,7 @@ class TargetSession:
         finally:
             if replica.purpose_restore:
                 self._outgoing.release_set(name)
-            self._event(EventCode.DISCONNECTED, f"{hello.source}: {name} disconnected {self._why}".rstrip())
+            self._event(EventCode.DISCONNECTED, f"{hello.source}: {name} disconnected{self._why and ': '}{self._why}")
 
     def _blocked(self, hello: Hello, replica: Replica) -> bool:
         """Whether the source must not touch the replica: this machine stood in, and the source is of 4.2 or later."""
