@@ -4,6 +4,7 @@
 # make power-cuts    the durability claims over 10,000 seeded power cuts for each kind of volume
 # make campaign      2,000 random workloads with faults in the simulation: order, convergence, no silence about what was lost
 # make campaign-linux  300 of them on this machine (root): real daemons, the filter on a real file system, and rsync as the judge
+# make troubles      1,000 random, overlapping troubles of the network and its machines: never two owners with a paired witness
 # make fuzz          a million mutated frames, journals and state files: each handled or refused, none crashes or hangs
 # make api-fuzz      every operation of the control API, 300 requests that its document allows and 300 that it does not, judged by schemathesis
 # make determinism   the long campaign: seeds 0-99, each in two processes, equal trace hashes
@@ -25,7 +26,7 @@ export PYTHONHASHSEED := $(SEED)
 # Containers often forbid Python to keep what it compiled: then each of hundreds of processes compiles the whole product anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: lab test check power-cuts campaign campaign-linux fuzz api-fuzz determinism bench clean
+.PHONY: lab test check power-cuts campaign campaign-linux troubles fuzz api-fuzz determinism bench clean
 
 lab: $(VENV)/.lab
 	$(BIN)/bodydouble lab run iis5-power-loss --seed $(SEED)
@@ -50,6 +51,9 @@ campaign: $(VENV)/.test
 
 campaign-linux: $(VENV)/.test
 	$(BIN)/python -m tests.campaign.linux --count 300 --from-seed $(SEED)
+
+troubles: $(VENV)/.test
+	$(BIN)/python -m tests.e2e.troubles --count 1000 --from-seed $(SEED)
 
 fuzz: $(VENV)/.test
 	$(BIN)/python -m tests.fuzz --count 1000000 --seed $(SEED)

@@ -84,7 +84,10 @@ class Daemon:
             host, store, self.events, self.replication.standing_in, ServiceHeartbeat(self.trust)
         )
         self.restoration = RestorationService(self.replication, store, self.failover.stands_in)
-        self.guard = Guard(host, settings.guard, store, self.events, self.replication.stood_in_for)
+        self.guard = Guard(
+            host, settings.guard, store, self.events, self.replication.stood_in_for,
+            leasing=self.replication.standing_in,
+        )  # fmt: skip
         self.statistics_log = StatisticsLog(
             host.file_system, store.directory, host.clock, self.events, settings.statistics
         )

@@ -1,133 +1,23 @@
 """Who owns the source's address while source and target lose sight of each other: never two with witnesses.
 
-SOURCE, TARGET and WITNESS are simulated machines with the unchanged daemon. Owners are counted from outside, twenty
-times a second: machines that have the address on an adapter whose cable is plugged. What comes out, and what of it is
-the best that can be had, is stated in docs/split-brain.md.
+What comes out, and what of it is the best that can be had, is stated in docs/split-brain.md.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from tests.e2e.standing_in import ADAPTER, STATE, Server
+from tests.e2e.trio import FAULT, TIME_TO_FAIL, Trio
 
-from bodydouble.control.settings import ControlSettings
-from bodydouble.daemon import Daemon, DaemonSettings
 from bodydouble.guard.settings import GuardSettings
-from bodydouble.vocabulary.events import EventCode
-from bodydouble.vocabulary.records import (
-    AcceptRequest,
-    ConnectRequest,
-    InterfaceAddress,
-    MonitorRequest,
-    OfferRequest,
-    ReplicationSet,
-    Rule,
-)
 from bodydouble_sim.network.faults import Match
 from bodydouble_sim.network.troubles import Flap, Latency, LostAnnouncements, Partition
-from bodydouble_sim.world import World
 
 if TYPE_CHECKING:
+    from tests.e2e.trio import Trouble
+
     from bodydouble_sim.network.faults import Fault
-
-Trouble = Callable[["Trio"], Any]
-SERVICE = "10.0.0.10"
-OWN = InterfaceAddress(interface=ADAPTER, address=f"{SERVICE}/24")
-TIME_TO_FAIL = 10.0
-LOST_AFTER = 6.0
-FAULT = 60.0
-PEACE = 60.0
-LOOK = 0.05
-
-
-class Guarded(Server):
-    """A server whose daemon may guard an address."""
-
-    guard = GuardSettings()
-
-    async def _serve(self) -> None:
-        settings = DaemonSettings(
-            state_directory=STATE, control=ControlSettings(token="a token of some length"), guard=self.guard
-        )
-        self.daemon = Daemon(self._host(), settings)
-        await self.daemon.run()
-
-    @property
-    def answers(self) -> bool:
-        """Whether it has the service's address on a plugged adapter."""
-        nic = self.windows.nics[0]
-        return self.windows.powered and nic.up and self.windows.stack.owns(SERVICE)
-
-
-class Trio:
-    """Source, target and witness, protected, until somebody makes trouble."""
-
-    def __init__(self, *, witnesses: bool) -> None:
-        self.world = World(1)
-        self.source = Guarded(self.world, "SOURCE", ["10.0.0.12", SERVICE])
-        self.target = Guarded(self.world, "TARGET", ["10.0.0.20"])
-        self.witness = Guarded(self.world, "WITNESS", ["10.0.0.30"])
-        asked = ["10.0.0.30"] if witnesses else []
-        self.source.guard = GuardSettings(addresses=[OWN], witnesses=asked, interval=0.5, lost_after=LOST_AFTER)
-        self.request = MonitorRequest(
-            source="SOURCE", addresses=[OWN], interval=2.0, missed=5,
-            witnesses=[f"{address}:6320" for address in asked],
-        )  # fmt: skip
-        self.both = 0.0
-        self.owner = ""
-        self.completed = 0
-        self.after = 0.0
-        self.healed = False
-
-    def play(self, trouble: Trouble) -> None:
-        """Protect, let the trouble last, heal it, and let time pass."""
-        try:
-            self.world.run(asyncio.wait_for(self._play(trouble), 3600))
-        finally:
-            self.world.close()
-
-    async def _play(self, trouble: Trouble) -> None:
-        for server in (self.source, self.target, self.witness):
-            await server.install()
-        await self._pair(self.source, self.target, "10.0.0.20")
-        await self._pair(self.target, self.witness, "10.0.0.30")
-        source, target = await self.source.ready(), await self.target.ready()
-        await self.source.windows.perform(self._connect(source), name="connect")
-        await self.target.windows.perform(target.failover.create_monitor(self.request), name="monitor")
-        await asyncio.sleep(20)
-        fault = trouble(self)
-        fault.start()
-        await self._watch(FAULT)
-        fault.heal()
-        self.healed = True
-        await self._watch(PEACE)
-        self.owner = ", ".join(each.windows.name for each in (self.source, self.target) if each.answers)
-        codes = [event.code for event in (await self.target.ready()).events.after(0)]
-        self.completed = codes.count(EventCode.FAILOVER_COMPLETE)
-
-    async def _watch(self, seconds: float) -> None:
-        for _ in range(round(seconds / LOOK)):
-            if self.source.answers and self.target.answers:
-                self.both += LOOK
-                self.after += LOOK if self.healed else 0
-            await asyncio.sleep(LOOK)
-
-    @staticmethod
-    async def _pair(accepting: Server, offering: Server, address: str) -> None:
-        code = (await offering.ready()).pairing.offer(OfferRequest()).code
-        accept = (await accepting.ready()).pairing.accept(AcceptRequest(host=address, code=code))
-        await accepting.windows.perform(accept, name="pair")
-
-    @staticmethod
-    async def _connect(source: Daemon) -> None:
-        await source.replication.save_set(ReplicationSet("data", [Rule("C:/Data")]))
-        status = await source.replication.connect(ConnectRequest(replication_set="data", target="10.0.0.20"))
-        while source.replication.connection(status.id).status().state != "replicating":  # noqa: ASYNC110
-            await asyncio.sleep(0.1)
 
 
 def isolated_target(trio: Trio) -> Fault:

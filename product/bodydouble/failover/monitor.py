@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from bodydouble.errors import BodydoubleError, ConnectionStateError
+from bodydouble.failover.claims import ClaimKeeper
 from bodydouble.failover.countdown import RESOLUTION, Countdown, indicators
 from bodydouble.failover.journal import Journal
 from bodydouble.failover.records import SavedMonitor
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     Save = Callable[[], Awaitable[None]]
 
+_STANDING_IN = ("failing-over", "failed-over", "failing-back")
 PROBE_TIMEOUT = 2.0
 """Seconds to wait for the answer to a single heartbeat asked for on an operator's behalf."""
 
@@ -73,6 +75,7 @@ class Monitor:
         self._events = events
         self._marks = marks
         self._survey = Survey(host, saved.request, marks)
+        self._claims = ClaimKeeper(saved.request, marks)
         self._objection = ""
         self._service = service
         self._turns = turns
@@ -267,10 +270,13 @@ class Monitor:
                 self._host, self._events, self._marks, self.request,
                 tasks=tasks, journal=self.journal, survey=self._survey, turns=self._turns,
             )  # fmt: skip
+            keeper = tasks.create_task(self._claims.run(), name=f"claims of {self.request.source}")
             while self.state != "stopped":
                 self._told.clear()
                 await self._save_until_durable()
+                self._claims.want("hold" if self.state in _STANDING_IN else "release")
                 await self._work(self._takeover)
+            keeper.cancel()
 
     async def _work(self, takeover: Takeover) -> None:
         match self.state:
@@ -284,8 +290,17 @@ class Monitor:
             case "failing-back":
                 self.journal.enter("failback")
                 await self._ended(await takeover.fail_back())
+            case "failed-over":
+                await self._look_after(takeover)
             case _:
                 await self._told.wait()
+
+    async def _look_after(self, takeover: Takeover) -> None:
+        """See to it that this machine has what it stands in with, until something else is asked for."""
+        while self.state == "failed-over":
+            await self._rest(self.request.interval)
+            if self.state == "failed-over":
+                await takeover.keep()
 
     async def _ended(self, outcome: Outcome) -> None:
         """Go on after a procedure has come to some end."""
@@ -392,9 +407,11 @@ class Monitor:
                 left = countdown.time_to_fail(now) if self.state == "monitoring" else None
                 if left is None or left > lead + RESOLUTION:
                     _call_off(asked)
+                    self._claims.want("release")
                     asked, self._objection = None, ""
                     await self._rest(None if left is None else left - lead)
                     continue
+                self._claims.want(None)
                 asked = asked or asyncio.create_task(self._survey.take(), name=f"survey of {self.request.source}")
                 if left:
                     await self._rest(left)

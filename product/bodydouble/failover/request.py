@@ -10,6 +10,7 @@ import msgspec
 
 from bodydouble.errors import InputError, PathError
 from bodydouble.vocabulary import paths
+from bodydouble.vocabulary.witnesses import MAX_PORT, witness_of
 
 if TYPE_CHECKING:
     from bodydouble.vocabulary.records import HostIdentity, InterfaceAddress, MonitorRequest, MonitorScripts
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 MIN_INTERVAL = 0.01
 MAX_INTERVAL = 3600.0
 MAX_MISSED = 1000
-MAX_PORT = 65_535
 MAX_SCRIPT_TIMEOUT = 86_400.0
 MAX_WITNESSES = 16
 
@@ -89,16 +89,10 @@ def _check_witnesses(request: MonitorRequest) -> None:
     own = [item.address.partition("/")[0] for item in request.addresses]
     if len(request.witnesses) > MAX_WITNESSES:
         raise InputError(f"witnesses: expected {MAX_WITNESSES} at most, got {len(request.witnesses)}")
-    for witness in request.witnesses:
-        address, colon, port = witness.partition(":")
-        try:
-            ipaddress.IPv4Address(address)
-        except ValueError as error:
-            raise InputError(f"witnesses: expected 10.0.0.1 or 10.0.0.30:6320, got {witness!r}") from error
-        if colon and not (port.isascii() and port.isdigit() and 1 <= int(port) <= MAX_PORT):
-            raise InputError(f"witnesses: expected a port from 1 to {MAX_PORT}, got {witness!r}")
-        if address in own:
-            raise InputError(f"witnesses: {address} is an address of the source itself: it has no say")
+    for each in request.witnesses:
+        witness = witness_of(each, "witnesses")
+        if witness.address in own:
+            raise InputError(f"witnesses: {witness.address} is an address of the source itself: it has no say")
 
 
 def _check_scripts(scripts: MonitorScripts) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from bodydouble.vocabulary.witnesses import Witnesses
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -20,18 +22,6 @@ class Marks(Protocol):
         """Require it no longer of these sets."""
 
 
-class Reaching(Protocol):
-    """Asks paired machines what they reach."""
-
-    async def reaches(self, witness: str, port: int, address: str) -> bool:
-        """Whether a paired machine reaches an address.
-
-        Raises:
-            OSError: it does not answer.
-            BodydoubleError: it is not paired with this machine, or says something else.
-        """
-
-
 class SharesKept(Protocol):
     """Knows what sources shared with their clients."""
 
@@ -39,7 +29,7 @@ class SharesKept(Protocol):
         """Directories of this machine that hold what ``source`` shared, by the names of the shares."""
 
 
-class Replication(Marks, Reaching, SharesKept, Protocol):
+class Replication(Marks, Witnesses, SharesKept, Protocol):
     """The replication service, as failover needs it."""
 
 

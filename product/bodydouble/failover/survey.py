@@ -3,9 +3,10 @@
 Whoever asked only when the countdown is over would let the clients wait for the answers. They count for a moment: what
 was asked too long ago is asked again by whoever needs it.
 
-A witness is an address that has to answer a ping, such as the gateway's (``10.0.0.1``), or a paired machine that is
-asked whether it reaches the source (``10.0.0.30:6320``). This machine does not stand in while none of them answers,
-because then it is probably the one that is cut off, nor while a paired one still reaches the source.
+A witness is an address that has to answer a ping, such as the gateway's (``10.0.0.1``), or a paired machine at which
+the source's addresses are claimed (``10.0.0.30:6320``, see `bodydouble.replication.claims`). This machine does not
+stand in while too few of them answer (`enough`), because then it is probably the one that is cut off, nor while a
+paired one still reaches the source, or has let somebody else have the address.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from bodydouble.errors import BodydoubleError
+from bodydouble.vocabulary.witnesses import enough, witness_of
 
 if TYPE_CHECKING:
-    from bodydouble.failover.surroundings import Reaching
     from bodydouble.ports import Host
     from bodydouble.vocabulary.records import InterfaceAddress, MonitorRequest
+    from bodydouble.vocabulary.witnesses import Witness, Witnesses
 
 LEAD = 1.0
 """Seconds before the end of the countdown at which the questions are asked."""
@@ -33,13 +35,13 @@ class Survey:
     Args:
         host: the host's ports.
         request: the monitor's settings.
-        reaching: asks the paired witnesses.
+        witnesses: asks the paired ones.
     """
 
-    def __init__(self, host: Host, request: MonitorRequest, reaching: Reaching) -> None:
+    def __init__(self, host: Host, request: MonitorRequest, witnesses: Witnesses) -> None:
         self._host = host
         self._request = request
-        self._reaching = reaching
+        self._witnesses = witnesses
         self._unused: dict[str, float] = {}
 
     async def take(self) -> str:
@@ -75,26 +77,37 @@ class Survey:
     # --- witnesses --------------------------------------------------------------------------------------------------
 
     async def _ask_witnesses(self) -> str:
-        witnesses = self._request.witnesses
+        """Why they are against it. An operator's word needs none: nothing is claimed before that is given."""
+        if self._request.manual_intervention or not self._request.witnesses:
+            return ""
+        witnesses = [witness_of(each, "witnesses") for each in self._request.witnesses]
         verdicts = await asyncio.gather(*(self._ask_witness(each) for each in witnesses))
-        objections = [verdict for verdict in verdicts if verdict]
-        if objections:
+        answered = {each: said for each, said in zip(witnesses, verdicts, strict=True) if said is not None}
+        if objections := [said for said in answered.values() if said]:
             return objections[0]
-        if witnesses and all(verdict is None for verdict in verdicts):
-            return f"no witness answers ({', '.join(witnesses)}): this machine may be the one that is cut off"
+        if not enough(witnesses, list(answered)):
+            wanted = "no witness answers" if not answered else "too few witnesses answer"
+            return f"{wanted} ({', '.join(self._request.witnesses)}): this machine may be the one that is cut off"
         return ""
 
-    async def _ask_witness(self, witness: str) -> str | None:
+    async def _ask_witness(self, witness: Witness) -> str | None:
         """Its objection; empty: it answers and has none; None: it does not answer."""
-        address, _, port = witness.partition(":")
         try:
-            if not port:
-                return None if await self._host.pinger.ping(address, PING_SECONDS) is None else ""
-            own = [item.address.partition("/")[0] for item in self._request.addresses]
-            seen = [each for each in own if await self._reaching.reaches(address, int(port), each)]
-            # Where one silent address is enough for a failure, one that is reached proves nothing against it.
-            if seen and (self._request.trigger == "all" or len(seen) == len(own)):
-                return f"the witness {address} still reaches {seen[0]}"
+            if not witness.port:
+                return None if await self._host.pinger.ping(witness.address, PING_SECONDS) is None else ""
+            return await self._claim_of(witness)
         except (BodydoubleError, OSError):
             return None
-        return ""
+
+    async def _claim_of(self, witness: Witness) -> str:
+        """Claim the addresses; why that is refused, empty: it is granted."""
+        own = [item.address.partition("/")[0] for item in self._request.addresses]
+        found: list[str] = []
+        for address in own:
+            said = await self._witnesses.ask(witness, address, "claim")
+            if said.holder:
+                found.append(f"the witness {witness.address} lets {said.holder} have {address}")
+            elif said.answers:
+                found.append(f"the witness {witness.address} still reaches {address}")
+        # Where one silent address is enough for a failure, one that is reached proves nothing against it.
+        return found[0] if found and (self._request.trigger == "all" or len(found) == len(own)) else ""

@@ -170,6 +170,18 @@ class Takeover:
             await self._steps.take(step, f"announce address {item.address}", partial(self._announce, item))
         return missing
 
+    async def keep(self) -> None:
+        """Add again an address that is gone, such as one that the system gave up at a conflict, once nobody has it."""
+        identity = await self._own_identity()
+        if identity is None:
+            return
+        held = {item.address.partition("/")[0] for item in identity.addresses}
+        gone = [item for item in self._request.addresses if item.address.partition("/")[0] not in held]
+        if gone:
+            self._journal.due_again([*map(_address_step, gone), *map(_announcement_step, gone)])
+            await self._assume_addresses(gone)
+            self.assuming = ""
+
     async def _add_address(self, item: InterfaceAddress) -> None:
         if not self._survey.unused(item) and await self._host.identity.in_use(item.interface, item.address):
             self._barred.add(item.address)

@@ -6,6 +6,9 @@
   look: a source that was parted from its stand-in yields to it, whose data are newer. At other times somebody else with
   the address is a stranger, and no reason to leave.
 - Where witnesses are configured and none answers for a while, the addresses are given up before the target takes them.
+- From a witness that is paired with this machine the addresses are leased, before they are used and as long as they are
+  (`bodydouble.replication.claims`). While a lease runs that witness lets no target have them, and once it let one have
+  them it grants no lease: then this machine stays off them, also when it does not see its stand-in.
 
 What was given up because nobody answered is taken back when a witness answers and nobody has the address. What a
 stand-in had is taken back at an operator's word only: when the stand-in falls silent its data are still the newer ones.
@@ -14,15 +17,18 @@ stand-in had is taken back at an operator's word only: when the stand-in falls s
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
+from math import inf, isfinite
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from bodydouble.errors import BodydoubleError, ConnectionStateError
-from bodydouble.guard.settings import check_guard
+from bodydouble.guard.settings import check_guard, lease_of
 from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.guard import GuardedAddress, GuardState, GuardStatus
+from bodydouble.vocabulary.witnesses import Witnessed, enough, witness_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,10 +38,12 @@ if TYPE_CHECKING:
     from bodydouble.state.events import EventLog
     from bodydouble.state.store import StateStore
     from bodydouble.vocabulary.records import InterfaceAddress
+    from bodydouble.vocabulary.witnesses import Witness, Witnesses
 
 BOOK = "guard"
 PING_SECONDS = 1.0
-STOOD_IN = "another machine answers for it; when that was failed back: 'bodydouble guard return'"
+LEASE_SECONDS = 1.0
+STOOD_IN = "another machine stands in; when that was failed back: 'bodydouble guard return'"
 ISOLATED = "no witness answers"
 
 
@@ -58,6 +66,10 @@ class _Guarded:
     state: GuardState = "held"
     sure: bool = False
     """Held: the wire was asked and nobody else answered. Else: the address is removed."""
+    covered: bool = True
+    """The witnesses were for it at the latest look."""
+    heard: float = -inf
+    """When they were last."""
 
     @property
     def bare(self) -> str:
@@ -73,6 +85,7 @@ class Guard:
         store: remembers what was given up.
         events: the events log.
         stood_in_for: whether a target may stand in for this machine.
+        leasing: asks the paired witnesses.
 
     Raises:
         InputError: a setting is out of range.
@@ -85,6 +98,8 @@ class Guard:
         store: StateStore,
         events: EventLog,
         stood_in_for: Callable[[], bool],
+        *,
+        leasing: Witnesses,
     ) -> None:
         check_guard(settings)
         self._host = host
@@ -92,9 +107,11 @@ class Guard:
         self._store = store
         self._events = events
         self._stood_in_for = stood_in_for
+        self._leasing = leasing
+        self._witnesses = [witness_of(each, "guard.witnesses") for each in settings.witnesses]
+        self._paired = [each for each in self._witnesses if each.port]
         self._guarded = [_Guarded(item) for item in settings.addresses]
         self._answering: list[str] = []
-        self._heard: float | None = None
         self._reasons: dict[str, str] = {}
         self._changing = asyncio.Lock()
         self.ready = asyncio.Event()
@@ -102,7 +119,8 @@ class Guard:
     def status(self) -> GuardStatus:
         """What an operator sees."""
         details: dict[GuardState, str] = {"held": "", "stood-in": STOOD_IN, "isolated": ISOLATED}
-        silent = None if self._heard is None else max(0.0, asyncio.get_running_loop().time() - self._heard)
+        now = asyncio.get_running_loop().time()
+        silent = max((now - each.heard for each in self._guarded if isfinite(each.heard)), default=None)
         return GuardStatus(
             addresses=[GuardedAddress(each.item, each.state, details[each.state]) for each in self._guarded],
             witnesses=list(self._answering),
@@ -113,7 +131,7 @@ class Guard:
         """Use every address again, at an operator's word.
 
         Raises:
-            ConnectionStateError: another machine still answers for one; nothing was changed then.
+            ConnectionStateError: another machine still answers for one, or no paired witness lets this one have them.
             IdentityError: the wire cannot be asked, or the system refused.
         """
         async with self._changing:
@@ -121,9 +139,24 @@ class Guard:
             for each in away:
                 if await self._answered_elsewhere(each):
                     raise ConnectionStateError(f"another machine still answers for {each.bare}: fail it back first")
+            await self._take(away)
             for each in away:
                 await self._use(each)
         return self.status()
+
+    async def _take(self, away: list[_Guarded]) -> None:
+        """Have the paired witnesses forget whom they let have the addresses, and lease them."""
+        for witness in self._paired if away else []:
+            with suppress(BodydoubleError, OSError):
+                for each in away:
+                    await self._leasing.ask(witness, each.bare, "take")
+        for each in away:
+            each.state = "isolated"  # taken back by itself, then, as soon as a witness leases it
+        await self._save()
+        await self._ask_witnesses()
+        if self._paired and (refused := [each.bare for each in away if not each.covered]):
+            text = f"too few paired witnesses lease it {', '.join(refused)}"
+            raise ConnectionStateError(f"this machine may be the one that is cut off: {text}")
 
     async def run(self) -> None:
         """Guard until cancelled.
@@ -133,9 +166,19 @@ class Guard:
         """
         if self._guarded:
             await self._remember()
-            self._heard = asyncio.get_running_loop().time()
+            if self._paired:
+                await self._ask_witnesses()
+            else:
+                for each in self._guarded:
+                    each.heard = asyncio.get_running_loop().time()
             await self._look_at_addresses()
         self.ready.set()
+        try:
+            await self._keep_looking()
+        finally:
+            self._leasing.hang_up()
+
+    async def _keep_looking(self) -> None:
         while self._guarded:
             await asyncio.sleep(self._settings.interval)
             async with self._changing:
@@ -152,17 +195,39 @@ class Guard:
     # --- witnesses --------------------------------------------------------------------------------------------------
 
     async def _ask_witnesses(self) -> None:
-        witnesses = self._settings.witnesses
-        timeout = min(self._settings.interval, PING_SECONDS)
-        answers = await asyncio.gather(*(self._ping(witness, timeout) for witness in witnesses))
-        self._answering = [witness for witness, answer in zip(witnesses, answers, strict=True) if answer]
-        now = asyncio.get_running_loop().time()
-        if self._answering or not witnesses:
-            self._heard = now
-        elif self._heard is not None and now - self._heard >= self._settings.lost_after:
-            for each in self._guarded:
-                if each.state == "held":
-                    await self._give_up(each, "isolated")
+        loop = asyncio.get_running_loop()
+        asked = loop.time()
+        wanted = [each for each in self._guarded if each.state != "stood-in"]
+        answers = await asyncio.gather(*(self._ask(witness, wanted) for witness in self._witnesses))
+        found = {each: said for each, said in zip(self._witnesses, answers, strict=True) if said is not None}
+        self._answering = [str(each) for each in found]
+        for at, each in enumerate(wanted):
+            each.covered = self._covers({witness: said[at] for witness, said in found.items()})
+            if each.covered:
+                each.heard = asked
+            elif any(said[at].firm for said in found.values()):
+                await self._give_up(each, "stood-in")
+            elif each.state == "held" and loop.time() - each.heard >= self._settings.lost_after:
+                await self._give_up(each, "isolated")
+
+    def _covers(self, said: dict[Witness, Witnessed]) -> bool:
+        """Whether one address may be used as far as the witnesses are concerned."""
+        return not self._witnesses or enough(self._witnesses, [each for each, word in said.items() if not word.holder])
+
+    async def _ask(self, witness: Witness, wanted: list[_Guarded]) -> list[Witnessed] | None:
+        """What a witness says of each address; None: it does not answer. Nothing is against one that is only pinged."""
+        if not witness.port or not wanted:
+            answers = await self._ping(witness.address, min(self._settings.interval, PING_SECONDS))
+            return [Witnessed(answers=True)] * len(wanted) if answers else None
+        seconds = lease_of(self._settings)
+        try:
+            async with asyncio.timeout(LEASE_SECONDS):
+                return [await self._leasing.ask(witness, each.bare, "lease", seconds) for each in wanted]
+        except TimeoutError:
+            return None
+        except (BodydoubleError, OSError) as error:
+            self._report(f"lease addresses from the witness {witness}", str(error))
+            return None
 
     async def _ping(self, witness: str, seconds: float) -> bool:
         try:
@@ -193,7 +258,7 @@ class Guard:
                 await self._use(each)
         elif not each.sure:
             await self._remove(each)
-        elif each.state == "isolated" and self._answering:
+        elif each.state == "isolated" and each.covered:
             if await self._answered_elsewhere(each):
                 await self._give_up(each, "stood-in")
             else:

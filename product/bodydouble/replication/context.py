@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bodydouble.replication.claims import Claims
 from bodydouble.replication.feed import Feed
 from bodydouble.replication.orphan_log import OrphanLog
 from bodydouble.replication.rules import fold, same
@@ -55,6 +56,7 @@ class Context:
         lineage: the machines that the data in directories of this one comes through.
         tasks: runs the streams' tasks.
         orphan_log: the latest reports on orphans.
+        claims: what this machine has granted as a witness.
     """
 
     host: Host
@@ -70,11 +72,13 @@ class Context:
     lineage: Callable[[Sequence[str]], list[str]] = _written_here
     tasks: TaskRunner = field(init=False)
     orphan_log: OrphanLog = field(init=False)
+    claims: Claims = field(init=False)
 
     def __post_init__(self) -> None:
         """The feed compares paths as this host's volumes do; a service's tasks and reports are kept over restarts."""
         self.orphan_log = OrphanLog(self.events, self.host.clock, None, _spawn)
         self.tasks = TaskRunner(self, None, _spawn)
+        self.claims = Claims(None)
         key = same if self.host.file_system.case_sensitive else fold
         self.feed = Feed(key, self.host.file_filter.settled)
 

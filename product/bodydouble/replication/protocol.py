@@ -49,6 +49,7 @@ from bodydouble.vocabulary.operations import (
 from bodydouble.vocabulary.records import ReplicationSet, TargetState  # noqa: TC001 - msgspec reads them at run time
 from bodydouble.vocabulary.shares import MAX_SHARES, Share
 from bodydouble.vocabulary.tasks import Arguments, Command, TaskStage, TaskTimeout  # noqa: TC001 - the same
+from bodydouble.vocabulary.witnesses import MAX_LEASE, Stance
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,8 +72,7 @@ MAX_OPERATION_BYTES = 64 * 1024 * 1024
 BLOCK_BYTES = 64 * 1024
 SMALL_FILE_BYTES = 1024 * 1024
 """Files up to here are compared by one digest in their directory's listing, longer ones block by block."""
-MAX_BLOCKS = 4096
-MAX_ORPHANS = 500
+MAX_BLOCKS, MAX_ORPHANS = 4096, 500
 
 Purpose = Literal["replicate", "restore"]
 Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -313,15 +313,19 @@ class Ping(Message, frozen=True, tag="ping"):
 
 
 class Reach(Message, frozen=True, tag="reach"):
-    """In place of Hello, from one that parts with somebody: answer `Reached`: whether ``address`` answers a ping."""
+    """In place of Hello, from one that parts with somebody: answer `Reached`. See `bodydouble.replication.claims`."""
 
     address: Annotated[str, msgspec.Meta(max_length=15)]
+    stance: Stance = "ask"
+    seconds: Annotated[float, msgspec.Meta(ge=0, le=MAX_LEASE)] = 0.0
 
 
 class Reached(Message, frozen=True, tag="reached"):
-    """Answer to `Reach`; the connection ends with it."""
+    """Answer to `Reach`: whether the address answers a ping, and who else may answer for it (``firm``: does)."""
 
     answers: bool
+    holder: MachineName = ""
+    firm: bool = False
 
 
 class Ack(Message, frozen=True, tag="ack"):

@@ -1,12 +1,14 @@
-"""Reach: a paired machine asks whether this one reaches an address. Two that part for a while ask a third so."""
+"""Reach: a paired machine asks whether this one reaches an address, and who may answer for it."""
 
 from __future__ import annotations
 
 import asyncio
 import ipaddress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bodydouble.errors import ProtocolError
+from bodydouble.replication.claims import Asker
 from bodydouble.replication.dialling import answer_of, dial
 from bodydouble.replication.protocol import Hello, Reach, Reached
 from bodydouble.vocabulary.records import ConnectRequest
@@ -14,6 +16,7 @@ from bodydouble.vocabulary.records import ConnectRequest
 if TYPE_CHECKING:
     from bodydouble.replication.context import Context
     from bodydouble.replication.protocol import Wire
+    from bodydouble.vocabulary.witnesses import Witness
 
 PING_SECONDS = 1.0
 TRIES = 2
@@ -49,14 +52,32 @@ def asked_for(question: Reach) -> str:
 
 
 async def tell(context: Context, wire: Wire, question: Reach) -> None:
-    """Ping the address, and say whether it answered.
+    """Say whether the address answers a ping, and decide who may answer for it; then for the next, until nobody asks.
 
     Raises:
         OSError: the connection broke.
-        ProtocolError: no IPv4 address was asked for.
+        ProtocolError: no IPv4 address was asked for, or something else was said.
+        FileSystemError: the decision cannot be kept.
     """
-    address = asked_for(question)
-    await wire.send(Reached(await _answers(context, address)))
+    asker = Asker(wire.peer.fingerprint, wire.peer.name)
+    while True:
+        address = asked_for(question)
+        await wire.send(await context.claims.answer(question, asker, partial(_answers, context, address)))
+        following = await _next(wire)
+        if following is None:
+            return
+        question = following
+
+
+async def _next(wire: Wire) -> Reach | None:
+    """The next question; None when no more comes."""
+    try:
+        message = await wire.receive()
+    except OSError:
+        return None
+    if not isinstance(message, Reach):
+        raise ProtocolError(f"{type(message).__name__} instead of Reach")
+    return message
 
 
 async def _answers(context: Context, address: str) -> bool:
@@ -66,24 +87,72 @@ async def _answers(context: Context, address: str) -> bool:
     return False
 
 
-async def ask(context: Context, witness: str, port: int, address: str) -> bool:
-    """Whether a paired machine reaches an address.
+class Line:
+    """The questions of this machine to one paired witness.
 
-    Raises:
-        OSError: the witness does not answer.
-        PairingError: it is not paired with this machine.
-        ProtocolError: it answers something else.
+    Who leases an address asks again and again: that connection is kept.
+
+    Args:
+        context: the daemon's surroundings.
+        witness: where it is.
     """
-    request = ConnectRequest(replication_set="", target=witness, port=port)
-    wire = await dial(context, request, "replicate", "")
-    try:
-        await wire.send(Reach(address))
-        async with asyncio.timeout(context.settings.connect_timeout + TRIES * PING_SECONDS):
-            answer = await answer_of(wire)
-    except TimeoutError as error:
-        raise ConnectionAbortedError(f"{witness} gave no answer in time") from error
-    finally:
-        await wire.close()
-    if not isinstance(answer, Reached):
-        raise ProtocolError(f"{witness} answered {type(answer).__name__} when it was asked what it reaches")
-    return answer.answers
+
+    def __init__(self, context: Context, witness: Witness) -> None:
+        self._context = context
+        self._request = ConnectRequest(replication_set="", target=witness.address, port=witness.port)
+        self._wire: Wire | None = None
+        self._asking = asyncio.Lock()
+
+    async def ask(self, question: Reach, *, keep: bool) -> Reached:
+        """What the witness says.
+
+        Args:
+            question: what it is asked.
+            keep: the connection is needed again soon.
+
+        Raises:
+            OSError: it does not answer.
+            PairingError: it is not paired with this machine.
+            ProtocolError: it answers something else.
+        """
+        async with self._asking:
+            try:
+                answer = await self._again(question) or await self._anew(question)
+            except BaseException:
+                self.drop()  # its answer would be taken for that to the next question
+                raise
+            if not keep:
+                self.drop()
+            return answer
+
+    async def _again(self, question: Reach) -> Reached | None:
+        """The answer over a connection that was kept; None: there is none any more."""
+        if self._wire is None:
+            return None
+        try:
+            return await self._answer(self._wire, question)
+        except OSError:
+            self.drop()
+            return None
+
+    async def _anew(self, question: Reach) -> Reached:
+        self._wire = await dial(self._context, self._request, "replicate", "")
+        return await self._answer(self._wire, question)
+
+    async def _answer(self, wire: Wire, question: Reach) -> Reached:
+        try:
+            async with asyncio.timeout(self._context.settings.connect_timeout + TRIES * PING_SECONDS):
+                await wire.send(question)
+                answer = await answer_of(wire)
+        except TimeoutError as error:
+            raise ConnectionAbortedError(f"{self._request.target} gave no answer in time") from error
+        if not isinstance(answer, Reached):
+            name = type(answer).__name__
+            raise ProtocolError(f"{self._request.target} answered {name} when it was asked what it reaches")
+        return answer
+
+    def drop(self) -> None:
+        """Let go of a connection that was kept."""
+        if self._wire is not None:
+            self._wire.transport.abort()
+            self._wire = None

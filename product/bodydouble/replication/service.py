@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from bodydouble.errors import ConnectionStateError, FileSystemError, InputError, PathError
+from bodydouble.replication.claims import Claims
 from bodydouble.replication.contact import ConnectionRecord
 from bodydouble.replication.context import Context
 from bodydouble.replication.coverage import Coverage
@@ -112,6 +113,7 @@ class ReplicationService:
         self.context = Context(host, settings, events, [store.directory, *_own_directories(settings)], trust)
         self.context.tasks = TaskRunner(self.context, store, self.spawn_now)
         self.context.orphan_log = OrphanLog(events, host.clock, store, self.spawn_now)
+        self.context.claims = Claims(store)
         limits = Limits(settings.handshake_timeout, settings.max_handshakes, settings.max_handshakes_per_address)
         self._listener = PeerListener(PROTOCOL, trust, pairing, events=events, limits=limits, attend=self._attend)
         trust.subscribe(self._peers_changed)
@@ -169,6 +171,7 @@ class ReplicationService:
         await self.registry.load(clean=clean)
         await self.verifier.log.load()
         await self.context.orphan_log.load()
+        await self.context.claims.load()
         for record in [] if stored is None else stored.connections:
             if record.draining:
                 self._drained(record, "its queue ended with the daemon")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bodydouble.replication.reach import ask
+from bodydouble.replication.protocol import Reach
+from bodydouble.replication.reach import Line
 from bodydouble.replication.sharing import shares_here
 from bodydouble.replication.standing import unfinished
 from bodydouble.vocabulary.events import EventCode
+from bodydouble.vocabulary.witnesses import Witnessed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from bodydouble.replication.context import Context
     from bodydouble.replication.target import TargetRegistry
     from bodydouble.vocabulary.shares import Share
+    from bodydouble.vocabulary.witnesses import Stance, Witness
 
 
 class StandingIn:
@@ -28,6 +31,7 @@ class StandingIn:
     def __init__(self, context: Context, registry: TargetRegistry) -> None:
         self._context = context
         self._registry = registry
+        self._lines: dict[Witness, Line] = {}
 
     async def stand_in(self, source: str) -> list[str]:
         """This machine takes over from ``source``: mark all its sets durably as restore required, end its sessions.
@@ -60,6 +64,13 @@ class StandingIn:
         """Directories of this machine that hold what ``source`` shared, by the names of the shares."""
         return [share for each in self._registry.of_source(source) for share in shares_here(self._context, each)[0]]
 
-    async def reaches(self, witness: str, port: int, address: str) -> bool:
-        """Whether a paired machine reaches an address; see `bodydouble.replication.reach.ask`."""
-        return await ask(self._context, witness, port, address)
+    async def ask(self, witness: Witness, address: str, stance: Stance, seconds: float = 0.0) -> Witnessed:
+        """Ask a paired machine who may answer for an address; see `bodydouble.replication.claims`."""
+        line = self._lines.setdefault(witness, Line(self._context, witness))
+        reached = await line.ask(Reach(address, stance, seconds), keep=stance == "lease")
+        return Witnessed(reached.answers, reached.holder, reached.firm)
+
+    def hang_up(self) -> None:
+        """Let go of the connections to witnesses that were kept for the next lease."""
+        for line in self._lines.values():
+            line.drop()

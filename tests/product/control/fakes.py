@@ -393,7 +393,7 @@ class Served:
             replication,
             cast("Any", self.restoration),
             self.target.service,
-            Guard(self.target.host, GuardSettings(), store, events, lambda: False),
+            Guard(self.target.host, GuardSettings(), store, events, lambda: False, leasing=self.target),
             self.statistics,
             self.trust,
             self.pairing,

@@ -21,6 +21,8 @@ from bodydouble.errors import (
 )
 from bodydouble.failover.service import FailoverService
 from bodydouble.ports import Host
+from bodydouble.replication.claims import Asker, Claims
+from bodydouble.replication.protocol import Reach
 from bodydouble.state.events import EventLog
 from bodydouble.state.store import StateStore
 from bodydouble.vocabulary.capabilities import Capabilities
@@ -45,11 +47,13 @@ from bodydouble.vocabulary.records import (
     StartupType,
 )
 from bodydouble.vocabulary.standing_in import NameChange
+from bodydouble.vocabulary.witnesses import Witnessed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 
     from bodydouble.vocabulary.shares import Share
+    from bodydouble.vocabulary.witnesses import Stance, Witness
 
 T = TypeVar("T")
 
@@ -399,6 +403,8 @@ class Target:
         self.seen_elsewhere: set[str] = set()
         self.told_shares: list[Share] = []
         self.shared = MemoryShares(self.log)
+        self.claims = Claims(None)
+        """What the paired witnesses have granted; all of them are one."""
         self.host = Host(
             self.files,
             NoFilter(),
@@ -438,11 +444,19 @@ class Target:
     def shares(self, source: str) -> list[Share]:
         return list(self.told_shares) if source == SOURCE else []
 
-    async def reaches(self, witness: str, port: int, address: str) -> bool:
-        self.log.append(f"ask {witness}:{port} for {address}")
-        if witness not in self.wire.answering:
+    async def ask(self, witness: Witness, address: str, stance: Stance, seconds: float = 0.0) -> Witnessed:
+        self.log.append(f"{stance} {address} at {witness}")
+        if witness.address not in self.wire.answering:
             raise ConnectionRefusedError(f"{witness} does not answer")
-        return address in self.seen_elsewhere
+
+        async def ping() -> bool:
+            return address in self.seen_elsewhere
+
+        said = await self.claims.answer(Reach(address, stance, seconds), Asker("ab" * 32, "TARGET"), ping)
+        return Witnessed(said.answers, said.holder, said.firm)
+
+    def hang_up(self) -> None:
+        self.log.append("hang up")
 
     async def stop(self) -> None:
         if self._task is not None:

@@ -11,6 +11,8 @@ from tests.product.failover.fakes import Target, run_jumping, until
 from bodydouble.errors import ConnectionStateError, InputError
 from bodydouble.guard.service import Guard
 from bodydouble.guard.settings import GuardSettings, check_guard
+from bodydouble.replication.claims import Asker
+from bodydouble.replication.protocol import Reach, Reached
 from bodydouble.state.events import EventLog
 from bodydouble.state.store import StateStore
 from bodydouble.vocabulary.events import EventCode
@@ -19,8 +21,11 @@ from bodydouble.vocabulary.records import InterfaceAddress
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from bodydouble.vocabulary.witnesses import Stance
+
 OWN = InterfaceAddress(interface="Local Area Connection", address="10.0.0.10/24")
-GATEWAY = "10.0.0.1"
+GATEWAY, THIRD = "10.0.0.1", "10.0.0.30"
+PAIRED = f"{THIRD}:6320"
 
 
 class Source:
@@ -41,7 +46,14 @@ class Source:
             self.events = EventLog(self.machine.files, "/state", self.machine.clock)
             await self.events.open()
         store = StateStore(self.machine.host.file_system, "/state", self.machine.clock)
-        self.guard = Guard(self.machine.host, self.settings, store, self.events, lambda: self.stood_in_for)
+        self.guard = Guard(
+            self.machine.host,
+            self.settings,
+            store,
+            self.events,
+            lambda: self.stood_in_for,
+            leasing=self.machine,
+        )
         self._task = asyncio.create_task(self.guard.run(), name="guard")
         ready = asyncio.create_task(self.guard.ready.wait())
         await asyncio.wait([self._task, ready], return_when=asyncio.FIRST_COMPLETED)
@@ -173,6 +185,119 @@ def test_cut_off_source_that_finds_a_stand_in_when_it_is_joined_stays_off() -> N
         assert not source.holds
 
     play(case, witnesses=[GATEWAY])
+
+
+async def _silent() -> bool:
+    return False
+
+
+async def stand_in(source: Source, *, stance: Stance = "hold") -> Reached:
+    """Another machine asks the witness for the source's address."""
+    return await source.machine.claims.answer(Reach("10.0.0.10", stance), Asker("cd" * 32, "STAND-IN"), _silent)
+
+
+def test_address_is_leased_before_it_is_used_and_as_long_as_it_is() -> None:
+    async def case(source: Source) -> None:
+        source.wire.answering.add(THIRD)
+        await source.start()
+        for _ in range(100):
+            assert source.holds
+            assert (await stand_in(source, stance="claim")).holder == "TARGET"
+            await asyncio.sleep(1)
+
+    play(case, witnesses=[PAIRED])
+
+
+def test_source_that_no_paired_witness_answers_at_its_start_waits_for_a_lease() -> None:
+    async def case(source: Source) -> None:
+        await source.start()
+        assert (source.holds, source.state) == (False, "isolated")
+        source.wire.answering.add(THIRD)
+        await until(lambda: source.holds, within=5)
+
+    play(case, witnesses=[PAIRED, GATEWAY])
+
+
+def test_lease_is_over_only_after_the_source_is_off_its_address() -> None:
+    async def case(source: Source) -> None:
+        source.wire.answering.add(THIRD)
+        await source.start()
+        await asyncio.sleep(10)
+        source.wire.answering.discard(THIRD)
+        while (await stand_in(source, stance="claim")).holder:  # noqa: ASYNC110 - virtual time
+            await asyncio.sleep(0.05)
+        assert (source.holds, source.state) == (False, "isolated")
+
+    play(case, witnesses=[PAIRED])
+
+
+def test_source_stays_off_what_its_witness_let_another_machine_have_though_it_does_not_see_that_one() -> None:
+    async def case(source: Source) -> None:
+        source.wire.answering.add(THIRD)
+        await source.start()
+        source.wire.answering.clear()
+        await until(lambda: source.state == "isolated", within=60)
+        await stand_in(source)
+        source.wire.answering.add(THIRD)
+        await until(lambda: source.state == "stood-in", within=10)
+        assert not source.holds
+        await stand_in(source, stance="release")
+        await asyncio.sleep(60)
+        assert not source.holds, "its data are the older ones: an operator decides"
+        await source.guard.take_back()
+        assert source.holds
+
+    play(case, witnesses=[PAIRED])
+
+
+def test_source_that_is_refused_a_lease_for_a_moment_waits_and_takes_its_address_back_by_itself() -> None:
+    async def case(source: Source) -> None:
+        source.wire.answering.add(THIRD)
+        await source.start()
+        source.wire.answering.clear()
+        await until(lambda: source.state == "isolated", within=60)
+        await asyncio.sleep(30)
+        assert not (await stand_in(source, stance="claim")).holder
+        source.wire.answering.add(THIRD)
+        await asyncio.sleep(30)
+        assert (source.holds, source.state) == (False, "isolated")
+        await stand_in(source, stance="release")  # it did not stand in after all
+        await until(lambda: source.holds, within=5)
+
+    play(case, witnesses=[PAIRED])
+
+
+def test_one_of_three_witnesses_is_not_enough() -> None:
+    async def case(source: Source) -> None:
+        others = ["10.0.0.31", "10.0.0.32"]
+        source.wire.answering |= {THIRD, *others}
+        await source.start()
+        source.wire.answering.discard(THIRD)
+        await asyncio.sleep(60)
+        assert source.holds
+        source.wire.answering.discard(others[0])
+        await until(lambda: source.state == "isolated", within=60)
+
+    play(case, witnesses=[PAIRED, "10.0.0.31:6320", "10.0.0.32:6320"])
+
+
+def test_operators_word_takes_the_claim_away_and_waits_for_the_lease() -> None:
+    async def case(source: Source) -> None:
+        source.wire.answering.add(THIRD)
+        await stand_in(source)
+        await source.start()
+        assert (source.holds, source.state) == (False, "stood-in")
+        source.wire.answering.discard(THIRD)
+        with pytest.raises(ConnectionStateError, match="too few paired witnesses"):
+            await source.guard.take_back()
+        assert not source.holds
+        source.wire.answering.add(THIRD)
+        await source.guard.take_back()
+        await asyncio.sleep(60)
+        assert source.holds
+        assert not (await stand_in(source, stance="ask")).answers
+
+    play(case, witnesses=[PAIRED])
 
 
 def test_without_witnesses_silence_is_no_reason() -> None:
