@@ -148,6 +148,7 @@ def test_every_command_is_carried_out_by_real_daemons(carried_out: set[str]) -> 
         await run("failover S; wait on failover S timeout 5m; failback S; wait on failback S;")
         await source.host.connect()
         await run("while not ok [failback stop S] within 1m { sleep 1s; }  monitor delete S;")
+        await run(f"restore clear data of S from {T}; wait on mirror data timeout 1h;")
         await run(f"disconnect * drain; help; help wait on; shutdown on {S}; logout {T}; logout;")
         await script.interpreter.close()
 
