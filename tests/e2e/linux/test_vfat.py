@@ -17,10 +17,10 @@ from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.verification import VerificationOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from bodydouble.replication.service import ReplicationService
-    from bodydouble.state.events import EventLog
+    from bodydouble.vocabulary.records import Event
     from bodydouble.vocabulary.verification import Difference
 
 FAT = "\tvfat" in Path("/proc/filesystems").read_text()
@@ -115,9 +115,9 @@ def is_without_place(path: str, there: set[str]) -> bool:
                for each in above)  # fmt: skip
 
 
-def told(events: EventLog) -> set[str]:
+def kinds_of(events: Iterable[Event]) -> set[str]:
     """The kinds of things that were left out."""
-    texts = [event.text.partition(" are not kept")[0] for event in events.after(0) if event.code == EventCode.NOT_KEPT]
+    texts = [event.text.partition(" are not kept")[0] for event in events if event.code == EventCode.NOT_KEPT]
     return {text.rpartition(": ")[2] for text in texts}
 
 
@@ -143,7 +143,7 @@ def test_a_vfat_volume_keeps_what_it_can_and_a_further_mirror_sends_nothing(tmp_
     async def look(here: ReplicationService, there: ReplicationService) -> None:
         await here.start_mirror(1)  # what came into its place late
         await until(lambda: equal(here))
-        kinds.extend(told(there.context.events) | told(here.context.events))
+        kinds.extend(kinds_of([*there.context.events.after(0), *here.context.events.after(0)]))
         found.extend(await verified(here))
         await here.start_mirror(1)
         await until(lambda: equal(here))
