@@ -7,8 +7,9 @@ that it gets.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from bodydouble.replication.comparison import keeps_link
 from bodydouble.replication.rules import fold
@@ -26,8 +27,7 @@ if TYPE_CHECKING:
     from bodydouble.vocabulary.operations import Entry
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(msgspec.Struct, frozen=True):
     """An entry of the source, and what of the target's belongs to it.
 
     Attributes:
@@ -83,7 +83,7 @@ def _by_folded_names(
         if each.there is not None or not _has_place(each.here, kept):
             pairs.append(each)
         elif not kept.keeps_name(paths.name(each.here.path)):
-            pairs.append(replace(each, nameless=True))
+            pairs.append(Pair(each.here, None, nameless=True))
         elif beside is not None:
             pairs.append(Pair(each.here, None, beside))
         elif (there := rest.pop(key, None)) is not None:
@@ -142,11 +142,13 @@ class Pairing:
     def trusted(self, pair: Pair) -> Pair:
         """The pair without what an application has changed since the target was asked: then the target decides."""
         there, beside = pair.there, pair.beside
+        if beside is None and (there is None or there.entry.path == pair.here.path):
+            return pair
         if there is not None and self.is_other(pair.here.path, there) and self._changed(there.entry.path):
             there = None
         if beside is not None and self._changed(beside.path):
             beside = None
-        return replace(pair, there=there, beside=beside)
+        return msgspec.structs.replace(pair, there=there, beside=beside)
 
     def _changed(self, path: str) -> bool:
         return self._touches.since(path, self._begun)
