@@ -108,8 +108,6 @@ def play(stage: Stage, work: Path) -> None:
         pair.connect(mirror="difference", orphans="delete")
         change(pair.source)
         until("end of applying", lambda: applied(pair))
-        lacking(pair.truth, pair.replica)
-        mirror(pair)  # what came into its place late
         gone = lacking(pair.truth, pair.replica)
         there = set(contents(pair.replica))
         assert not (odd := {path for path in gone if not is_without_place(path, there)}), odd
