@@ -1,8 +1,9 @@
 """Who a callback belongs to: incarnations of machines, and the handles that carry their owner.
 
-Every callback, timer and task of a run belongs to one *incarnation*: one power-on-to-power-off life of a machine, or
-the lab itself. The owner travels in a context variable, so whatever a task starts belongs where the task belongs.
-Cutting the power marks the incarnation dead; the loop then parks its handles instead of running them.
+Every callback, timer and task of a run belongs to one *incarnation*: one power-on-to-power-off life of a machine, the
+life of one process within it (`bodydouble_sim.process`), or the lab itself. The owner travels in a context variable, so
+whatever a task starts belongs where the task belongs. Cutting the power, or killing the process, marks the incarnation
+dead; the loop then parks its handles instead of running them.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _FIRST_SWEEP = 64
 
 
 class Incarnation:
-    """One life of a machine, from power on to power off; ``machine`` is None for the lab's own.
+    """One life of a machine, from power on to power off, or of a process; ``machine`` is None for the lab's own.
 
     Attributes:
         number: counts a machine's lives from 1.
@@ -32,9 +33,11 @@ class Incarnation:
         dead: nothing that belongs to a dead incarnation ever runs again.
         context: the context that its tasks start from.
         parked: what must stay referenced until the world closes, so that no ``finally`` of it runs.
+        processes: the lives of the machine's processes, which end with its own.
+        closers: what the system does when the process is killed, to close what it had open.
     """
 
-    __slots__ = ("_sweep_at", "born", "context", "dead", "machine", "number", "parked", "tasks")
+    __slots__ = ("_sweep_at", "born", "closers", "context", "dead", "machine", "number", "parked", "processes", "tasks")
 
     def __init__(self, machine: Machine | None, number: int, born: int) -> None:
         self.machine = machine
@@ -43,6 +46,8 @@ class Incarnation:
         self.dead = False
         self.tasks: list[asyncio.Task[Any]] = []
         self.parked: list[Any] = []
+        self.processes: list[Incarnation] = []
+        self.closers: list[Callable[[], None]] = []
         self._sweep_at = _FIRST_SWEEP
         self.context = contextvars.Context()
         self.context.run(OWNER.set, self)
@@ -51,6 +56,13 @@ class Incarnation:
     def name(self) -> str:
         """The machine's name, or ``lab``."""
         return "lab" if self.machine is None else self.machine.name
+
+    def begin_process(self, born: int) -> Incarnation:
+        """A life within this one."""
+        self.processes = [process for process in self.processes if not process.dead]
+        process = Incarnation(self.machine, self.number, born)
+        self.processes.append(process)
+        return process
 
     def adopt(self, task: asyncio.Task[Any]) -> None:
         """Hold a task; finished ones are let go in sweeps, which costs less than a callback each."""
@@ -76,6 +88,13 @@ class Incarnation:
 
 
 OWNER: contextvars.ContextVar[Incarnation] = contextvars.ContextVar("bodydouble_sim_owner")
+
+
+def close_when_killed(close: Callable[[], None]) -> None:
+    """Have the system do something when the process that the running code belongs to is killed."""
+    owner = OWNER.get(None)
+    if owner is not None:
+        owner.closers.append(close)
 
 
 def current_machine() -> Machine:

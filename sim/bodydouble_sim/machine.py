@@ -159,10 +159,17 @@ class Machine:
         life, self.incarnation = self.incarnation, None
         if life is None:
             return
-        life.seal()
-        life.parked += self.world.loop.generators_of(life)
+        for process in life.processes:
+            self.fence(process)
+        self.fence(life)
         life.parked.append(self.stack.stop())
         self.netbios.reset()
+
+    def fence(self, life: Incarnation) -> None:
+        """Let nothing of a life, or of a process's, run again."""
+        if not life.dead:
+            life.seal()
+            life.parked += self.world.loop.generators_of(life)
 
     def spawn(self, coro: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
         """Start a task that belongs to the present life.

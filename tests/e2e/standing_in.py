@@ -241,11 +241,17 @@ class Server:
         """Have the daemon do something, again after each failure and restart, until ``done``."""
         while not done():
             daemon = await self.ready()
-            task = self.windows.spawn(part(daemon), name="operator's command")
+            task = self.windows.process_of("Bodydouble").spawn(part(daemon), name="operator's command")
             await asyncio.wait([task], timeout=30)
             if task.done() and task.exception() is not None and not isinstance(task.exception(), BodydoubleError):
                 task.result()
             await asyncio.sleep(0.5)
+
+    async def call(self, part: Coroutine[Any, Any, Any], *, name: str) -> None:
+        """Have the daemon do something, in its own process: it dies with it."""
+        task = self.windows.process_of("Bodydouble").spawn(part, name=name)
+        await asyncio.wait([task])
+        task.result()
 
     @property
     def state(self) -> str:
@@ -367,7 +373,7 @@ class Story:
         source = await self.source.ready()
         code = target.pairing.offer(OfferRequest()).code
         accept = source.pairing.accept(AcceptRequest(host="10.0.0.20", code=code))
-        await self.source.windows.perform(accept, name="pair")
+        await self.source.call(accept, name="pair")
         self.source.windows.put_file("C:\\Data\\page.txt", b"a page")
         for event in SCRIPT_EVENTS:
             self._put_script(event, fails=event == self.aborts)
@@ -375,13 +381,13 @@ class Story:
         self.source.share(SHARED)
         self.source.share(OTHER)
         self.target.share(OWN_SHARE)
-        await self.source.windows.perform(self._connect(source), name="connect")
+        await self.source.call(self._connect(source), name="connect")
         await self._until(lambda: [each.name for each in target.replication.standing_in.shares("SOURCE")] == ["pages"])
         request = _request(self.heartbeat, replaces=self.replaces)
         if self.aborts:
             policy = {self.aborts: ScriptOptions(on_failure="abort")}
             request = msgspec.structs.replace(request, script_options=policy)
-        await self.target.windows.perform(target.failover.create_monitor(request), name="monitor")
+        await self.target.call(target.failover.create_monitor(request), name="monitor")
 
     def _put_script(self, event: ScriptEvent, *, fails: bool) -> None:
         verbs = {"post-failover": f"net start {SITE}", "pre-failback": f"net stop {SITE}"}
@@ -416,7 +422,7 @@ class Story:
     async def _restore(self) -> None:
         target = await self.target.ready()
         request = RestoreRequest(original_source="SOURCE", replication_set="data", restore_to="10.0.0.10")
-        await self.target.windows.perform(target.restoration.restore(request), name="restore")
+        await self.target.call(target.restoration.restore(request), name="restore")
         await self._until(lambda: target.restoration.restorations()[0].state != "running")
         assert target.restoration.restorations()[0].state == "complete"
         await self.source.windows.command(f"net start {SITE}")

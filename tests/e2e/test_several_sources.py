@@ -103,7 +103,7 @@ class ThreeSources:
             scripts=MonitorScripts(post_failover=f"C:/start{number}.bat"),
         )
         daemon = await self.target.ready()
-        await self.target.windows.perform(daemon.failover.create_monitor(monitor), name="monitor")
+        await self.target.call(daemon.failover.create_monitor(monitor), name="monitor")
 
     def _all(self, state: str) -> bool:
         daemon = self.target.daemon

@@ -90,8 +90,8 @@ class Trio:
         await self._pair(self.target, self.witness, "10.0.0.30")
         await self._pair(self.source, self.witness, "10.0.0.30")
         source, target = await self.source.ready(), await self.target.ready()
-        await self.source.windows.perform(self._connect(source), name="connect")
-        await self.target.windows.perform(target.failover.create_monitor(self.request), name="monitor")
+        await self.source.call(self._connect(source), name="connect")
+        await self.target.call(target.failover.create_monitor(self.request), name="monitor")
         await asyncio.sleep(20)
 
     async def _play(self, trouble: Trouble) -> None:
@@ -117,7 +117,7 @@ class Trio:
     async def _pair(accepting: Server, offering: Server, address: str) -> None:
         code = (await offering.ready()).pairing.offer(OfferRequest()).code
         accept = (await accepting.ready()).pairing.accept(AcceptRequest(host=address, code=code))
-        await accepting.windows.perform(accept, name="pair")
+        await accepting.call(accept, name="pair")
 
     @staticmethod
     async def _connect(source: Daemon) -> None:

@@ -7,6 +7,7 @@ set-up), written at stop and now and then: here `SAVE_AFTER` seconds after the f
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,7 @@ class IisAdmin:
     def __init__(self, inetinfo: Inetinfo) -> None:
         self.inetinfo = inetinfo
         self._written = 0
+        self._context: contextvars.Context | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     async def start(self, died: Callable[[str], None]) -> None:  # noqa: ARG002 - it never dies by itself
@@ -67,12 +69,13 @@ class IisAdmin:
             system.event_log.record("IISADMIN", error.specific, "error", str(error))
             raise
         self.inetinfo.metabase = metabase
+        self._context = contextvars.copy_context()  # its own, whoever makes the change
         self._written = metabase.revision
         metabase.on_change = self._changed
 
     def _changed(self) -> None:
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(SAVE_AFTER, self._save)
+            self._timer = asyncio.get_running_loop().call_later(SAVE_AFTER, self._save, context=self._context)
 
     def _save(self) -> None:
         """Write the metabase if it has changed; a failure is logged and stops nothing."""

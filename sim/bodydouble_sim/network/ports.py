@@ -6,12 +6,14 @@ import errno
 from collections import OrderedDict
 from typing import TYPE_CHECKING, TypeAlias
 
+from bodydouble_sim.handles import OWNER
 from bodydouble_sim.network.frames import ACK, FIN, NO_ADDRESS, RST, SYN, TCP, Frame
 from bodydouble_sim.network.tcp import WINDOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bodydouble_sim.handles import Incarnation
     from bodydouble_sim.network.nic import Nic
     from bodydouble_sim.network.stack import IpStack
     from bodydouble_sim.network.tcp import TcpConnection
@@ -25,9 +27,9 @@ SEQUENCE_BITS = 32
 
 
 class Listener:
-    """A port that somebody took, and what makes the connection that answers a SYN (None: refuse it)."""
+    """A port that somebody took (``owner``), and what makes the connection that answers a SYN (None: refuse it)."""
 
-    __slots__ = ("address", "connect", "port")
+    __slots__ = ("address", "connect", "owner", "port")
 
     def __init__(
         self,
@@ -38,6 +40,7 @@ class Listener:
         self.address = address
         self.port = port
         self.connect = connect
+        self.owner = OWNER.get(None)
 
 
 class TcpPorts:
@@ -178,6 +181,13 @@ class TcpPorts:
         for connection in list(self.connections.values()):
             if connection.local == address:
                 connection.end(ConnectionAbortedError(errno.ECONNABORTED, f"{address} was removed"))
+
+    def release(self, owner: Incarnation) -> None:
+        """A process was killed: its ports are closed, and its connections without anybody who is told."""
+        for listener in [each for each in self._bound.values() if each.owner is owner]:
+            self.unlisten(listener)
+        for connection in [each for each in self.connections.values() if each.belongs_to(owner)]:
+            connection.orphan()
 
     def die(self) -> None:
         """The power went: every connection stops where it is."""

@@ -137,6 +137,11 @@ class IpStack:
         self._clear()
         return kept
 
+    def release(self, owner: Incarnation) -> None:
+        """A process was killed: close what it had open on the network."""
+        self.tcp.release(owner)
+        self.udp.release(owner)
+
     async def ready(self) -> None:
         """Wait until every claim made at boot is decided."""
         while not self.settled:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from bodydouble_sim.network.frames import ACK, FIN, PSH, RST, SYN, TCP
 
 if TYPE_CHECKING:
+    from bodydouble_sim.handles import Incarnation
     from bodydouble_sim.network.nic import Nic
     from bodydouble_sim.network.ports import TcpPorts
 
@@ -161,6 +162,13 @@ class TcpConnection(asyncio.Transport):
 
     def on_lost(self, error: Exception | None) -> None:
         """The connection is gone."""
+
+    def belongs_to(self, owner: Incarnation) -> bool:  # noqa: ARG002 - a bare connection is nobody's
+        """Whether it was made by code of that life."""
+        return False
+
+    def orphan(self) -> None:
+        """Its process was killed."""
 
     # --- opening ----------------------------------------------------------------------------------------------------
 

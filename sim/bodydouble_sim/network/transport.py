@@ -8,6 +8,7 @@ from asyncio.constants import _SendfileMode
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from bodydouble_sim.handles import OWNER
 from bodydouble_sim.network.frames import ACK, Sealed
 from bodydouble_sim.network.options import SimSocket
 from bodydouble_sim.network.tcp import CLOSED, DATA, ESTABLISHED, MSS, WINDOW, TcpConnection
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import contextvars
     from collections.abc import Callable, Iterable
 
+    from bodydouble_sim.handles import Incarnation
     from bodydouble_sim.network.nic import Nic
     from bodydouble_sim.network.options import SocketOptions
     from bodydouble_sim.network.ports import Key, TcpPorts
@@ -357,6 +359,16 @@ class TcpTransport(TcpConnection):
         A reset needs SO_LINGER with zero seconds on ``get_extra_info("socket")``, or unread input.
         """
         self._force_close(None)
+
+    def belongs_to(self, owner: Incarnation) -> bool:
+        """Whether its protocol is code of that life."""
+        return self._context.get(OWNER) is owner
+
+    def orphan(self) -> None:
+        """The process that had it was killed: the system closes it as `abort` does, and calls nobody."""
+        self._opened = self._gone = None
+        self._writing_paused = False
+        self.abort()
 
     def _force_close(self, error: BaseException | None) -> None:
         self._closing = True

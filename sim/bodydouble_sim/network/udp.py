@@ -7,6 +7,7 @@ import errno
 import socket
 from typing import TYPE_CHECKING, Any
 
+from bodydouble_sim.handles import OWNER
 from bodydouble_sim.network.frames import ICMP, NO_ADDRESS, PORT_UNREACHABLE, UDP, UNREACHABLE, Frame
 from bodydouble_sim.network.icmp import quote
 from bodydouble_sim.network.options import SimSocket
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import contextvars
     from collections.abc import Callable
 
+    from bodydouble_sim.handles import Incarnation
     from bodydouble_sim.network.nic import Nic
     from bodydouble_sim.network.options import SocketOptions
     from bodydouble_sim.network.stack import IpStack
@@ -95,6 +97,11 @@ class UdpPorts:
             if local == port and endpoint.remote == (destination, remote_port):
                 endpoint.fail(ConnectionRefusedError(errno.ECONNREFUSED, f"{destination}:{remote_port} refused"))
 
+    def release(self, owner: Incarnation) -> None:
+        """A process was killed: its ports are closed."""
+        for endpoint in [each for each in self.endpoints.values() if each.belongs_to(owner)]:
+            endpoint.close()
+
     def die(self) -> None:
         """The power went: every endpoint stops where it is."""
         for endpoint in self.endpoints.values():
@@ -155,6 +162,10 @@ class UdpTransport(asyncio.DatagramTransport):
         """The present protocol."""
         protocol: asyncio.BaseProtocol = self._protocol
         return protocol
+
+    def belongs_to(self, owner: Incarnation) -> bool:
+        """Whether its protocol is code of that life."""
+        return self._context.get(OWNER) is owner
 
     def deliver(self, payload: bytes, source: tuple[str, int]) -> None:
         """A datagram came; a connected endpoint takes only its peer's."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bodydouble.errors import FilterError
+from bodydouble_sim.handles import close_when_killed
 from bodydouble_sim.storage.attached_filter import AttachedFilter
 from bodydouble_sim.storage.filter_memory import FilterMemory
 
@@ -21,6 +22,7 @@ class SimAttachment:
     def __init__(self, memory: FilterMemory, detach: Callable[[], None]) -> None:
         self._memory = memory
         self._detach = detach
+        close_when_killed(detach)
 
     @property
     def position(self) -> int:
@@ -65,6 +67,7 @@ class SimResumedAttachment:
                     attached.sink(operation)
         self._position = None
         self._detach = [volume.add_filter(root, sink) for root, (volume, sink) in self._sinks.items()]
+        close_when_killed(self.detach)
 
 
 class SimFileFilter:

@@ -31,7 +31,7 @@ def compose(machine: WindowsMachine) -> Host:
         file_filter=SimFileFilter(machine.volumes),
         identity=SimIdentity(machine),
         services=SimServices(machine.system.scm),
-        scripts=SimScripts(machine.system),
+        scripts=SimScripts(machine),
         pinger=SimPinger(machine),
         clock=SimClock(machine.clock),
         entropy=SimEntropy(machine.world.random(f"secrets:{machine.name}")),

@@ -8,6 +8,7 @@ from bodydouble.errors import IdentityError
 from bodydouble.vocabulary.records import HostIdentity
 from bodydouble_sim.errors import MachineStateError
 from bodydouble_sim.network import nbns
+from bodydouble_sim.process import carry_out
 from bodydouble_sim.windows.names import checked
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class SimIdentity:
         del addresses
         name = checked(name)
         if name not in self._machine.netbios.names():
-            await self._machine.netbios.register(name)
+            await carry_out(self._machine, self._machine.netbios.register(name), name=f"register {name}")
 
     async def name_in_use(self, name: str) -> bool:
         """See `bodydouble.ports.Identity.name_in_use`: a broadcast query; Windows claims as slowly after it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bodydouble.vocabulary.standing_in import NameChange
+from bodydouble_sim.process import carry_out
 from bodydouble_sim.windows.service import ServiceControlError
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ class SimOwnName:
     async def take_back(self) -> NameChange:
         """See `bodydouble.ports.OwnName.take_back`."""
         system = self._machine.system
-        await self._machine.netbios.register(system.names.permanent)
+        own = system.names.permanent
+        await carry_out(self._machine, self._machine.netbios.register(own), name=f"register {own}")
         if not system.version.is_nt4:
             return NameChange()
         system.names.restore()

@@ -17,8 +17,9 @@ from bodydouble_sim.windows.files import VolumeFiles
 from bodydouble_sim.windows.machine_drives import MachineDrives
 from bodydouble_sim.windows.machine_services import MachineNames, MachinePower
 from bodydouble_sim.windows.network_view import SimulatedNetwork
+from bodydouble_sim.windows.process_program import ProcessProgram
 from bodydouble_sim.windows.registry import CONTROL
-from bodydouble_sim.windows.service import ServiceConfig, TaskProgram
+from bodydouble_sim.windows.service import ServiceConfig
 from bodydouble_sim.windows.system import WindowsSystem
 from bodydouble_sim.windows.version import WINDOWS_2000
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from bodydouble.ports import Host
     from bodydouble.vocabulary.records import StartupType
+    from bodydouble_sim.process import Process
     from bodydouble_sim.windows.roles import Role
     from bodydouble_sim.windows.system import CommandResult
     from bodydouble_sim.windows.version import WindowsVersion
@@ -315,8 +317,21 @@ class WindowsMachine(Machine):
             startup: automatic starts it at each boot from the next one on; ``net start`` starts it now.
         """
         config = ServiceConfig(name, display_name, startup, (), f"{name}.exe")
-        self.system.scm.register(config, lambda: TaskProgram(name, program, self._spawn))
+        self.system.scm.register(config, lambda: ProcessProgram(name, program, self))
         self.system.registry.flush()
+
+    def process_of(self, service: str) -> Process:
+        """The process of a service that was registered by `register_program_service`.
+
+        What is asked of the program's objects directly has to run in it: elsewhere it would outlive a kill.
+
+        Raises:
+            MachineStateError: it does not run.
+        """
+        program = self.system.scm.find(service).program
+        if not isinstance(program, ProcessProgram) or program.process is None:
+            raise MachineStateError(f"{service} on {self.name} has no process")
+        return program.process
 
     def open_winrm(self, port: int = 5985) -> None:
         """Open the remote door (`bodydouble_sim.live.winrm`) now and after every boot, on all addresses.

@@ -252,7 +252,7 @@ class TaskProgram:
             await asyncio.wait([self._task])
 
     def kill(self) -> None:
-        """Cancel the task; its clean-up still runs (a process of this kind dies with the machine, see `Machine`)."""
+        """Cancel the task; its clean-up still runs. Where that matters, the program has a process: `ProcessProgram`."""
         self._wanted = False
         if self._task is not None:
             self._task.cancel()

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -302,3 +303,45 @@ def test_a_failure_whose_waiter_lost_power_is_not_reported_as_lost(world: World)
         await asyncio.sleep(60)
 
     world.run(main())
+
+
+@pytest.mark.parametrize("swept", [False, True])
+def test_a_task_that_never_took_its_first_step_goes_without_a_warning(swept: bool) -> None:
+    """It was started in the instant of the cut; nothing awaited its coroutine, and nothing ever will."""
+    world = World(1)
+    machine = Bare(world, "A")
+    machine.plug(world.network.segment("lan"), "10.0.0.1/24")
+    ran: list[str] = []
+
+    async def work() -> None:
+        ran.append("a step")
+
+    async def starts() -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(work())
+            machine.power_off()
+            await asyncio.sleep(1)
+
+    async def main() -> None:
+        machine.power_on()
+        await asyncio.sleep(3)
+        machine.spawn(starts(), name="starts")
+        machine.spawn(starts(), name="starts in vain")
+        await asyncio.sleep(3)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        unraisable: list[Any] = []
+        hook, sys.unraisablehook = sys.unraisablehook, unraisable.append
+        try:
+            world.run(main())
+            if swept:
+                for incarnation in world.incarnations:
+                    incarnation.sweep()
+                gc.collect()
+            world.close()
+            gc.collect()
+        finally:
+            sys.unraisablehook = hook
+    assert ran == []
+    assert unraisable == []
