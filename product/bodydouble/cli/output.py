@@ -310,7 +310,8 @@ def monitors_table(monitors: Sequence[MonitorStatus]) -> Table:
         )
         addresses += _shares(item)
         counter = counter_words(item.state, item.time_to_fail)
-        _row(table, item.bullet, item.request.source, addresses, counter, item.state, item.status_line)
+        status = f"{item.status_line}\n{item.reboot}" if item.reboot else item.status_line
+        _row(table, item.bullet, item.request.source, addresses, counter, item.state, status)
     return table
 
 

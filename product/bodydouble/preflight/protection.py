@@ -161,7 +161,10 @@ def failover_identity(situation: Situation) -> list[Found]:
     if not there.request.name:
         return [Found("warn", f"the monitor leaves the name {there.request.source} alone")]
     if there.request.identity == "replace":
-        return [Found("warn", f"the identity of {there.request.source} replaces the target's own")]
+        words = f"the identity of {there.request.source} replaces the target's own"
+        if (facts := situation.host("target").facts) is not None and facts.system.key == "windows-2000":
+            words += "; Windows 2000 runs under that name only after it is renamed and booted"
+        return [Found("warn", words)]
     return passed(f"the target will answer for {there.request.source} beside its own name")
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import pytest
+from rich.console import Console
 from tests.product.failover.fakes import ADAPTER, ADDRESS, SOURCE, Target, request, scenario, until
 
+from bodydouble.cli.output import monitors_table
 from bodydouble.errors import InputError
 from bodydouble.failover.replacement import Replacement
 from bodydouble.vocabulary.events import EventCode
@@ -96,11 +99,20 @@ def test_a_boot_that_is_needed_is_said_and_shown_until_the_name_is_back() -> Non
         await failed_over(target)
         assert target.service.monitors()[0].reboot == REBOOT.reboot
         assert EventCode.REBOOT_NEEDED in target.codes()
+        assert REBOOT.reboot in shown(target)
         target.own_name.change = NameChange()
         await failed_back(target)
         assert target.service.monitors()[0].reboot == ""
+        assert REBOOT.reboot not in shown(target)
 
     scenario(play)
+
+
+def shown(target: Target) -> str:
+    """What the console and DTCL print of the monitors."""
+    console = Console(width=400, record=True, file=io.StringIO())
+    console.print(monitors_table(target.service.monitors()))
+    return console.export_text()
 
 
 def test_an_assumed_address_that_goes_with_an_own_one_is_added_again() -> None:

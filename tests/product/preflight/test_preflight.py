@@ -222,6 +222,7 @@ PLANTED: list[tuple[str, Change, str, str, str]] = [
     ("iis5", at("target", "monitors", []), "failover-address", "fail", "no monitor"),
     ("iis5", at("target", f"{REQUEST}.name", value=False), "failover-identity", "warn", "leaves the name SOURCE alone"),
     ("iis5", at("target", f"{REQUEST}.identity", "replace"), "failover-identity", "warn", "replaces the target's own"),
+    ("iis5", at("target", f"{REQUEST}.identity", "replace"), "failover-identity", "warn", "after it is renamed"),
     ("iis5", at("target", f"{REQUEST}.scripts.pre_failback", ""), "scripts-set", "fail", "pre-failback: none is set"),
     (
         "iis5",
