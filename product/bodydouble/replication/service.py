@@ -452,11 +452,20 @@ class ReplicationService:
         self.verifier.attend(connection)
 
     def spawn_now(self, part: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        """Like `spawn`, also while the service is coming up."""
+        """Like `spawn`, also while the service is coming up.
+
+        Raises:
+            ConnectionStateError: it has not begun to.
+            RuntimeError: it is ending, and takes no more tasks; ``part`` is closed without a step.
+        """
         if self._group is None:
             part.close()
             raise ConnectionStateError("replication is not running yet")
-        return self._group.create_task(part, name=name)
+        try:
+            return self._group.create_task(part, name=name)
+        except RuntimeError:
+            part.close()
+            raise
 
     async def save_connections(self) -> None:
         """Make durable what is known of the connections.

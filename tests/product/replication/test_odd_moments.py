@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.product.replication.site import ROOT, Site, mirrored, protect, running, same, until
 
 from bodydouble.errors import FileSystemError
+from bodydouble.replication.service import ReplicationService
 from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.operations import MakeHardLink, Rename, Write
 from bodydouble.vocabulary.verification import VerificationOptions
@@ -274,3 +276,21 @@ def test_pause_and_resumption_that_cannot_be_kept_hold_all_the_same() -> None:
             await until(lambda: holds(target, "index.htm", b"HELLO"))
 
     run(scenario())
+
+
+def test_a_service_that_has_ended_closes_what_it_does_not_begin_any_more() -> None:
+    """Else the interpreter warns, much later, of a coroutine that nobody awaited."""
+
+    async def part() -> None:
+        raise AssertionError("nobody runs it")
+
+    async def main() -> None:
+        service = object.__new__(ReplicationService)
+        async with asyncio.TaskGroup() as service._group:
+            pass
+        late = part()
+        with pytest.raises(RuntimeError, match="finished"):
+            service.spawn_now(late, "late")
+        assert inspect.getcoroutinestate(late) == inspect.CORO_CLOSED
+
+    asyncio.run(main())
