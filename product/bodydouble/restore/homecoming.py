@@ -66,7 +66,8 @@ class Homecoming:
     @property
     def may_go_back(self) -> bool:
         """Whether the source may replicate as before when it failed or was stopped: it was not marked, nor touched."""
-        return self.spares_source and not self.marked_before and not self.stood_in
+        untouched = self.spares_source or not self.receiver
+        return untouched and not self.marked_before and not self.stood_in
 
     def _elsewhere(self) -> list[str]:
         """To what other machine it goes, or to what other places than the source replicates from."""

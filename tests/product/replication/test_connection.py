@@ -478,7 +478,8 @@ def test_restoration_without_a_filter_or_a_replica() -> None:
     run(scenario())
 
 
-def test_restoration_to_nowhere_fails_and_leaves_the_mark() -> None:
+@pytest.mark.parametrize("stood_in", [True, False])
+def test_restoration_to_nowhere_fails_and_leaves_the_mark_as_it_was(*, stood_in: bool) -> None:
     async def scenario() -> None:
         source, target = seeded(), Site("WEB2", retry_interval=0.001)
         async with running(source, target):
@@ -486,11 +487,19 @@ def test_restoration_to_nowhere_fails_and_leaves_the_mark() -> None:
             await mirrored(source, target)
             port = source.service.port
             await source.stop()
+            if stood_in:
+                await target.service.standing_in.stand_in("WEB1")
             await target.restoration.restore(
                 RestoreRequest(original_source="WEB1", replication_set="web", restore_to="127.0.0.1", port=port)
             )
-            await until(lambda: target.restoration.restorations()[0].state == "failed")
             assert target.service.target_connections()[0].restore_required
+            await until(lambda: target.restoration.restorations()[0].state == "failed")
+            await until(lambda: target.service.target_connections()[0].restore_required is stood_in)
+            assert target.restoration.restorations()[0].receiver == ""
+            if not stood_in:
+                await source.start()
+                source.put(f"{ROOT}/order", b"placed")
+                await mirrored(source, target)
 
     run(scenario())
 
