@@ -57,11 +57,16 @@ class Guarded(Server):
 
 
 class Trio:
-    """Source, target and witness, protected, until somebody makes trouble."""
+    """Source, target and witness, protected, until somebody makes trouble.
 
-    def __init__(self, *, witnesses: bool) -> None:
+    Args:
+        witnesses: the third machine is one.
+        left_to_guard: the source's system does not have the address by itself: its guard adds it.
+    """
+
+    def __init__(self, *, witnesses: bool, left_to_guard: bool = False) -> None:
         self.world = World(1)
-        self.source = Guarded(self.world, "SOURCE", ["10.0.0.12", SERVICE])
+        self.source = Guarded(self.world, "SOURCE", ["10.0.0.12", *([] if left_to_guard else [SERVICE])])
         self.target = Guarded(self.world, "TARGET", ["10.0.0.20"])
         self.witness = Guarded(self.world, "WITNESS", ["10.0.0.30"])
         asked = ["10.0.0.30:6320"] if witnesses else []

@@ -2,7 +2,8 @@
 
 Each seed draws up to five troubles that overlap: cut cables, parted pairs, one-way loss, flapping links, latency, loss,
 power cuts, killed daemons. With a paired witness there must never be two owners, and exactly one when all is healed.
-The source's daemon is not killed: a source without it guards nothing, as docs/split-brain.md says.
+As docs/split-brain.md asks, the source's address is left to its guard. Its daemon is not killed: a source without it
+guards nothing.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ class Troubled(Trio):
     """
 
     def __init__(self, troubles: list[Drawn]) -> None:
-        super().__init__(witnesses=True)
+        super().__init__(witnesses=True, left_to_guard=True)
         self.troubles = troubles
         self.began: list[float] = []
         self.owners: list[str] = []

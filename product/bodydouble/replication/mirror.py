@@ -265,8 +265,8 @@ class Mirror:
             return
         await self._room()
         self._kept = self._orphans.kept = self._linking.kept = await self._keeping.of(path)
+        mark = self._touches.now  # what happens while the target answers makes its answer an old one
         there, beside = await self._pairing.look(path)
-        mark = self._touches.now
         here = await self._file_system.stat(path)
         if here is not None and here.kind != "directory":
             self._tally.find(1, here.size)
@@ -296,6 +296,9 @@ class Mirror:
         if there is not None and there.entry.kind != here.kind:
             if self._plan.missing_only:
                 self._leave(here)
+                return []
+            if self._touches.since(here.path, mark):
+                self._agenda.again(here.path)  # the target may have by now what the source has
                 return []
             await self._orphans.make_room(there.entry, mark)
             self._take_away(there.entry.path, mark)
@@ -387,8 +390,8 @@ class Mirror:
         path = at.here.path
         if not await self._make(at):
             return []
-        children = await self._children(at)
         mark = self._touches.now
+        children = await self._children(at)
         try:
             if self._kept.streams:
                 await self._streams.match(at.here, at.there, at.mark, trusted=self._plan.kind != "full")

@@ -11,7 +11,8 @@ from tests.product.replication.memory import MemoryVolume
 from tests.product.replication.site import ROOT, Relay, Site, mirrored, protect, request, running, same, until
 
 from bodydouble.errors import ConnectionStateError, InputError, ProtocolError
-from bodydouble.replication.protocol import Item, Orphans
+from bodydouble.replication.protocol import Item, ListedEntry, Orphans
+from bodydouble.replication.questions import Questions
 from bodydouble.vocabulary.events import EventCode
 from bodydouble.vocabulary.mapping import PathMapping
 from bodydouble.vocabulary.mirror import MirrorOrder
@@ -23,6 +24,7 @@ from bodydouble.vocabulary.operations import (
     MakeSymbolicLink,
     Metadata,
     Operation,
+    RemoveDirectory,
     RemoveFile,
     Rename,
 )
@@ -424,5 +426,33 @@ def test_hard_link_of_an_orphan_to_a_file_of_the_set_costs_that_name_only() -> N
             target.volume.change(MakeHardLink(f"{ROOT}/second name", f"{ROOT}/index.htm"))
             await search(source, "delete")
             assert same(source, target)
+
+    run(scenario())
+
+
+def test_what_became_something_else_while_the_target_answered_is_no_orphan(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        source, target = Site("WEB1"), Site("WEB2")
+        source.mkdir(ROOT)
+        source.mkdir(f"{ROOT}/d")
+        children = Questions.children
+        became: list[str] = []
+
+        async def late(questions: Questions, path: str) -> dict[str, ListedEntry]:
+            answer = await children(questions, path)
+            if path == ROOT and not became:
+                became.append(path)
+                source.volume.do(RemoveDirectory(f"{ROOT}/d"))
+                source.volume.do(MakeSymbolicLink(f"{ROOT}/d", "elsewhere", Metadata(), 1000))
+            return answer
+
+        async with running(source, target):
+            await protect(source, target.service.port, orphans="delete")
+            await mirrored(source, target)
+            monkeypatch.setattr(Questions, "children", late)
+            await source.service.start_mirror(1)
+            await until(lambda: became and source.state() == "replicating")
+            await mirrored(source, target)
+            assert EventCode.ORPHAN not in source.codes()
 
     run(scenario())
