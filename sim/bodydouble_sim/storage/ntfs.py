@@ -387,11 +387,12 @@ class NtfsVolume(Volume):
 
     def power_loss(self, stream: random.Random) -> int:
         """See `Volume.power_loss`. Where a sparse or compressed file has no space follows from the bytes it is left."""
-        waiting = set(self._tree.dirty)
         lost = super().power_loss(stream)
         for link in self._tree.walk():
             node = link.node
-            if node.units is not None and node.content is not None and node.content in waiting:
+            if (
+                node.units is not None and node.content is not None
+            ):  # also one that is there again: its removal was lost
                 self._settle(node, node.content)
         return lost
 
