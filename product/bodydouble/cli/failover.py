@@ -113,7 +113,7 @@ def monitor() -> None:
     "witnesses",
     multiple=True,
     metavar="ADDRESS[:PORT]",
-    help="Has to answer a ping before this machine stands in; with PORT: paired, and must not reach the source.",
+    help="Has to answer a ping before this machine stands in; with PORT: is paired, and has to let it.",
 )
 @click.option("--manual", is_flag=True, help="Wait for an operator instead of failing over at zero.")
 @click.option("--pre-failover", default="", metavar="FILE", help="Script to run before the identity is assumed.")

@@ -119,7 +119,7 @@ class Monitor:
 
     def _shares(self) -> list[Share]:
         """What failover would share, or has shared."""
-        if self.state in ("failing-over", "failed-over", "failing-back"):
+        if self.state in _STANDING_IN:
             return list(self.journal.shares)
         return self._takeover.to_carry if self._takeover else []
 

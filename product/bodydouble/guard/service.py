@@ -131,7 +131,7 @@ class Guard:
         """Use every address again, at an operator's word.
 
         Raises:
-            ConnectionStateError: another machine still answers for one, or no paired witness lets this one have them.
+            ConnectionStateError: another machine still answers for one, or too few paired witnesses lease them.
             IdentityError: the wire cannot be asked, or the system refused.
         """
         async with self._changing:
@@ -147,9 +147,10 @@ class Guard:
     async def _take(self, away: list[_Guarded]) -> None:
         """Have the paired witnesses forget whom they let have the addresses, and lease them."""
         for witness in self._paired if away else []:
-            with suppress(BodydoubleError, OSError):
-                for each in away:
-                    await self._leasing.ask(witness, each.bare, "take")
+            with suppress(BodydoubleError, OSError):  # whoever does not answer in time leases nothing afterwards either
+                async with asyncio.timeout(LEASE_SECONDS):
+                    for each in away:
+                        await self._leasing.ask(witness, each.bare, "take")
         for each in away:
             each.state = "isolated"  # taken back by itself, then, as soon as a witness leases it
         await self._save()

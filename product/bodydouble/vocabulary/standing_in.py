@@ -78,7 +78,7 @@ class StandInOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
             answer for its own name while it stands in.
         given_up: own addresses that the target gives up meanwhile, with ``replace``.
         witnesses: who has a say before this machine stands in: addresses of which one at least has to answer a ping
-            (``10.0.0.1``), and paired machines that must not reach the source (``10.0.0.30:6320``).
+            (``10.0.0.1``), and paired machines that have to let it (``10.0.0.30:6320``).
     """
 
     missed: int | None = None

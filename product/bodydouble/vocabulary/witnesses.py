@@ -72,12 +72,11 @@ def witness_of(text: str, key: str) -> Witness:
     address, colon, port = text.partition(":")
     try:
         ipaddress.IPv4Address(address)
-        number = int(port) if colon else 0
     except ValueError as error:
         raise InputError(f"{key}: expected 10.0.0.1 or 10.0.0.30:6320, got {text!r}") from error
-    if colon and not 1 <= number <= MAX_PORT:
+    if colon and not (port.isascii() and port.isdigit() and 1 <= int(port) <= MAX_PORT):
         raise InputError(f"{key}: expected a port from 1 to {MAX_PORT}, got {text!r}")
-    return Witness(address, number)
+    return Witness(address, int(port) if colon else 0)
 
 
 def enough(witnesses: Sequence[Witness], answering: Sequence[Witness]) -> bool:

@@ -114,7 +114,7 @@ def test_operators_word_needs_no_witness() -> None:
 
 
 @pytest.mark.parametrize(
-    "witness", ["gateway", "10.0.0.1:", "10.0.0.1:0", "10.0.0.1:70000", ADDRESS, f"{ADDRESS}:6320"]
+    "witness", ["gateway", "10.0.0.1:", "10.0.0.1:0", "10.0.0.1:70000", "10.0.0.1:+6320", ADDRESS, f"{ADDRESS}:6320"]
 )
 def test_witness_that_can_say_nothing_is_refused(witness: str) -> None:
     settings: Any = {"witnesses": [witness]}
